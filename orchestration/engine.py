@@ -1,0 +1,110 @@
+"""DuckDB connections: pinned, hardened, in UTC; and rows from Python into tables.
+
+DuckDB is an engine here, never the record. One 2.0 release is accepted: older ones read half of a truncated gzip
+without an error and wrap DECIMAL sums past their limit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.errors import ConfigInvalid
+from orchestration.sqltext import identifier, literal
+
+PINNED = "2.0.0"
+
+
+def check_version() -> None:
+    """Raise ConfigInvalid under any DuckDB but the pinned one: hashes in the lake and sums depend on it."""
+    if duckdb.__version__ != PINNED:
+        raise ConfigInvalid(
+            f"DuckDB {duckdb.__version__} is installed, Tallystick is built and tested on {PINNED}",
+            not_done="nothing was run",
+            next_step="install the locked requirements: `make setup`",
+        )
+
+
+def harden(con: Any, folders: Sequence[Path], *, threads: int, memory: str, temp: Path) -> None:
+    """Shut a connection in: UTC, bounded memory, no file outside `folders`, and no way to change that again.
+
+    The order matters: `allowed_directories` restricts nothing until external access is off.
+    """
+    allowed = ", ".join(literal(f"{folder}/") for folder in folders)
+    for statement in (
+        "SET TimeZone = 'UTC'",
+        f"SET threads = {int(threads)}",
+        f"SET memory_limit = {literal(memory)}",
+        f"SET temp_directory = {literal(str(temp))}",
+        "SET autoinstall_known_extensions = false",
+        "SET autoload_known_extensions = false",
+        f"SET allowed_directories = [{allowed}]",
+        "SET enable_external_access = false",
+        "SET lock_configuration = true",
+    ):
+        con.execute(statement)
+
+
+def connect(
+    path: Path | None,
+    *,
+    folders: Sequence[Path] = (),
+    threads: int = 2,
+    memory: str = "2GB",
+    temp: Path,
+    read_only: bool = False,
+) -> duckdb.DuckDBPyConnection:
+    """A hardened connection to a database file (or to memory), with reading allowed below `folders` only."""
+    check_version()
+    temp.mkdir(parents=True, exist_ok=True)
+    con = duckdb.connect(str(path) if path is not None else ":memory:", read_only=read_only)
+    try:
+        harden(con, [*folders, temp], threads=threads, memory=memory, temp=temp)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def load_rows(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Mapping[str, str],
+    rows: Iterable[Mapping[str, Any]],
+    scratch: Path,
+) -> int:
+    """Replace `schema.table` by `rows`, through a scratch file of JSON lines (row-wise inserts cost 0.4 ms each).
+
+    Values are text, int, bool or None; decimals are given as text. Returns the number of rows.
+    """
+    schema, name = table.split(".")
+    target = f"{identifier(schema)}.{identifier(name)}"
+    scratch.mkdir(parents=True, exist_ok=True)
+    path = scratch / f"{schema}.{name}.jsonl"
+    count = 0
+    with path.open("w", encoding="utf-8") as handle:
+        for row in rows:
+            handle.write(json.dumps({c: row.get(c) for c in columns}, ensure_ascii=False))
+            handle.write("\n")
+            count += 1
+    con.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
+    typed = ", ".join(f"{identifier(c)} {kind}" for c, kind in columns.items())
+    con.execute(f"CREATE OR REPLACE TABLE {target} ({typed})")
+    if count:
+        read = ", ".join(f"{identifier(c)}: '{'VARCHAR' if _as_text(k) else k}'" for c, k in columns.items())
+        cast = ", ".join(f"cast({identifier(c)} as {kind}) as {identifier(c)}" for c, kind in columns.items())
+        con.execute(
+            f"INSERT INTO {target} SELECT {cast} FROM read_json({literal(str(path))}, format = 'newline_delimited', "
+            f"maximum_object_size = 268435456, columns = {{{read}}})"
+        )
+    path.unlink()
+    return count
+
+
+def _as_text(kind: str) -> bool:
+    # A JSON number would pass through a double on its way into a DECIMAL.
+    return kind.upper().startswith("DECIMAL") or kind.upper() == "DATE"
