@@ -1,0 +1,5 @@
+"""What the operator writes: typed, validated all at once with file and line, hashed."""
+
+from orchestration.catalog.load import Catalog, load_catalog, parse_catalog
+
+__all__ = ["Catalog", "load_catalog", "parse_catalog"]

@@ -1,0 +1,214 @@
+"""Reading the catalog: every file, every problem in one go, one hash over all of it.
+
+Layout of a catalog folder:
+  instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from orchestration.canonical import canonical_bytes, sha256_hex
+from orchestration.catalog.check import cross_check
+from orchestration.catalog.models import (
+    Credential,
+    Customer,
+    Meter,
+    Model,
+    Plan,
+    Route,
+    Settings,
+    Source,
+    Subscription,
+)
+from orchestration.catalog.places import Places
+from orchestration.catalog.yamltext import Lines, parse_yaml
+from orchestration.errors import CatalogInvalid, Problem
+
+M = TypeVar("M", bound=Model)
+
+YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", "routes.yaml")
+CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
+_MAY_BE_ABSENT = {"routes.yaml"}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A valid catalog. `digest` is the hex SHA-256 over all of its files, `files` their text by relative name."""
+
+    settings: Settings
+    sources: tuple[Source, ...]
+    meters: dict[str, Meter]
+    routes: tuple[Route, ...]
+    plans: dict[str, Plan]
+    customers: dict[str, Customer]
+    credentials: tuple[Credential, ...]
+    subscriptions: tuple[Subscription, ...]
+    files: Mapping[str, str]
+    digest: str
+
+    def archive(self) -> bytes:
+        """The whole catalog as one blob, from which `from_archive` makes it again."""
+        return zlib.compress(canonical_bytes(dict(self.files)), 9)
+
+
+def from_archive(blob: bytes) -> Catalog:
+    """The catalog that `Catalog.archive` wrote."""
+    return parse_catalog(json.loads(zlib.decompress(blob)))
+
+
+def load_catalog(folder: Path) -> Catalog:
+    """Read and check the catalog below `folder`. Raises CatalogInvalid with all problems, each with file and line."""
+    problems: list[Problem] = []
+    texts: dict[str, str] = {}
+    wanted = [folder / name for name in (*YAML_FILES, *CSV_FILES)] + sorted((folder / "plans").glob("*.yaml"))
+    for path in wanted:
+        name = path.relative_to(folder).as_posix()
+        try:
+            texts[name] = path.read_bytes().decode("utf-8-sig")
+        except FileNotFoundError:
+            if name not in _MAY_BE_ABSENT:
+                problems.append(Problem("missing_file", "the catalog needs this file", str(path)))
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem("unreadable", str(error), str(path)))
+    if problems:
+        raise CatalogInvalid(problems)
+    return parse_catalog(texts, prefix=f"{folder.as_posix()}/")
+
+
+def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
+    """The catalog written in `texts` (relative name -> text). Raises CatalogInvalid with all problems."""
+    reader = _Reader(prefix)
+    settings = reader.one(Settings, "instance.yaml", texts)
+    sources = reader.listed(Source, "sources.yaml", "sources", texts)
+    meters = reader.listed(Meter, "meters.yaml", "meters", texts)
+    routes = reader.listed(Route, "routes.yaml", "routes", texts)
+    plan_files = sorted(name for name in texts if name.startswith("plans/"))
+    plans = [plan for name in plan_files if (plan := reader.one(Plan, name, texts)) is not None]
+    customers = reader.table(Customer, "customers.csv", texts)
+    credentials = reader.table(Credential, "credentials.csv", texts)
+    subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
+    problems = list(reader.problems)
+    if settings is not None:
+        problems += cross_check(
+            settings, sources, meters, plans, customers, credentials, subscriptions, reader.places
+        )
+    if problems or settings is None:
+        raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
+    files = {name: texts[name] for name in sorted(texts)}
+    return Catalog(
+        settings=settings,
+        sources=tuple(sources),
+        meters={m.key: m for m in meters},
+        routes=tuple(routes),
+        plans={p.key: p for p in plans},
+        customers={c.customer: c for c in customers},
+        credentials=tuple(credentials),
+        subscriptions=tuple(subscriptions),
+        files=files,
+        digest=sha256_hex(canonical_bytes(files)),
+    )
+
+
+def _line(problem: Problem) -> int:
+    tail = problem.where.rsplit(":", 1)[-1]
+    return int(tail) if tail.isdigit() else 0
+
+
+class _Reader:
+    """Collects problems and places while the files are read."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.problems: list[Problem] = []
+        self.places = Places()
+
+    def one(self, model: type[M], name: str, texts: Mapping[str, str]) -> M | None:
+        """A file that holds one object."""
+        data, lines, problems = parse_yaml(texts[name], self.prefix + name)
+        self.problems += problems
+        if data is None and not problems:
+            self.problems.append(Problem("empty_file", "the file is empty", self.prefix + name))
+        return self._make(model, data, name, lines, ()) if data is not None else None
+
+    def listed(self, model: type[M], name: str, key: str, texts: Mapping[str, str]) -> list[M]:
+        """A file that holds a list under one key."""
+        if name not in texts:
+            return []
+        data, lines, problems = parse_yaml(texts[name], self.prefix + name)
+        self.problems += problems
+        items = data.get(key) if isinstance(data, dict) else None
+        if not isinstance(items, list) or set(data) != {key}:
+            if not problems:
+                message = f"the file is one list under the key '{key}'"
+                self.problems.append(Problem("bad_shape", message, self.prefix + name))
+            return []
+        made = [self._make(model, item, name, lines, (key, index)) for index, item in enumerate(items)]
+        return [item for item in made if item is not None]
+
+    def table(self, model: type[M], name: str, texts: Mapping[str, str]) -> list[M]:
+        """A CSV file with a header; empty cells are absent."""
+        rows = csv.reader(io.StringIO(texts[name], newline=""), strict=True)
+        made: list[M] = []
+        try:
+            header = next(rows, None) or []
+            unknown = [h for h in header if h not in model.model_fields]
+            if unknown or len(set(header)) != len(header):
+                message = f"unknown or repeated columns: {', '.join(unknown or header)}"
+                self.problems.append(Problem("bad_header", message, f"{self.prefix}{name}:1"))
+                return []
+            for row in rows:
+                if not row:
+                    continue
+                where: Lines = {(): rows.line_num}
+                if len(row) != len(header):
+                    message = f"{len(row)} cells in a table of {len(header)} columns"
+                    self.problems.append(Problem("bad_row", message, f"{self.prefix}{name}:{rows.line_num}"))
+                    continue
+                cells = {column: cell for column, cell in zip(header, row, strict=True) if cell != ""}
+                item = self._make(model, cells, name, where, ())
+                if item is not None:
+                    made.append(item)
+        except csv.Error as error:
+            self.problems.append(Problem("bad_csv", str(error), f"{self.prefix}{name}:{rows.line_num}"))
+        return made
+
+    def _make(self, model: type[M], data: Any, name: str, lines: Lines, path: tuple[str | int, ...]) -> M | None:
+        where = self.prefix + name
+        try:
+            made = model.model_validate(data)
+        except ValidationError as error:
+            for issue in error.errors():
+                place = (*path, *issue["loc"])
+                self.problems.append(Problem("invalid", _explain(issue), f"{where}:{_nearest(lines, place)}"))
+            return None
+        self.places.put(made, where, lines, path)
+        return made
+
+
+def _nearest(lines: Lines, path: tuple[str | int, ...]) -> int:
+    """Line of the deepest known node on the way to `path` (pydantic adds steps of its own, e.g. for unions)."""
+    known = tuple(step for step in path)
+    while known and known not in lines:
+        known = known[:-1]
+    return lines.get(known, lines.get((), 1))
+
+
+def _explain(issue: Any) -> str:
+    field = ".".join(str(step) for step in issue["loc"])
+    message = str(issue["msg"]).removeprefix("Value error, ")
+    return f"{field}: {message}" if field else message
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schema of a model, for editors."""
+    return model.model_json_schema(by_alias=True)

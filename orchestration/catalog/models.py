@@ -1,0 +1,323 @@
+"""What the operator writes, as types: sources, meters, plans, customers, credentials, subscriptions.
+
+Prices and amounts are decimal text, never YAML numbers: a float cannot hold 0.1. Dates are ISO 8601.
+Every model refuses unknown fields, so that a misspelt option is an error and not a default.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from orchestration.money import CURRENCIES
+from orchestration.zones import zone_exists
+
+_PRICE = re.compile(r"\d{1,15}(\.\d{1,12})?")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _decimal_text(value: Any) -> Decimal:
+    if isinstance(value, Decimal):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"write it as quoted text, not as a number: '{value}'")
+    if not _PRICE.fullmatch(value):
+        raise ValueError("not a plain decimal of at most 15 digits before and 12 after the point")
+    return Decimal(value)
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, str) and not _DATE.fullmatch(value):
+        raise ValueError("a date is written as YYYY-MM-DD")
+    return value
+
+
+def _instant(value: Any) -> Any:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if isinstance(moment, datetime) and moment.tzinfo is None:
+        raise ValueError("an instant is RFC 3339 with an offset, e.g. 2026-10-01T00:00:00Z")
+    return moment
+
+
+def _zone(value: str) -> str:
+    if not zone_exists(value):
+        raise ValueError(f"unknown IANA time zone '{value}'")
+    return value
+
+
+def _currency(value: str) -> str:
+    if value not in CURRENCIES:
+        raise ValueError(f"unknown currency '{value}' (ISO 4217, upper case)")
+    return value
+
+
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+"""Name of a catalog object; also used in file names and lineage, so it is kept plain."""
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+"""Name of a meter, property or field: a plain SQL identifier."""
+ExternalKey = Annotated[str, Field(min_length=1, max_length=200)]
+DecimalText = Annotated[
+    Decimal,
+    BeforeValidator(_decimal_text),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{1,15}(\.\d{1,12})?$"}),
+]
+Day = Annotated[date, BeforeValidator(_day)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+Zone = Annotated[str, AfterValidator(_zone)]
+CurrencyCode = Annotated[str, AfterValidator(_currency)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Entity(Model):
+    """A seller: the legal person whose name and number series stand on documents."""
+
+    key: Key
+    name: str
+    address: str
+    tax_id: str = ""
+    zone: Zone = "UTC"
+    series: str = Field(default="INV", pattern=r"^[A-Z]{1,8}$")
+    zero_invoices: Literal["issue", "skip"] = "issue"
+
+
+class Settings(Model):
+    """Rules of the whole instance (`instance.yaml`)."""
+
+    entities: tuple[Entity, ...] = Field(min_length=1)
+    grace_days: int = Field(default=3, ge=0, le=90)
+    future_skew_minutes: int = Field(default=5, ge=0, le=1440)
+    unmeasured_limit: int = Field(default=0, ge=0)
+    quarantine_alert_percent: int = Field(default=100, ge=0, le=100)
+
+
+class Source(Model):
+    """Where events come from, how they are written, and which of their fields are read.
+
+    `path` is a glob below `root` (relative to the instance folder); `{name}` captures one path part, and the captures
+    tell streams apart: equal lines of two gateways are two events.
+    """
+
+    name: Key
+    root: str = "inbox"
+    path: str
+    format: Key
+    event_type: str = "request"
+    zone: Zone | None = None
+    fields: dict[Name, str] = Field(default_factory=dict)
+    constants: dict[Name, str] = Field(default_factory=dict)
+    properties: dict[Name, str] = Field(default_factory=dict)
+    quantity: Name | None = None
+    ignore: tuple[Name, ...] = ()
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    not_before: Instant = datetime(2000, 1, 1, tzinfo=UTC)
+    unterminated: Literal["hold", "accept"] = "hold"
+    more_decimals: Literal["refuse", "round"] = "refuse"
+
+    @model_validator(mode="after")
+    def _quantity_is_read(self) -> Source:
+        if self.quantity is not None and self.quantity not in self.properties:
+            raise ValueError(f"quantity '{self.quantity}' is not one of this source's properties")
+        return self
+
+
+class Condition(Model):
+    """One comparison. With a missing field it is false."""
+
+    field: Name
+    op: Literal["eq", "ne", "in", "not_in", "lt", "le", "gt", "ge", "exists"]
+    value: str | int | tuple[str | int, ...] | None = None
+
+    @model_validator(mode="after")
+    def _value_fits(self) -> Condition:
+        many = isinstance(self.value, tuple)
+        if self.op == "exists":
+            if self.value is not None:
+                raise ValueError("'exists' takes no value")
+        elif (self.op in ("in", "not_in")) != many or self.value is None:
+            raise ValueError(f"'{self.op}' takes {'a list of values' if self.op in ('in', 'not_in') else 'one value'}")
+        return self
+
+
+class All(Model):
+    all: tuple[Filter, ...]
+
+
+class AnyOf(Model):
+    any: tuple[Filter, ...]
+
+
+class Not(Model):
+    not_: Filter = Field(alias="not")
+
+
+Filter = Condition | All | AnyOf | Not
+
+
+class Meter(Model):
+    """What is counted: an aggregation over the events of one type."""
+
+    key: Name
+    name: str
+    unit: str = "unit"
+    event_type: str
+    aggregation: Literal["count", "sum", "max", "unique_count"]
+    value: Name | None = None
+    filter: Filter | None = None
+    allow_negative: bool = False
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _value_where_needed(self) -> Meter:
+        if (self.aggregation == "count") != (self.value is None):
+            need = "takes no value" if self.aggregation == "count" else "needs the field that it reads as value"
+            raise ValueError(f"aggregation '{self.aggregation}' {need}")
+        return self
+
+
+class Route(Model):
+    """An endpoint: requests whose method and path fit it are reported under its template. First match wins."""
+
+    path: str = Field(pattern=r"^/")
+    method: str = "*"
+
+
+class Tier(Model):
+    """Units up to and including `up_to` (the last tier has none) at `price`; `flat_fee` once when it is entered."""
+
+    up_to: DecimalText | None = None
+    price: DecimalText
+    flat_fee: DecimalText = Decimal(0)
+
+
+class Conversion(Model):
+    """Measured units to priced units: quantity / divide_by, on the segment's total, rounded to whole units or not."""
+
+    divide_by: DecimalText
+    unit: str
+    rounding: Literal["none", "up", "down", "half_up", "half_even"] = "none"
+
+    @model_validator(mode="after")
+    def _not_zero(self) -> Conversion:
+        if self.divide_by == 0:
+            raise ValueError("divide_by is 0")
+        return self
+
+
+class Watermark(Model):
+    """Price the greatest window value of the segment instead of its total."""
+
+    of: Literal["count", "sum", "max"]
+    window: Literal["1h", "1d"] = "1h"
+
+
+class Charge(Model):
+    """One priced thing on a plan: a fixed fee (`flat`), or a meter at a price."""
+
+    key: Key
+    name: str
+    model: Literal["flat", "per_unit", "graduated"]
+    meter: Name | None = None
+    amount: DecimalText | None = None
+    price: DecimalText | None = None
+    tiers: tuple[Tier, ...] = ()
+    due: Literal["arrears", "advance"] = "arrears"
+    watermark: Watermark | None = None
+    convert: Conversion | None = None
+    prorated: bool = True
+    flat_fee_at_zero: bool = False
+
+    @model_validator(mode="after")
+    def _model_has_its_price(self) -> Charge:
+        wanted = {"flat": "amount", "per_unit": "price", "graduated": "tiers"}[self.model]
+        given = {"amount": self.amount is not None, "price": self.price is not None, "tiers": bool(self.tiers)}
+        if not given.pop(wanted):
+            raise ValueError(f"charge '{self.key}': model '{self.model}' has no {wanted} (missing price)")
+        for other, present in given.items():
+            if present:
+                raise ValueError(f"charge '{self.key}': model '{self.model}' takes no {other}")
+        if (self.model == "flat") != (self.meter is None):
+            raise ValueError(f"charge '{self.key}': a flat fee names no meter, every other model names one")
+        if self.model != "flat" and self.due == "advance":
+            raise ValueError(f"charge '{self.key}': usage is billed in arrears")
+        _check_tiers(self.key, self.tiers)
+        return self
+
+
+def _check_tiers(charge: str, tiers: tuple[Tier, ...]) -> None:
+    """Tiers must cover every quantity above 0 exactly once."""
+    below = Decimal(0)
+    for number, tier in enumerate(tiers, 1):
+        last = number == len(tiers)
+        if last != (tier.up_to is None):
+            fault = "the last tier has an up_to: quantities above it have 0 prices" if last else "only the last is open"
+            raise ValueError(f"charge '{charge}', tier {number}: {fault}")
+        if tier.up_to is not None:
+            if tier.up_to <= below:
+                raise ValueError(
+                    f"charge '{charge}', tier {number}: up_to {tier.up_to} is not above {below}; "
+                    f"a quantity of {tier.up_to} would have 2 prices"
+                )
+            below = tier.up_to
+
+
+class PlanVersion(Model):
+    """The charges of a plan from a day on."""
+
+    effective: Day
+    charges: tuple[Charge, ...] = Field(min_length=1)
+
+
+class Plan(Model):
+    """What is sold: charges by version, the billing interval and its anchor."""
+
+    key: Key
+    name: str
+    currency: CurrencyCode
+    interval: Literal["day", "week", "month", "quarter", "year"] = "month"
+    every: int = Field(default=1, ge=1, le=120)
+    anchor: Literal["calendar", "subscription"] = "calendar"
+    versions: tuple[PlanVersion, ...] = Field(min_length=1)
+
+
+class Customer(Model):
+    """Who is billed."""
+
+    customer: Key
+    name: str
+    address: str
+    country: str = Field(pattern=r"^[A-Z]{2}$")
+    tax_id: str = ""
+    zone: Zone
+    entity: Key
+    terms_days: int = Field(default=30, ge=0, le=365)
+
+
+class Credential(Model):
+    """An API key, account or subject, and whose it is from an instant (inclusive) to another (exclusive)."""
+
+    credential: ExternalKey
+    customer: Key
+    source: Key | None = None
+    valid_from: Instant | None = None
+    valid_to: Instant | None = None
+
+
+class Subscription(Model):
+    """A customer on a plan from a local day (inclusive) to another (exclusive).
+
+    Rows that share a subscription key are its phases: a change of plan is the end of one and the start of the next.
+    """
+
+    subscription: Key
+    customer: Key
+    plan: Key
+    start: Day
+    end: Day | None = None
+    stacking: bool = False
