@@ -1,0 +1,1 @@
+"""The record: which files were taken, what was closed, every issued document, the journal."""

@@ -1,0 +1,97 @@
+"""Rows of the ledger, as plain immutable data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """Files that were taken together; `now_us` and `skew_us` decided their time window, for ever."""
+
+    batch_id: int
+    now_us: int
+    skew_us: int
+    parser_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One raw file in one stream, and where each of its lines went. `first_line` is the first that was new."""
+
+    file_id: int
+    batch_id: int
+    source: str
+    stream: str
+    sha256: str
+    path: str
+    size: int
+    format: str
+    mapping_json: str
+    tape_id: str | None
+    first_line: int
+    lines: int
+    accepted: int
+    duplicate: int
+    conflict: int
+    quarantined: int
+    blank: int
+    min_us: int | None
+    max_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TapeRow:
+    """A log that grows: how much of it has been read, and the hash of that much."""
+
+    tape_id: str
+    stream: str
+    head_sha: str
+    consumed_bytes: int
+    consumed_lines: int
+    prefix_sha: str
+    path: str
+    file_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A path as it was last seen at its source; `status` is taken, duplicate_of or held."""
+
+    source: str
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    status: str
+    reason: str
+    seen_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One entry of the journal; `hash` covers `body` and the entry before."""
+
+    seq: int
+    kind: str
+    body: str
+    prev_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """An issued document: `body` is its canonical JSON."""
+
+    number: str
+    series: str
+    sequence: int
+    kind: str
+    entity: str
+    customer: str
+    currency: str
+    cut_off: str
+    issue_date: str
+    journal_seq: int
+    body: bytes
+    sha256: str

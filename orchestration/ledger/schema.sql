@@ -1,0 +1,97 @@
+-- The ledger. Rows of batches, files, catalogs, documents and journal are never updated or deleted.
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+CREATE TABLE batches (
+    batch_id INTEGER PRIMARY KEY,
+    now_us INTEGER NOT NULL,
+    skew_us INTEGER NOT NULL,
+    parser_version TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE mappings (hash TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+
+CREATE TABLE files (
+    file_id INTEGER PRIMARY KEY,
+    batch_id INTEGER NOT NULL REFERENCES batches,
+    source TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    path TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    format TEXT NOT NULL,
+    mapping_hash TEXT NOT NULL REFERENCES mappings,
+    tape_id TEXT,
+    first_line INTEGER NOT NULL,
+    lines INTEGER NOT NULL,
+    accepted INTEGER NOT NULL,
+    duplicate INTEGER NOT NULL,
+    conflict INTEGER NOT NULL,
+    quarantined INTEGER NOT NULL,
+    blank INTEGER NOT NULL,
+    min_us INTEGER,
+    max_us INTEGER,
+    UNIQUE (stream, sha256),
+    CHECK (lines = accepted + duplicate + conflict + quarantined + blank)
+) STRICT;
+
+CREATE TABLE tapes (
+    tape_id TEXT PRIMARY KEY,
+    stream TEXT NOT NULL,
+    head_sha TEXT NOT NULL,
+    consumed_bytes INTEGER NOT NULL,
+    consumed_lines INTEGER NOT NULL,
+    prefix_sha TEXT NOT NULL,
+    path TEXT NOT NULL,
+    file_id INTEGER NOT NULL REFERENCES files
+) STRICT;
+CREATE INDEX tapes_by_head ON tapes (stream, head_sha);
+
+CREATE TABLE deliveries (
+    source TEXT NOT NULL,
+    path TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('taken', 'duplicate_of', 'held')),
+    reason TEXT NOT NULL,
+    seen_us INTEGER NOT NULL,
+    PRIMARY KEY (source, path)
+) STRICT;
+
+CREATE TABLE catalogs (hash TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+
+CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    prev_hash TEXT NOT NULL,
+    hash TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE documents (
+    number TEXT PRIMARY KEY,
+    series TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('invoice', 'credit_note')),
+    entity TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    cut_off TEXT NOT NULL,
+    issue_date TEXT NOT NULL,
+    journal_seq INTEGER NOT NULL REFERENCES journal DEFERRABLE INITIALLY DEFERRED,
+    body BLOB NOT NULL,
+    sha256 TEXT NOT NULL,
+    UNIQUE (series, sequence),
+    UNIQUE (entity, customer, currency, cut_off)
+) STRICT;
+
+CREATE TRIGGER batches_are_final BEFORE UPDATE ON batches BEGIN SELECT RAISE(ABORT, 'batches are never changed'); END;
+CREATE TRIGGER batches_stay BEFORE DELETE ON batches BEGIN SELECT RAISE(ABORT, 'batches are never deleted'); END;
+CREATE TRIGGER files_are_final BEFORE UPDATE ON files BEGIN SELECT RAISE(ABORT, 'files are never changed'); END;
+CREATE TRIGGER files_stay BEFORE DELETE ON files BEGIN SELECT RAISE(ABORT, 'files are never deleted'); END;
+CREATE TRIGGER catalogs_are_final BEFORE UPDATE ON catalogs BEGIN SELECT RAISE(ABORT, 'catalogs are never changed'); END;
+CREATE TRIGGER catalogs_stay BEFORE DELETE ON catalogs BEGIN SELECT RAISE(ABORT, 'catalogs are never deleted'); END;
+CREATE TRIGGER documents_are_final BEFORE UPDATE ON documents BEGIN SELECT RAISE(ABORT, 'documents are never changed'); END;
+CREATE TRIGGER documents_stay BEFORE DELETE ON documents BEGIN SELECT RAISE(ABORT, 'documents are never deleted'); END;
+CREATE TRIGGER journal_is_final BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is never changed'); END;
+CREATE TRIGGER journal_stays BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is never deleted'); END;

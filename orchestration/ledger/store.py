@@ -1,0 +1,231 @@
+"""The ledger: one SQLite file, one transaction a commit, no way to change what was issued.
+
+A rollback journal and `synchronous=EXTRA`: a commit survives power loss, folder entry included.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, fields
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from orchestration.canonical import sha256_hex
+from orchestration.errors import ConfigInvalid, IntegrityFailure
+from orchestration.ledger.journal import GENESIS, entry_hash
+from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, TapeRow
+
+SCHEMA_VERSION = "1"
+_FILE_COLUMNS = [f.name for f in fields(FileRow)]
+
+
+class Ledger:
+    """Open with `Ledger.open(home)`; close with `close()` or as a context manager."""
+
+    def __init__(self, connection: sqlite3.Connection, key: bytes, path: Path) -> None:
+        self._db = connection
+        self.key = key
+        self.path = path
+
+    @classmethod
+    def open(cls, home: Path) -> Ledger:
+        """Open the ledger of an instance, creating it and the instance key where there is none.
+
+        Raises IntegrityFailure if the key is missing or another one than the ledger was made with.
+        """
+        path = home / "ledger.sqlite"
+        home.mkdir(parents=True, exist_ok=True)
+        fresh = not path.exists()
+        db = sqlite3.connect(path, isolation_level=None, timeout=30)
+        for pragma in ("journal_mode=TRUNCATE", "synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF"):
+            db.execute(f"PRAGMA {pragma}")
+        if fresh or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            _create(db, home)
+        key = _read_key(home)
+        meta: dict[str, str] = dict(db.execute("SELECT key, value FROM meta"))
+        if meta["schema_version"] != SCHEMA_VERSION:
+            raise ConfigInvalid(
+                f"the ledger has schema {meta['schema_version']}, this version reads {SCHEMA_VERSION}",
+                where=str(path),
+                not_done="the ledger was not opened",
+                next_step="install the version of Tallystick that wrote it",
+            )
+        if meta["key_fingerprint"] != sha256_hex(key):
+            raise IntegrityFailure(
+                "instance.key is not the key that this ledger was made with",
+                where=str(home / "instance.key"),
+                not_done="the ledger was not opened",
+                next_step="restore instance.key from the same backup as ledger.sqlite",
+            )
+        return cls(db, key, path)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """The only commit point. Everything inside is there afterwards, or nothing is."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # -- what was taken -------------------------------------------------------------------------------------------
+
+    def next_batch_id(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(batch_id), 0) + 1 FROM batches").fetchone()[0])
+
+    def next_file_id(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(file_id), 0) + 1 FROM files").fetchone()[0])
+
+    def batches(self) -> list[BatchRow]:
+        return [BatchRow(*row) for row in self._db.execute("SELECT * FROM batches ORDER BY batch_id")]
+
+    def files(self, batch_id: int | None = None) -> list[FileRow]:
+        columns = ", ".join("m.body" if c == "mapping_json" else f"f.{c}" for c in _FILE_COLUMNS)
+        query = f"SELECT {columns} FROM files f JOIN mappings m ON m.hash = f.mapping_hash"  # noqa: S608
+        if batch_id is not None:
+            return [FileRow(*r) for r in self._db.execute(f"{query} WHERE batch_id = ? ORDER BY file_id", (batch_id,))]
+        return [FileRow(*row) for row in self._db.execute(f"{query} ORDER BY file_id")]
+
+    def find_file(self, stream: str, sha256: str) -> FileRow | None:
+        found = self._db.execute("SELECT batch_id, file_id FROM files WHERE stream = ? AND sha256 = ?", (stream, sha256))
+        row = found.fetchone()
+        return next((f for f in self.files(row[0]) if f.file_id == row[1]), None) if row else None
+
+    def tapes(self, stream: str) -> list[TapeRow]:
+        return [TapeRow(*r) for r in self._db.execute("SELECT * FROM tapes WHERE stream = ? ORDER BY tape_id", (stream,))]
+
+    def deliveries(self, source: str) -> dict[str, DeliveryRow]:
+        rows = self._db.execute("SELECT * FROM deliveries WHERE source = ? ORDER BY path", (source,))
+        return {row[1]: DeliveryRow(*row) for row in rows}
+
+    def held(self) -> list[DeliveryRow]:
+        rows = self._db.execute("SELECT * FROM deliveries WHERE status = 'held' ORDER BY source, path")
+        return [DeliveryRow(*row) for row in rows]
+
+    def commit_batch(
+        self,
+        batch: BatchRow,
+        files: Sequence[FileRow],
+        tapes: Sequence[TapeRow],
+        deliveries: Sequence[DeliveryRow],
+    ) -> None:
+        """File, batch, counts, tapes and deliveries in one transaction: from here on they exist."""
+        with self.transaction():
+            self._insert("batches", batch)
+            for file in files:
+                mapping_hash = sha256_hex(file.mapping_json.encode())
+                self._db.execute("INSERT OR IGNORE INTO mappings VALUES (?, ?)", (mapping_hash, file.mapping_json))
+                values = [mapping_hash if c == "mapping_json" else getattr(file, c) for c in _FILE_COLUMNS]
+                self._db.execute(f"INSERT INTO files VALUES ({_marks(values)})", values)
+            for tape in tapes:
+                self._db.execute("DELETE FROM tapes WHERE tape_id = ?", (tape.tape_id,))
+                self._insert("tapes", tape)
+            self._put_deliveries(deliveries)
+
+    def record_deliveries(self, deliveries: Sequence[DeliveryRow]) -> None:
+        """Paths that brought no new lines: held files and second copies."""
+        with self.transaction():
+            self._put_deliveries(deliveries)
+
+    def _put_deliveries(self, deliveries: Sequence[DeliveryRow]) -> None:
+        for row in deliveries:
+            self._db.execute(f"INSERT OR REPLACE INTO deliveries VALUES ({_marks(astuple(row))})", astuple(row))
+
+    # -- what was issued ------------------------------------------------------------------------------------------
+
+    def archive_catalog(self, digest: str, body: bytes) -> None:
+        self._db.execute("INSERT OR IGNORE INTO catalogs VALUES (?, ?)", (digest, body))
+
+    def catalog(self, digest: str) -> bytes:
+        row = self._db.execute("SELECT body FROM catalogs WHERE hash = ?", (digest,)).fetchone()
+        if row is None:
+            raise IntegrityFailure(
+                f"the ledger holds no catalog {digest}",
+                where=str(self.path),
+                not_done="what was issued under it was not recomputed",
+                next_step="restore ledger.sqlite from a backup",
+            )
+        return bytes(row[0])
+
+    def last_sequence(self, series: str) -> int:
+        row = self._db.execute("SELECT coalesce(max(sequence), 0) FROM documents WHERE series = ?", (series,))
+        return int(row.fetchone()[0])
+
+    def last_issue_date(self, entity: str) -> str:
+        row = self._db.execute("SELECT coalesce(max(issue_date), '') FROM documents WHERE entity = ?", (entity,))
+        return str(row.fetchone()[0])
+
+    def documents(self) -> Iterator[DocumentRow]:
+        """All issued documents in the order of issue."""
+        for row in self._db.execute("SELECT * FROM documents ORDER BY journal_seq, series, sequence"):
+            yield DocumentRow(*row)
+
+    def journal(self) -> list[JournalRow]:
+        return [JournalRow(*row) for row in self._db.execute("SELECT * FROM journal ORDER BY seq")]
+
+    def next_journal_seq(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM journal").fetchone()[0])
+
+    def append_journal(self, kind: str, body: bytes) -> JournalRow:
+        """Chain one entry. Call inside the transaction that does what the entry tells of."""
+        last = self._db.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone() or (0, GENESIS)
+        text = body.decode()
+        row = JournalRow(last[0] + 1, kind, text, last[1], entry_hash(last[0] + 1, kind, text, last[1]))
+        self._insert("journal", row)
+        return row
+
+    def insert_document(self, row: DocumentRow) -> None:
+        self._insert("documents", row)
+
+    def _insert(self, table: str, row: Any) -> None:
+        values = astuple(row)
+        self._db.execute(f"INSERT INTO {table} VALUES ({_marks(values)})", values)  # noqa: S608 (names are ours)
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _create(db: sqlite3.Connection, home: Path) -> None:
+    key_path = home / "instance.key"
+    if not key_path.exists():
+        descriptor = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(secrets.token_hex(32))
+            handle.flush()
+            os.fsync(handle.fileno())
+    script = package_files("orchestration.ledger").joinpath("schema.sql").read_text()
+    fingerprint = sha256_hex(_read_key(home))
+    db.executescript(
+        f"BEGIN IMMEDIATE; {script} INSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), "
+        f"('key_fingerprint', '{fingerprint}'); COMMIT;"
+    )
+
+
+def _read_key(home: Path) -> bytes:
+    path = home / "instance.key"
+    try:
+        return bytes.fromhex(path.read_text().strip())
+    except (OSError, ValueError) as error:
+        raise IntegrityFailure(
+            f"instance.key can't be read: {error}",
+            where=str(path),
+            not_done="the ledger was not opened",
+            next_step="restore instance.key from the same backup as ledger.sqlite",
+        ) from error
