@@ -1,0 +1,194 @@
+"""Rating: the quantity of one charge in one segment to one line, rounded once.
+
+The order is that of the rules: quantity measured, converted on the segment's total, priced by the charge's model,
+prorated, rounded to the currency's minor unit. Later steps (discount, maximum, minimum) take the gross from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from functools import reduce
+from typing import Any, Literal, NamedTuple
+
+from orchestration.billing.charges import MODELS, ONE, ZERO, Priced, Slice, by_day
+from orchestration.billing.segments import ChargeTerms, Segment
+from orchestration.catalog.models import Charge, Conversion, Meter
+from orchestration.errors import Problem
+from orchestration.money import EXACT, Money, Rounding, decimal_text, round_fraction
+
+QUANTITY_DECIMALS = 9
+"""A quantity on a line has at most so many decimals, and is priced as shown."""
+
+_WHOLE_UNITS: dict[str, Rounding] = {"up": "up", "down": "down", "half_up": "half_away", "half_even": "half_even"}
+
+
+class LineKey(NamedTuple):
+    """What a line is, whatever it costs: differences are taken between amounts of the same key."""
+
+    subscription: str
+    charge: str
+    period_start: date
+    start: date
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One charge of one subscription in one segment. Days are local and half-open.
+
+    `measured` is in the meter's unit, `quantity` in the unit that is priced. `amount` is `formula["exact"]` rounded
+    once; `formula` holds all that led to it, every number as text.
+    """
+
+    subscription: str
+    customer: str
+    plan: str
+    charge: str
+    name: str
+    meter: str | None
+    due: Literal["arrears", "advance"]
+    currency: str
+    period_start: date
+    period_end: date
+    start: date
+    end: date
+    measured: Decimal
+    quantity: Decimal
+    unit: str
+    amount: Money
+    formula: dict[str, Any]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def key(self) -> LineKey:
+        return LineKey(self.subscription, self.charge, self.period_start, self.start)
+
+
+def convert(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:
+    """Measured days to priced days, ascending.
+
+    The running total is converted and rounded day by day, and a day has what it adds to it. So the days sum exactly to
+    the total converted and rounded once, and a rounded-up unit belongs to the day on which it was begun.
+    """
+    converted: list[Slice] = []
+    measured, shown = ZERO, ZERO
+    for piece in by_day(slices):
+        measured = EXACT.add(measured, piece.quantity)
+        before, shown = shown, _converted(measured, conversion)
+        converted.append(Slice(piece.day, EXACT.subtract(shown, before)))
+    return converted
+
+
+def _converted(measured: Decimal, conversion: Conversion) -> Decimal:
+    exact = Fraction(measured) / Fraction(conversion.divide_by)
+    if conversion.rounding == "none":
+        return round_fraction(exact, QUANTITY_DECIMALS)
+    return round_fraction(exact, 0, _WHOLE_UNITS[conversion.rounding])
+
+
+def proration(charge: Charge, segment: Segment, meter: Meter | None) -> tuple[int, int]:
+    """(active days, days of the full period) by which the amount of a charge is reduced; equal when it is whole.
+
+    Fixed fees and marks are prorated: they stand for a whole period. Counts, sums and distinct values are not: they
+    already have only what happened in the segment.
+    """
+    is_mark = charge.watermark is not None or (meter is not None and meter.aggregation == "max")
+    if charge.prorated and (charge.meter is None or is_mark):
+        return segment.days, segment.period_days
+    return segment.period_days, segment.period_days
+
+
+def _total(slices: Sequence[Slice]) -> Decimal:
+    return reduce(EXACT.add, (piece.quantity for piece in slices), ZERO)
+
+
+def _refuse_misplaced(charge: Charge, segment: Segment, slices: Sequence[Slice]) -> None:
+    """Usage of another day or of a finer grain than quantities have is a fault of the caller, never a price."""
+    for piece in slices:
+        if not segment.start <= piece.day < segment.end:
+            raise ValueError(f"charge '{charge.key}': {piece.day} is not in [{segment.start}, {segment.end})")
+        exponent = piece.quantity.as_tuple().exponent
+        if not isinstance(exponent, int) or exponent < -QUANTITY_DECIMALS:
+            raise ValueError(f"charge '{charge.key}': {piece.quantity} is not a quantity of at most 9 decimals")
+
+
+def rate(
+    terms: ChargeTerms,
+    segment: Segment,
+    slices: Sequence[Slice] = (),
+    meter: Meter | None = None,
+    *,
+    window: Mapping[str, str] | None = None,
+) -> Line:
+    """The line of one charge in one segment.
+
+    `slices` hold measured quantities by local day of the segment, in the meter's unit (at most 9 decimals; several a
+    day are summed); a watermark comes as one slice on the day of its window, and `window` says which that was. A flat
+    fee has neither slices nor meter. Raises ValueError for usage outside the segment or a meter that is not the
+    charge's.
+    """
+    charge = terms.charge
+    if charge.meter != (None if meter is None else meter.key):
+        raise ValueError(f"charge '{charge.key}' does not price meter '{meter.key if meter else None}'")
+    _refuse_misplaced(charge, segment, slices)
+    priced_slices = by_day(slices) if charge.convert is None else convert(slices, charge.convert)
+    priced = MODELS[charge.model](terms, priced_slices)
+    days, of_days = proration(charge, segment, meter)
+    exact = priced.amount * Fraction(days, of_days)
+    place = f"{segment.subscription}, charge '{charge.key}', {segment.start} to {segment.end}"
+    return Line(
+        subscription=segment.subscription,
+        customer=segment.customer,
+        plan=segment.plan,
+        charge=charge.key,
+        name=charge.name,
+        meter=charge.meter,
+        due=charge.due,
+        currency=segment.currency,
+        period_start=segment.period_start,
+        period_end=segment.period_end,
+        start=segment.start,
+        end=segment.end,
+        measured=ONE if meter is None else _total(slices),
+        quantity=ONE if meter is None else _total(priced_slices),
+        unit=_unit(charge, meter),
+        amount=Money.of(exact, segment.currency),
+        formula=_formula(charge, priced, (days, of_days), exact, window),
+        problems=tuple(replace(problem, where=place) for problem in priced.problems),
+    )
+
+
+def _unit(charge: Charge, meter: Meter | None) -> str:
+    if meter is None:
+        return "period"
+    return meter.unit if charge.convert is None else charge.convert.unit
+
+
+def _formula(
+    charge: Charge,
+    priced: Priced,
+    days: tuple[int, int],
+    exact: Fraction,
+    window: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """exact = sum of the details' amounts x proration; the line's amount = exact, rounded."""
+    formula: dict[str, Any] = {
+        "model": charge.model,
+        "details": [detail.as_dict() for detail in priced.details],
+        "proration": "1" if days[0] == days[1] else f"{days[0]}/{days[1]}",
+        "exact": decimal_text(exact),
+    }
+    if charge.convert is not None:
+        formula["conversion"] = {
+            "divide_by": decimal_text(charge.convert.divide_by),
+            "unit": charge.convert.unit,
+            "rounding": charge.convert.rounding,
+        }
+    if charge.watermark is not None:
+        formula["watermark"] = {"of": charge.watermark.of, "window": charge.watermark.window}
+    if window is not None:
+        formula["window"] = dict(window)
+    return formula

@@ -1,0 +1,164 @@
+"""Zones: instants in integer microseconds of UTC to local days and hours, and back. No floats, no server zone.
+
+Only the pinned `tzdata` package counts: zone data of the host would make a document depend on the machine.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import tzdata  # type: ignore[import-untyped]
+
+zoneinfo.reset_tzpath(to=())
+ZoneInfo.clear_cache()
+
+TZDATA_VERSION: str = tzdata.IANA_VERSION
+"""The release of the zone data in use, e.g. "2026f"; it stands in the journal."""
+
+SECOND_US = 1_000_000
+HOUR_US = 3_600 * SECOND_US
+DAY_US = 24 * HOUR_US
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = date(1970, 1, 1)
+_NAMES = frozenset(zoneinfo.available_timezones())
+# Two changes of one zone must not fall into one step, or both could be missed. A test holds this against every zone.
+_STEP_S = 2 * 24 * 3_600
+# No offset reaches 36 hours, so an instant that far before a UTC midnight bears an earlier date everywhere.
+_REACH_US = 36 * HOUR_US
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetInterval:
+    """A stretch of time, half-open, in which a zone has one offset from UTC.
+
+    An instant `us` in it belongs to the hour bucket `s if s >= start_us else carry_bucket_us`, with
+    `s = us - (us + offset_us) % HOUR_US`, and to the local day `max(wall day, carry_day)`, with the wall day
+    `(us + offset_us) // DAY_US` days after 1970-01-01: a clock that is set back over midnight does not return to a
+    day that has ended.
+    """
+
+    start_us: int
+    end_us: int
+    offset_us: int
+    carry_bucket_us: int
+    carry_day: date
+
+
+def zone_exists(name: str) -> bool:
+    """Whether the pinned zone data has a zone of exactly this name."""
+    return name in _NAMES
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    if name not in _NAMES:
+        raise ValueError(f"unknown IANA time zone '{name}'")
+    return ZoneInfo(name)
+
+
+def _offset_s(zone: ZoneInfo, second: int) -> int:
+    """Offset from UTC, in seconds, at `second` seconds after the epoch."""
+    delta = (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
+    assert delta is not None
+    return delta.days * 86_400 + delta.seconds
+
+
+def _wall_day(name: str, us: int) -> date:
+    """The date that the clock shows."""
+    offset_us = _offset_s(_zone(name), us // SECOND_US) * SECOND_US
+    return _EPOCH_DAY + timedelta(days=(us + offset_us) // DAY_US)
+
+
+def _transition(zone: ZoneInfo, low: int, high: int) -> int:
+    """The second at which the offset of `high` begins, given exactly one change in (low, high]."""
+    after = _offset_s(zone, high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset_s(zone, middle) == after:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _transitions(zone: ZoneInfo, first: int, last: int) -> Iterator[int]:
+    """Every second t with first < t <= last at which a new offset begins, ascending."""
+    low, before = first, _offset_s(zone, first)
+    while low < last:
+        high = min(low + _STEP_S, last)
+        after = _offset_s(zone, high)
+        if after != before:
+            yield _transition(zone, low, high)
+        low, before = high, after
+
+
+@lru_cache(maxsize=65_536)
+def _midnight(name: str, day: date) -> int:
+    wanted = (day - _EPOCH_DAY).days
+    around = wanted * DAY_US
+    zone = _zone(name)
+    first = (around - _REACH_US) // SECOND_US
+    last = (around + _REACH_US) // SECOND_US
+    starts = [first, *_transitions(zone, first, last)]
+    for start, end in zip(starts, [*starts[1:], last], strict=True):
+        begins = max(start, wanted * 86_400 - _offset_s(zone, start))
+        if begins < end:
+            return begins * SECOND_US
+    raise AssertionError(f"no midnight of {day} in {name}")
+
+
+def midnight_us(zone: str, day: date) -> int:
+    """The first instant that bears `day`, or a later date where the zone skipped that day altogether."""
+    return _midnight(zone, day)
+
+
+def local_date(zone: str, us: int) -> date:
+    """The local day to which an instant belongs: the last one that has begun by then."""
+    day = _wall_day(zone, us)
+    while us >= _midnight(zone, day + timedelta(days=1)):
+        day += timedelta(days=1)
+    return day
+
+
+def _bucket_before(zone: ZoneInfo, us: int) -> int:
+    """The latest instant before `us` at which the local clock showed a full hour."""
+    last = us - 1
+    offset = _offset_s(zone, last // SECOND_US)
+    full_hour = last - (last + offset * SECOND_US) % HOUR_US
+    if _offset_s(zone, full_hour // SECOND_US) == offset:
+        return full_hour
+    changed = _transition(zone, full_hour // SECOND_US, last // SECOND_US) * SECOND_US
+    return _bucket_before(zone, changed)
+
+
+def bucket_start(zone: str, us: int) -> int:
+    """The start of the hour bucket of an instant: the latest instant up to it that showed a full local hour."""
+    return _bucket_before(_zone(zone), us + 1)
+
+
+@lru_cache(maxsize=4096)
+def _offset_intervals(name: str, start_us: int, end_us: int) -> tuple[OffsetInterval, ...]:
+    zone = _zone(name)
+    changes = _transitions(zone, start_us // SECOND_US, (end_us - 1) // SECOND_US)
+    starts = [start_us, *(second * SECOND_US for second in changes)]
+    return tuple(
+        OffsetInterval(
+            start_us=start,
+            end_us=end,
+            offset_us=_offset_s(zone, start // SECOND_US) * SECOND_US,
+            carry_bucket_us=_bucket_before(zone, start),
+            carry_day=local_date(name, start - 1),
+        )
+        for start, end in zip(starts, [*starts[1:], end_us], strict=True)
+    )
+
+
+def offset_intervals(zone: str, start_us: int, end_us: int) -> list[OffsetInterval]:
+    """The intervals of one offset that cover [start_us, end_us) without gap or overlap; empty when it is empty."""
+    return list(_offset_intervals(zone, start_us, end_us)) if start_us < end_us else []
