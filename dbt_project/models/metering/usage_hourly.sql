@@ -1,0 +1,19 @@
+-- Grain: customer, local hour (named by the instant at which it begins), endpoint, method.
+-- The wide base fact: `m_<meter>` is the measured value, `u_<meter>` counts events that the meter could not measure.
+{{ config(
+    materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
+    touched_by="days", touched_keys=["customer", "local_day"]
+) }}
+select
+    events.customer,
+    events.local_day,
+    events.bucket_us,
+    events.endpoint,
+    events.method,
+    count(*) as events,
+    cast(sum(coalesce(events.bytes, 0)) as decimal(38, 0)) as bytes
+    {{ meter_aggregates(["count", "sum", "max"]) }}
+from {{ ref("stg_events") }} as events
+inner join {{ ref("touched_days") }} as touched
+    on events.customer = touched.customer and events.local_day = touched.local_day
+group by events.customer, events.local_day, events.bucket_us, events.endpoint, events.method

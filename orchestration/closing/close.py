@@ -1,0 +1,233 @@
+"""The close: which documents are due at a cut-off, and their issue in one transaction.
+
+Everything that decides a document is in the journal entry that it is issued under: the batches, the catalog, the rules,
+the zone data and the run's now.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from orchestration.billing.documents import Group, build_document, due_lines, grouped
+from orchestration.billing.rating import Line
+from orchestration.canonical import canonical_bytes, sha256_hex
+from orchestration.catalog import Catalog
+from orchestration.catalog.models import Entity
+from orchestration.closing.issued import CLOSE, issued_so_far
+from orchestration.crash import crash_point
+from orchestration.errors import InputHeld, IntegrityFailure, PeriodClosed
+from orchestration.ledger.merkle import leaf_hash, root_hash, salt
+from orchestration.ledger.rows import DocumentRow
+from orchestration.ledger.store import Ledger
+from orchestration.zones import TZDATA_VERSION, local_date, midnight_us
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class CloseResult:
+    """What a close did. `skipped` are zero invoices, `parked` customers with the reason, `already` those closed before."""
+
+    cut_off: date
+    documents: tuple[DocumentRow, ...]
+    skipped: tuple[str, ...]
+    parked: Mapping[str, str]
+    already: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What the documents of a close are made from; it goes into the journal entry."""
+
+    now_us: int
+    last_batch: int
+    code_digest: str
+    waived: str = ""
+
+
+def check_may_close(catalog: Catalog, ledger: Ledger, cut_off: date, now_us: int, waive: str | None) -> None:
+    """Raise if the cut-off lies too near, before an earlier close, or if input is held back without a waiver."""
+    opens = max((midnight_us(c.zone, cut_off) for c in catalog.customers.values()), default=0)
+    if now_us < opens + catalog.settings.grace_days * DAY_US:
+        first = local_date("UTC", opens) + timedelta(days=catalog.settings.grace_days)
+        raise InputHeld(
+            f"cut-off {cut_off} may be closed {catalog.settings.grace_days} day(s) after it has passed in every "
+            f"customer's zone",
+            not_done="nothing was issued",
+            next_step=f"close on {first} (UTC) or later",
+        )
+    later = max((d.cut_off for d in ledger.documents()), default="")
+    if later > cut_off.isoformat():
+        raise PeriodClosed(
+            f"cut-off {later} has been closed already, {cut_off} lies before it",
+            not_done="nothing was issued",
+            next_step="what came late for a closed period is issued with the next close",
+        )
+    held = ledger.held()
+    if held and not waive:
+        listing = "\n".join(f"    {h.source}: {h.path}: {h.reason}" for h in held)
+        raise InputHeld(
+            f"{len(held)} file(s) are held, so usage may be missing:\n{listing}",
+            not_done="nothing was issued",
+            next_step='deliver the files whole, or close with --waive "reason", which is journalled',
+        )
+
+
+def due_groups(catalog: Catalog, ledger: Ledger, lines: Iterable[Line], cut_off: date) -> list[Group]:
+    """The documents due at a cut-off, in the order of their numbers."""
+    entity_of = {key: c.entity for key, c in catalog.customers.items()}
+    return grouped(due_lines(lines, issued_so_far(ledger), cut_off), entity_of)
+
+
+def issue(
+    catalog: Catalog,
+    ledger: Ledger,
+    groups: Sequence[Group],
+    cut_off: date,
+    parked: Mapping[str, str],
+    knowledge: Knowledge,
+) -> CloseResult:
+    """Issue the groups of all customers that are not parked, in one transaction: all of them or none.
+
+    A customer that has a document of this cut-off already is left alone, so that a repeated close changes nothing.
+    """
+    with ledger.transaction():
+        done = {(d.entity, d.customer, d.currency) for d in ledger.documents() if d.cut_off == cut_off.isoformat()}
+        done |= _skipped_before(ledger, cut_off)
+        already = tuple(g.customer for g in groups if (g.entity, g.customer, g.currency) in done)
+        open_groups = [g for g in groups if (g.entity, g.customer, g.currency) not in done]
+        due = [g for g in open_groups if g.customer not in parked]
+        waiting = {g.customer: parked[g.customer] for g in open_groups if g.customer in parked}
+        seq = ledger.next_journal_seq()
+        entities = {e.key: e for e in catalog.settings.entities}
+        bodies, skipped = _documents(catalog, ledger, entities, due, cut_off, knowledge.now_us, seq)
+        if not bodies and not skipped:
+            return CloseResult(cut_off, (), (), waiting, already)
+        rows = [_row(body, entities[body["seller"]["entity"]], seq) for body in bodies]
+        ledger.archive_catalog(catalog.digest, catalog.archive())
+        entry = _entry(catalog, ledger, rows, skipped, cut_off, waiting, knowledge)
+        crash_point("close_before_journal")
+        ledger.append_journal(CLOSE, canonical_bytes(entry))
+        for row in rows:
+            ledger.insert_document(row)
+        crash_point("close_before_commit")
+    crash_point("close_after_commit")
+    return CloseResult(cut_off, tuple(rows), tuple(s["buyer"]["customer"] for s in skipped), waiting, already)
+
+
+def _skipped_before(ledger: Ledger, cut_off: date) -> set[tuple[str, str, str]]:
+    return {
+        (s["seller"]["entity"], s["buyer"]["customer"], s["currency"])
+        for entry in ledger.journal()
+        if entry.kind == CLOSE
+        for s in json.loads(entry.body)["skipped"]
+        if s["cut_off"] == cut_off.isoformat()
+    }
+
+
+def _documents(
+    catalog: Catalog,
+    ledger: Ledger,
+    entities: Mapping[str, Entity],
+    due: Sequence[Group],
+    cut_off: date,
+    now_us: int,
+    seq: int,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Bodies with their numbers, and bodies of zero invoices that take none."""
+    numbers: dict[str, int] = {}
+    issued: list[dict[str, Any]] = []
+    skipped: list[dict[str, Any]] = []
+    for group in due:
+        entity, customer = entities[group.entity], catalog.customers[group.customer]
+        issue_date = _issue_date(ledger, entity, now_us)
+        skip = not group.total and entity.zero_invoices == "skip"
+        series = series_name(entity, group.kind, issue_date)
+        if not skip:
+            numbers[series] = numbers.get(series, ledger.last_sequence(series)) + 1
+        body = build_document(
+            number=f"journal-{seq}" if skip else f"{series}-{numbers[series]:06d}",
+            kind=group.kind,
+            entity=entity,
+            customer=customer,
+            currency=group.currency,
+            lines=group.lines,
+            issue_date=issue_date,
+            due_date=issue_date + timedelta(days=customer.terms_days),
+            cut_off=cut_off,
+        )
+        (skipped if skip else issued).append(body)
+    return issued, skipped
+
+
+def series_name(entity: Entity, kind: str, issue_date: date) -> str:
+    """The number series of a seller, a kind of document and a year."""
+    return f"{entity.series}{'-CN' if kind == 'credit_note' else ''}-{issue_date.year}"
+
+
+def _issue_date(ledger: Ledger, entity: Entity, now_us: int) -> date:
+    today = local_date(entity.zone, now_us)
+    last = ledger.last_issue_date(entity.key)
+    if today.isoformat() < last:
+        raise IntegrityFailure(
+            f"now is {today} for '{entity.key}', but its last document was issued on {last}: a clock is wrong",
+            not_done="nothing was issued",
+            next_step="set the clock right, or pass the right --now",
+        )
+    return today
+
+
+def _row(body: Mapping[str, Any], entity: Entity, seq: int) -> DocumentRow:
+    data = canonical_bytes(body)
+    series, _, sequence = str(body["number"]).rpartition("-")
+    return DocumentRow(
+        number=body["number"],
+        series=series,
+        sequence=int(sequence),
+        kind=body["kind"],
+        entity=entity.key,
+        customer=body["buyer"]["customer"],
+        currency=body["currency"],
+        cut_off=body["cut_off"],
+        issue_date=body["issue_date"],
+        journal_seq=seq,
+        body=data,
+        sha256=sha256_hex(data),
+    )
+
+
+def _entry(
+    catalog: Catalog,
+    ledger: Ledger,
+    rows: Sequence[DocumentRow],
+    skipped: Sequence[Mapping[str, Any]],
+    cut_off: date,
+    parked: Mapping[str, str],
+    knowledge: Knowledge,
+) -> dict[str, Any]:
+    files = [f for f in ledger.files() if f.batch_id <= knowledge.last_batch]
+    inputs = [f"{f.file_id} {f.sha256} {f.lines} {f.accepted}" for f in files]
+    leaves = [leaf_hash(salt(ledger.key, row.number), row.body) for row in rows]
+    return {
+        "cut_off": cut_off.isoformat(),
+        "now_us": str(knowledge.now_us),
+        "last_batch": str(knowledge.last_batch),
+        "files": str(len(files)),
+        "lines": str(sum(f.lines for f in files)),
+        "accepted": str(sum(f.accepted for f in files)),
+        "input_digest": sha256_hex("\n".join(inputs).encode()),
+        "catalog": catalog.digest,
+        "code": knowledge.code_digest,
+        "tzdata": TZDATA_VERSION,
+        "documents": [{"number": row.number, "sha256": row.sha256} for row in rows],
+        "root": root_hash(leaves).hex(),
+        "skipped": list(skipped),
+        "parked": dict(parked),
+        "waived": {"reason": knowledge.waived, "held": [f"{h.source}: {h.path}: {h.reason}" for h in ledger.held()]}
+        if knowledge.waived
+        else None,
+    }

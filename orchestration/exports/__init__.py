@@ -1,0 +1,1 @@
+"""Files for people and other systems: a pure function of the ledger."""

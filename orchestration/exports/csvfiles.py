@@ -1,0 +1,114 @@
+"""Invoices and their lines as CSV, one folder a cut-off, and each document as its canonical JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from orchestration.canonical import sha256_hex
+from orchestration.exports.safecsv import render
+from orchestration.ledger.rows import DocumentRow
+from orchestration.ledger.store import Ledger
+
+INVOICE_COLUMNS = {
+    "number": "text",
+    "kind": "text",
+    "entity": "text",
+    "customer": "text",
+    "customer_name": "text",
+    "country": "text",
+    "tax_id": "text",
+    "currency": "text",
+    "issue_date": "text",
+    "due_date": "text",
+    "service_start": "text",
+    "service_end": "text",
+    "subtotal": "number",
+    "tax": "number",
+    "total": "number",
+    "amount_due": "number",
+    "sha256": "text",
+}
+LINE_COLUMNS = {
+    "number": "text",
+    "position": "number",
+    "kind": "text",
+    "customer": "text",
+    "subscription": "text",
+    "plan": "text",
+    "charge": "text",
+    "description": "text",
+    "meter": "text",
+    "service_start": "text",
+    "service_end": "text",
+    "quantity": "number",
+    "unit": "text",
+    "currency": "text",
+    "amount": "number",
+}
+
+
+def export_invoices(ledger: Ledger, folder: Path) -> list[Path]:
+    """Write all issued documents below `folder`; files that are right already are left as they are.
+
+    Returns the paths of the CSV files. File names come from cut-offs and document numbers, never from text.
+    """
+    by_cut_off: dict[str, list[DocumentRow]] = defaultdict(list)
+    for row in ledger.documents():
+        by_cut_off[row.cut_off].append(row)
+    written = []
+    for cut_off, rows in sorted(by_cut_off.items()):
+        bodies = [(row, json.loads(row.body)) for row in rows]
+        files = {
+            "invoices.csv": render(INVOICE_COLUMNS, [_invoice(row, body) for row, body in bodies]),
+            "invoice_lines.csv": render(LINE_COLUMNS, [_line(b, line) for _, b in bodies for line in b["lines"]]),
+        }
+        for name, data in files.items():
+            write_file(folder / cut_off / name, data)
+            written.append(folder / cut_off / name)
+        for row in rows:
+            write_file(folder / cut_off / "documents" / f"{row.number}.json", row.body)
+    return written
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` in one step, durably; a link planted there is replaced, never followed."""
+    if path.is_file() and not path.is_symlink() and sha256_hex(path.read_bytes()) == sha256_hex(data):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.tmp")
+    aside.unlink(missing_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+    aside.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _invoice(row: DocumentRow, body: dict[str, Any]) -> list[str | None]:
+    buyer = body["buyer"]
+    values = {
+        **{c: body[c] for c in INVOICE_COLUMNS if c in body},
+        "entity": row.entity,
+        "customer": row.customer,
+        "customer_name": buyer["name"],
+        "country": buyer["country"],
+        "tax_id": buyer["tax_id"],
+        "sha256": row.sha256,
+    }
+    return [values[c] for c in INVOICE_COLUMNS]
+
+
+def _line(body: dict[str, Any], line: dict[str, Any]) -> list[str | None]:
+    renamed = {"number": body["number"], "description": line["name"], "service_start": line["start"]}
+    values = {**line, **renamed, "service_end": line["end"]}
+    return [values[c] for c in LINE_COLUMNS]

@@ -1,0 +1,1 @@
+"""The steps of a run, as plain functions. Assets and the command call the same ones."""

@@ -1,0 +1,70 @@
+"""The close as a step: up to date first, then issue, then show what was issued."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from orchestration.catalog import Catalog, load_catalog
+from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue
+from orchestration.engine import connect
+from orchestration.errors import ConfigInvalid, InputHeld
+from orchestration.exports.csvfiles import export_invoices
+from orchestration.ledger.store import Ledger
+from orchestration.metering.control import charged_segments
+from orchestration.pipeline import price
+from orchestration.pipeline.parking import parked
+from orchestration.pipeline.run import Context, refresh, take_files
+from orchestration.pipeline.state import code_digest, read_state
+
+
+def parse_cut_off(text: str) -> date:
+    """`2026-10` is the close of October, with cut-off 2026-11-01; a full date is a cut-off itself."""
+    try:
+        if len(text) == 7:
+            first = date.fromisoformat(f"{text}-01")
+            return (first + timedelta(days=31)).replace(day=1)
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigInvalid(
+            f"'{text}' is neither a month (2026-10) nor a cut-off date (2026-11-01)",
+            not_done="nothing was issued",
+            next_step="run `tallystick close 2026-10`",
+        ) from error
+
+
+def close(context: Context, cut_off: date, *, waive: str | None = None) -> CloseResult:
+    """Bring the instance up to date, issue what is due at the cut-off, publish and export it.
+
+    The caller holds the instance's lock. Raises InputHeld, PeriodClosed or IntegrityFailure; nothing is issued then.
+    """
+    catalog = load_catalog(context.instance.catalog)
+    with Ledger.open(context.instance.home) as ledger:
+        take_files(context, catalog, ledger)
+        refresh(context, catalog, ledger)
+        result = issue_due(context, catalog, ledger, cut_off, waive=waive)
+        refresh(context, catalog, ledger)
+        export_invoices(ledger, context.instance.exports)
+    return result
+
+
+def issue_due(
+    context: Context, catalog: Catalog, ledger: Ledger, cut_off: date, *, waive: str | None = None
+) -> CloseResult:
+    """Issue from the published generation, which must know all that the ledger and the catalog hold."""
+    check_may_close(catalog, ledger, cut_off, context.now_us, waive)
+    state, path = read_state(context.instance), context.instance.published_db()
+    if state is None or path is None or state.catalog_digest != catalog.digest:
+        raise InputHeld(
+            "the published warehouse is not up to date with the catalog",
+            not_done="nothing was issued",
+            next_step="run `tallystick run`, then close again",
+        )
+    charged = charged_segments(catalog, context.now_us)
+    with connect(path, temp=context.instance.scratch, read_only=True) as con:
+        lines = list(price.rate_all(catalog, charged, price.read_quantities(con)))
+        groups = due_groups(catalog, ledger, lines, cut_off)
+        waiting = parked(con, catalog, groups, cut_off)
+    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive or "")
+    result = issue(catalog, ledger, groups, cut_off, waiting, knowledge)
+    context.report(f"issued {len(result.documents)} document(s) at cut-off {cut_off}")
+    return result

@@ -1,0 +1,69 @@
+"""Generations of the warehouse: built aside under one fixed name, published by a rename and a link.
+
+Readers open the published folder; they never meet a lock or a half-built table. A failed build leaves the link alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from orchestration.crash import crash_point
+from orchestration.pipeline.instance import Instance
+
+KEPT = 3
+"""Published generations that stay on disk, for readers that still have one open."""
+_NAME = re.compile(r"gen-(\d+)")
+
+
+def start_build(instance: Instance, *, fresh: bool) -> None:
+    """An empty build folder, or one that holds a copy of the published generation."""
+    shutil.rmtree(instance.build_folder, ignore_errors=True)
+    instance.build_folder.mkdir(parents=True)
+    published = instance.published_db()
+    if not fresh and published is not None:
+        shutil.copyfile(published, instance.build_db)
+        instance.build_db.chmod(0o600)
+
+
+def publish(instance: Instance) -> Path:
+    """Make the closed build the published generation. Returns its folder."""
+    number = 1 + max((int(m[1]) for m in map(_match, instance.warehouse.iterdir()) if m), default=0)
+    target = instance.warehouse / f"gen-{number:06d}"
+    instance.build_db.chmod(0o444)
+    for path in sorted(instance.build_folder.iterdir()):
+        if path != instance.build_db:
+            path.unlink()
+    _sync(instance.build_db)
+    _sync(instance.build_folder)
+    crash_point("generation_before_rename")
+    instance.build_folder.rename(target)
+    crash_point("generation_before_link")
+    link = instance.warehouse / "current.next"
+    link.unlink(missing_ok=True)
+    link.symlink_to(target.name)
+    link.rename(instance.current)
+    _sync(instance.warehouse)
+    crash_point("generation_after_link")
+    _drop_old(instance, target)
+    return target
+
+
+def _drop_old(instance: Instance, newest: Path) -> None:
+    generations = sorted(path for path in instance.warehouse.iterdir() if _match(path) and path != newest)
+    for path in generations[: max(0, len(generations) - KEPT + 1)]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _match(path: Path) -> re.Match[str] | None:
+    return _NAME.fullmatch(path.name)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

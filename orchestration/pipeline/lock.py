@@ -1,0 +1,47 @@
+"""One writer an instance: an advisory lock of the kernel, which the death of its holder frees at once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestration.errors import LockHeld
+
+
+@contextmanager
+def instance_lock(home: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold the instance for writing. Raises LockHeld, naming the holder, if another process has it."""
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / ".lock"
+    with path.open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise LockHeld(
+                f"another process works on this instance: {_holder(path)}",
+                where=str(path),
+                not_done="nothing was read or changed",
+                next_step="wait for it to end, or run again with --wait",
+            ) from error
+        handle.seek(0)
+        handle.truncate()
+        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "doing": what}, handle)
+        handle.flush()
+        try:
+            yield
+        finally:
+            handle.seek(0)
+            handle.truncate()
+
+
+def _holder(path: Path) -> str:
+    try:
+        held = json.loads(path.read_text())
+        return f"process {held['pid']} on {held['host']}, doing {held['doing']}"
+    except (OSError, ValueError, KeyError):
+        return "its holder left no name"

@@ -1,0 +1,39 @@
+"""Customers who wait: their data fails a check, so their invoice would be a guess. Nobody else waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import duckdb
+
+from orchestration.billing.documents import Group
+from orchestration.catalog import Catalog
+
+
+def parked(con: duckdb.DuckDBPyConnection, catalog: Catalog, groups: Sequence[Group], cut_off: date) -> dict[str, str]:
+    """Reason by customer, over the days of the lines that are due; from the marts of a generation."""
+    first: dict[str, date] = {}
+    for group in groups:
+        begins = min(due.line.start for due in group.lines)
+        first[group.customer] = min(begins, first.get(group.customer, begins))
+    reasons: dict[str, list[str]] = {}
+    for customer, day, meter, events in con.execute(
+        "SELECT customer, local_day, meter, events FROM metering.unmeasured_daily "
+        "WHERE aggregation <> 'unique_count' ORDER BY customer, meter, local_day"
+    ).fetchall():
+        if customer in first and first[customer] <= day < cut_off and events > catalog.settings.unmeasured_limit:
+            reasons.setdefault(customer, []).append(f"{events} unmeasured event(s) for '{meter}' on {day}")
+    for customer, day, source, event_id in con.execute(
+        "SELECT customer, utc_day, source, event_id FROM marts.conflicting_events "
+        "WHERE customer IS NOT NULL ORDER BY customer, utc_day, source, event_id"
+    ).fetchall():
+        # A UTC day may be one day off the local one: a conflict at the edge parks rather than slips through.
+        if customer in first and (first[customer] - day).days <= 1 and (day - cut_off).days < 1:
+            reasons.setdefault(customer, []).append(f"conflict on event '{event_id}' of '{source}' on {day}")
+    return {customer: "; ".join(_first(found)) for customer, found in sorted(reasons.items())}
+
+
+def _first(found: list[str]) -> list[str]:
+    shown = 3
+    return found if len(found) <= shown else [*found[:shown], f"and {len(found) - shown} more"]

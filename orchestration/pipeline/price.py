@@ -1,0 +1,191 @@
+"""Pricing: quantities out of the build, lines by the billing rules, drafts back into the build."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import duckdb
+
+from orchestration.billing.charges import Slice
+from orchestration.billing.documents import DueLine, Group, Issued, due_lines, grouped
+from orchestration.billing.rating import Line, LineKey, rate
+from orchestration.catalog import Catalog
+from orchestration.engine import load_rows
+from orchestration.ledger.store import Ledger
+from orchestration.metering.control import ChargedSegment
+from orchestration.pipeline.instance import Instance
+
+Row = dict[str, Any]
+Quantities = Mapping[str, Sequence[tuple[date, Any, int | None]]]
+
+LINE_COLUMNS = {
+    "kind": "VARCHAR",
+    "entity": "VARCHAR",
+    "customer": "VARCHAR",
+    "subscription": "VARCHAR",
+    "plan": "VARCHAR",
+    "charge": "VARCHAR",
+    "meter": "VARCHAR",
+    "currency": "VARCHAR",
+    "description": "VARCHAR",
+    "period_start": "DATE",
+    "period_end": "DATE",
+    "segment_start": "DATE",
+    "segment_end": "DATE",
+    "quantity": "DECIMAL(38, 9)",
+    "unit": "VARCHAR",
+    "amount": "DECIMAL(38, 4)",
+    "formula": "VARCHAR",
+}
+ISSUED_LINE_COLUMNS = {"number": "VARCHAR", "position": "INTEGER", **LINE_COLUMNS}
+DRAFT_LINE_COLUMNS = {"cut_off": "DATE", **LINE_COLUMNS}
+DRAFT_COLUMNS = {
+    "entity": "VARCHAR",
+    "customer": "VARCHAR",
+    "currency": "VARCHAR",
+    "cut_off": "DATE",
+    "lines": "INTEGER",
+    "total": "DECIMAL(38, 4)",
+}
+DOCUMENT_COLUMNS = {
+    "number": "VARCHAR",
+    "kind": "VARCHAR",
+    "entity": "VARCHAR",
+    "customer": "VARCHAR",
+    "currency": "VARCHAR",
+    "issue_date": "DATE",
+    "due_date": "DATE",
+    "cut_off": "DATE",
+    "subtotal": "DECIMAL(38, 4)",
+    "tax": "DECIMAL(38, 4)",
+    "total": "DECIMAL(38, 4)",
+    "amount_due": "DECIMAL(38, 4)",
+    "sha256": "VARCHAR",
+}
+
+
+def read_quantities(con: duckdb.DuckDBPyConnection) -> Quantities:
+    """Quantities by line id: (local day, DECIMAL quantity, window start in us or None), ascending by day."""
+    found: dict[str, list[tuple[date, Any, int | None]]] = defaultdict(list)
+    rows = con.execute(
+        "SELECT line_id, local_day, quantity, window_us FROM marts.charge_quantities ORDER BY line_id, local_day"
+    )
+    while batch := rows.fetchmany(10_000):
+        for line_id, day, quantity, window_us in batch:
+            found[line_id].append((day, quantity, window_us))
+    return found
+
+
+def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
+    """One line for each charge of each segment; without a row in `quantities` the usage is 0."""
+    for item in charged:
+        rows = quantities.get(item.line_id, ())
+        charge = item.terms.charge
+        meter = catalog.meters[charge.meter] if charge.meter is not None else None
+        window = next((us for _, _, us in rows if us is not None), None)
+        yield rate(
+            item.terms,
+            item.segment,
+            [Slice(day, quantity) for day, quantity, _ in rows],
+            meter,
+            window=None if window is None else {"start": instant_text(window)},
+        )
+
+
+def instant_text(us: int) -> str:
+    """Microseconds since 1970 as RFC 3339 in UTC."""
+    seconds, micros = divmod(us, 1_000_000)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def drafts(
+    catalog: Catalog, lines: Sequence[Line], issued: Mapping[LineKey, Issued], today: date
+) -> dict[date, list[Group]]:
+    """What the next documents would hold, by cut-off: the end of each period that is not issued yet.
+
+    Fees in advance and differences to issued lines stand where a close would put them: in the customer's earliest
+    draft, from the fee's first day on; by `today` where there is none.
+    """
+    by_cut_off: dict[date, list[DueLine]] = defaultdict(list)
+    ends: dict[str, list[date]] = defaultdict(list)
+    rest: list[DueLine] = []
+    for due in due_lines(lines, issued, date.max):
+        if due.before is None and due.line.due == "arrears":
+            by_cut_off[due.line.period_end].append(due)
+            ends[due.line.customer].append(due.line.period_end)
+        else:
+            rest.append(due)
+    for due in rest:
+        begin = due.line.start if due.before is None else date.min
+        later = [end for end in ends[due.line.customer] if end >= begin]
+        by_cut_off[min(later, default=max(begin, today))].append(due)
+    entity_of = {key: c.entity for key, c in catalog.customers.items()}
+    return {cut_off: grouped(by_cut_off[cut_off], entity_of) for cut_off in sorted(by_cut_off)}
+
+
+def load_drafts(con: duckdb.DuckDBPyConnection, instance: Instance, found: Mapping[date, Sequence[Group]]) -> None:
+    """Write the drafts to `record.draft_documents` and `record.draft_lines`."""
+    documents: list[Row] = []
+    rows: list[Row] = []
+    for cut_off, groups in found.items():
+        for group in groups:
+            head = {"entity": group.entity, "customer": group.customer, "currency": group.currency}
+            day = cut_off.isoformat()
+            documents.append({**head, "cut_off": day, "lines": len(group.lines), "total": group.total.text})
+            rows += [{**_draft_line(due), **head, "cut_off": day} for due in group.lines]
+    load_rows(con, "record.draft_documents", DRAFT_COLUMNS, documents, instance.scratch)
+    load_rows(con, "record.draft_lines", DRAFT_LINE_COLUMNS, rows, instance.scratch)
+
+
+def _draft_line(due: DueLine) -> Row:
+    line = due.line
+    return {
+        "kind": due.kind,
+        "subscription": line.subscription,
+        "plan": line.plan,
+        "charge": line.charge,
+        "meter": line.meter,
+        "description": line.name,
+        "period_start": line.period_start.isoformat(),
+        "period_end": line.period_end.isoformat(),
+        "segment_start": line.start.isoformat(),
+        "segment_end": line.end.isoformat(),
+        "quantity": f"{line.quantity:f}",
+        "unit": line.unit,
+        "amount": due.amount.text,
+        "formula": json.dumps(line.formula, sort_keys=True, ensure_ascii=False),
+    }
+
+
+def load_issued(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledger) -> None:
+    """Copy issued documents and their lines to `record.issued_documents` and `record.issued_lines`."""
+    documents: list[Row] = []
+    rows: list[Row] = []
+    for row in ledger.documents():
+        body = json.loads(row.body)
+        head = {"entity": row.entity, "customer": row.customer, "currency": row.currency}
+        fields = {c: body[c] for c in ("number", "kind", "issue_date", "due_date", "cut_off")}
+        sums = {c: body[c] for c in ("subtotal", "tax", "total", "amount_due")}
+        documents.append({**head, **fields, **sums, "sha256": row.sha256})
+        rows += [_issued_line(row.number, head, line) for line in body["lines"]]
+    load_rows(con, "record.issued_documents", DOCUMENT_COLUMNS, documents, instance.scratch)
+    load_rows(con, "record.issued_lines", ISSUED_LINE_COLUMNS, rows, instance.scratch)
+
+
+def _issued_line(number: str, head: Row, line: Mapping[str, Any]) -> Row:
+    same = ("kind", "subscription", "plan", "charge", "meter", "period_start", "period_end", "quantity", "unit", "amount")
+    return {
+        **head,
+        **{c: line[c] for c in same},
+        "number": number,
+        "position": int(line["position"]),
+        "description": line["name"],
+        "segment_start": line["start"],
+        "segment_end": line["end"],
+        "formula": json.dumps(line["formula"], sort_keys=True, ensure_ascii=False),
+    }

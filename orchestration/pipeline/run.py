@@ -1,0 +1,130 @@
+"""A run: take new files, build a generation, price it, publish it. Each step is a function; assets call them one by one.
+
+What a step hands to the next lies on disk, in the ledger or in the build, so that a step can run in a process of its
+own. Everything depends on the instance's durable parts and on `now_us`, never on the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from orchestration.billing.documents import Group
+from orchestration.billing.rating import Line
+from orchestration.catalog import Catalog, load_catalog
+from orchestration.closing.issued import issued_so_far
+from orchestration.ingest import IngestReport, ingest
+from orchestration.ledger.store import Ledger
+from orchestration.metering.control import ChargedSegment, charged_segments
+from orchestration.pipeline import price
+from orchestration.pipeline.generation import publish
+from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.prepare import open_build, prepare
+from orchestration.pipeline.state import BuildPlan, plan_build
+from orchestration.pipeline.transform import transform
+from orchestration.zones import local_date
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every step of one run shares. `now_us` is the run's now; `report` is told what is being done."""
+
+    instance: Instance
+    now_us: int
+    report: Report = field(default=lambda _: None)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run did. `built` is False when there was nothing new to build."""
+
+    ingest: IngestReport
+    built: bool
+
+
+def take_files(context: Context, catalog: Catalog, ledger: Ledger) -> IngestReport:
+    """Take every new file of every source into the lake."""
+    context.report("looking for new files")
+    home, settings = context.instance.home, catalog.settings
+    return ingest(home, ledger, settings, catalog.sources, context.now_us, context.report)
+
+
+def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan | None:
+    """Decide what to build and prepare the database for it; None when the published generation is up to date."""
+    charged = charged_segments(catalog, context.now_us)
+    plan = plan_build(context.instance, catalog, ledger, charged, context.now_us)
+    if plan is not None:
+        what = "from nothing" if plan.fresh else f"{len(plan.new_files)} new file(s)"
+        context.report(f"building the warehouse: {what}")
+        prepare(context.instance, catalog, ledger, charged, plan)
+    return plan
+
+
+def build_usage(context: Context, *, fresh: bool, on_event: Callable[[Any], None] | None = None) -> None:
+    """dbt: events to usage, and the checks that stand between usage and prices."""
+    context.report("aggregating usage and checking it")
+    transform(context.instance, "usage", fresh=fresh, on_event=on_event)
+
+
+def rate_lines(context: Context, catalog: Catalog) -> list[Line]:
+    """Price every charge of every segment from the build's quantities."""
+    charged: list[ChargedSegment] = charged_segments(catalog, context.now_us)
+    with open_build(context.instance) as con:
+        return list(price.rate_all(catalog, charged, price.read_quantities(con)))
+
+
+def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any, list[Group]]:
+    """Rate everything, and put drafts and issued documents into the build."""
+    context.report("pricing")
+    lines = rate_lines(context, catalog)
+    # The earliest day anywhere: a draft without a period of its own stands at tomorrow's cut-off.
+    today = local_date("UTC", context.now_us) + timedelta(days=1)
+    found = price.drafts(catalog, lines, issued_so_far(ledger), today)
+    with open_build(context.instance) as con:
+        price.load_drafts(con, context.instance, found)
+        price.load_issued(con, context.instance, ledger)
+        con.execute("CHECKPOINT")
+    return found
+
+
+def build_finance(context: Context, *, on_event: Callable[[Any], None] | None = None) -> None:
+    """dbt: drafts, invoices and their lines, with the checks on money."""
+    context.report("building and checking the finance tables")
+    transform(context.instance, "finance", fresh=False, on_event=on_event)
+
+
+def publish_build(context: Context) -> str:
+    """Drop what only a build can read, close the database and publish it. Returns the generation's name."""
+    with open_build(context.instance) as con:
+        con.execute("DROP SCHEMA IF EXISTS staging CASCADE")
+        con.execute("DROP SCHEMA IF EXISTS lake CASCADE")
+        con.execute("CHECKPOINT")
+    name = publish(context.instance).name
+    context.report(f"published {name}")
+    return name
+
+
+def run(context: Context) -> RunResult:
+    """The whole way from files to published drafts. The caller holds the instance's lock."""
+    catalog = load_catalog(context.instance.catalog)
+    with Ledger.open(context.instance.home) as ledger:
+        taken = take_files(context, catalog, ledger)
+        return RunResult(taken, built=refresh(context, catalog, ledger))
+
+
+def refresh(context: Context, catalog: Catalog, ledger: Ledger) -> bool:
+    """Build and publish a generation, if anything has changed since the last. Returns whether it did."""
+    plan = begin_build(context, catalog, ledger)
+    if plan is None:
+        context.report("nothing has changed; the published generation is up to date")
+        return False
+    if plan.usage_changed:
+        build_usage(context, fresh=plan.fresh)
+    price_drafts(context, catalog, ledger)
+    build_finance(context)
+    publish_build(context)
+    return True

@@ -1,0 +1,129 @@
+"""What a generation of the warehouse was built from, kept inside it, and whether anything has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from orchestration import __version__
+from orchestration.canonical import canonical_bytes, sha256_hex
+from orchestration.catalog import Catalog
+from orchestration.engine import connect
+from orchestration.ledger.rows import FileRow
+from orchestration.ledger.store import Ledger
+from orchestration.metering.control import ChargedSegment
+from orchestration.pipeline.instance import Instance
+from orchestration.settings import REPOSITORY
+
+STATE_COLUMNS = {
+    "last_batch": "INTEGER",
+    "catalog_digest": "VARCHAR",
+    "code_digest": "VARCHAR",
+    "segments_digest": "VARCHAR",
+    "deliveries_digest": "VARCHAR",
+    "journal_seq": "INTEGER",
+    "now_us": "BIGINT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a generation knows: batches up to one, a catalog, the program, the segments begun, the journal."""
+
+    last_batch: int
+    catalog_digest: str
+    code_digest: str
+    segments_digest: str
+    deliveries_digest: str
+    journal_seq: int
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What a build has to do. `fresh`: from nothing, all files are new to it. A build after a close changes no usage."""
+
+    state: State
+    fresh: bool
+    new_files: tuple[FileRow, ...]
+    read_files: tuple[FileRow, ...]
+    usage_changed: bool
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 over the program and its models: another program builds from nothing."""
+    roots = (REPOSITORY / "orchestration", REPOSITORY / "dbt_project")
+    paths = [p for root in roots for p in root.rglob("*") if p.suffix in (".py", ".sql", ".yml") and _ours(p)]
+    return sha256_hex(
+        canonical_bytes(
+            {"version": __version__}
+            | {p.relative_to(REPOSITORY).as_posix(): sha256_hex(p.read_bytes()) for p in sorted(paths)}
+        )
+    )
+
+
+def _ours(path: Path) -> bool:
+    return not {"target", "logs", "__pycache__"} & set(path.relative_to(REPOSITORY).parts)
+
+
+def read_state(instance: Instance) -> State | None:
+    """State of the published generation; None when there is none, or it is of a program that kept no state like ours."""
+    path = instance.published_db()
+    if path is None:
+        return None
+    try:
+        with connect(path, temp=instance.scratch, read_only=True) as con:
+            row = con.execute(f"SELECT {', '.join(STATE_COLUMNS)} FROM control.generation").fetchone()
+    except duckdb.Error:
+        return None
+    return State(*row) if row else None
+
+
+def plan_build(
+    instance: Instance, catalog: Catalog, ledger: Ledger, charged: Sequence[ChargedSegment], now_us: int
+) -> BuildPlan | None:
+    """What to build, or None when the published generation already knows everything."""
+    files = ledger.files()
+    wanted = State(
+        last_batch=max((f.batch_id for f in files), default=0),
+        catalog_digest=catalog.digest,
+        code_digest=code_digest(),
+        segments_digest=_segments_digest(charged),
+        deliveries_digest=sha256_hex(repr(ledger.held()).encode()),
+        journal_seq=ledger.next_journal_seq() - 1,
+        now_us=now_us,
+    )
+    have = read_state(instance)
+    if have is not None and replace(have, now_us=0) == replace(wanted, now_us=0):
+        return None
+    fresh = have is None or (have.catalog_digest, have.code_digest) != (wanted.catalog_digest, wanted.code_digest)
+    new_files = tuple(f for f in files if fresh or have is None or f.batch_id > have.last_batch)
+    usage_changed = fresh or have is None or replace(have, journal_seq=0, now_us=0) != replace(wanted, journal_seq=0, now_us=0)
+    return BuildPlan(wanted, fresh, new_files, tuple(_overlapping(files, new_files)), usage_changed)
+
+
+def _segments_digest(charged: Sequence[ChargedSegment]) -> str:
+    return sha256_hex("\n".join(f"{c.line_id}/{c.segment.end}/{c.segment.period_end}" for c in charged).encode())
+
+
+_SLACK_US = 3 * 86_400_000_000
+
+
+def _overlapping(files: Sequence[FileRow], new_files: Sequence[FileRow]) -> list[FileRow]:
+    """Files that may hold events of a local day that a new file touches: a local day lies within 3 UTC days."""
+    spans = sorted(
+        (f.min_us - _SLACK_US, f.max_us + _SLACK_US) for f in new_files if f.min_us is not None and f.max_us is not None
+    )
+    return [
+        f
+        for f in files
+        if f.min_us is not None and f.max_us is not None and any(a <= f.max_us and f.min_us <= b for a, b in spans)
+    ]
+
+
+assert [f.name for f in fields(State)] == list(STATE_COLUMNS)

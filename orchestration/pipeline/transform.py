@@ -1,0 +1,93 @@
+"""dbt, inside this process: the models of one stage, then their tests. Nothing is published by it.
+
+`invoke` is what the command uses; the assets pass their own `on_event`. dbt is imported when a model must run, because
+that alone takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Literal
+
+from orchestration.errors import IntegrityFailure, OutOfResources, TallystickError
+from orchestration.pipeline.instance import Instance
+from orchestration.settings import REPOSITORY, offer_build
+
+PROJECT = REPOSITORY / "dbt_project"
+
+Stage = Literal["usage", "finance"]
+SELECTION: dict[Stage, list[str]] = {
+    "usage": ["path:models/staging", "path:models/metering", "path:models/marts"],
+    "finance": ["path:models/finance"],
+}
+"""What each stage builds. Pricing stands between the two: it reads the marts and feeds the finance models."""
+
+
+def build_arguments(instance: Instance, stage: Stage, fresh: bool = False) -> list[str]:
+    """The command line of dbt for one stage, as data."""
+    return [
+        "build",
+        "--select",
+        *SELECTION[stage],
+        "--exclude-resource-type",
+        "unit_test",
+        "--project-dir",
+        str(PROJECT),
+        "--profiles-dir",
+        str(PROJECT),
+        "--target-path",
+        str(instance.home / "dbt" / "target"),
+        "--log-path",
+        str(instance.home / "dbt" / "logs"),
+        "--log-level",
+        "none",
+        *(["--full-refresh"] if fresh else []),
+    ]
+
+
+def transform(
+    instance: Instance, stage: Stage, *, fresh: bool, on_event: Callable[[Any], None] | None = None
+) -> None:
+    """Run the models of a stage and every test on them. Raises IntegrityFailure naming each test that failed."""
+    offer_build(instance.home, instance.build_db)
+    invoke(build_arguments(instance, stage, fresh), on_event=on_event)
+
+
+def invoke(arguments: Sequence[str], *, on_event: Callable[[Any], None] | None = None) -> None:
+    """Run dbt with a command line. Raises a TallystickError that names what failed."""
+    from dbt.cli.main import dbtRunner
+
+    try:
+        result = dbtRunner(callbacks=[on_event] if on_event else []).invoke(list(arguments))
+    finally:
+        _close_connections()
+    if result.success:
+        return
+    if result.exception is not None:
+        raise _failure([str(result.exception)])
+    raise _failure([_describe(r) for r in getattr(result.result, "results", []) if r.status in ("error", "fail")])
+
+
+def _describe(result: Any) -> str:
+    rows = f", {result.failures} rows" if result.failures else ""
+    return f"{result.node.resource_type} {result.node.name}: {result.status}{rows}: {(result.message or '').strip()}"
+
+
+def _failure(what: Sequence[str]) -> TallystickError:
+    message = "the warehouse did not pass:\n" + "\n".join(f"    {w}" for w in what)
+    kind = OutOfResources if any("Out of Memory" in w or "No space left" in w for w in what) else IntegrityFailure
+    return kind(
+        message,
+        where="warehouse/build",
+        not_done="nothing was priced or published; the generation published before stays",
+        next_step="look at the failing rows with the SQL in dbt/target/compiled, mend the cause and run again",
+    )
+
+
+def _close_connections() -> None:
+    """dbt keeps its handle on the database; the next connection of this process would get a stale instance."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    with suppress(AttributeError):
+        DuckDBConnectionManager.close_all_connections()

@@ -1,0 +1,1 @@
+"""Connections of the engines that assets and dbt use."""
