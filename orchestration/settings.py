@@ -85,4 +85,5 @@ def clock_us() -> int:
 
 
 def _invalid(message: str, where: str) -> ConfigInvalid:
-    return ConfigInvalid(message, where=where, not_done="nothing was run", next_step="correct the setting and run again")
+    next_step = "correct the setting and run again"
+    return ConfigInvalid(message, where=where, not_done="nothing was run", next_step=next_step)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog.check import cross_check
@@ -99,9 +99,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
     problems = list(reader.problems)
     if settings is not None:
-        problems += cross_check(
-            settings, sources, meters, plans, customers, credentials, subscriptions, reader.places
-        )
+        problems += cross_check(settings, sources, meters, plans, customers, credentials, subscriptions, reader.places)
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
     files = {name: texts[name] for name in sorted(texts)}
@@ -207,8 +205,3 @@ def _explain(issue: Any) -> str:
     field = ".".join(str(step) for step in issue["loc"])
     message = str(issue["msg"]).removeprefix("Value error, ")
     return f"{field}: {message}" if field else message
-
-
-def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """JSON Schema of a model, for editors."""
-    return model.model_json_schema(by_alias=True)

@@ -6,18 +6,18 @@ the zone data and the run's now.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from orchestration.billing.documents import Group, build_document, due_lines, grouped
+from orchestration.billing.documents import Group, due_lines, grouped
 from orchestration.billing.rating import Line
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Entity
-from orchestration.closing.issued import CLOSE, issued_so_far
+from orchestration.closing.issued import CLOSE, input_digest, issued_so_far, settled
+from orchestration.closing.numbering import numbered
 from orchestration.crash import crash_point
 from orchestration.errors import InputHeld, IntegrityFailure, PeriodClosed
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
@@ -30,7 +30,7 @@ DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class CloseResult:
-    """What a close did. `skipped` are zero invoices, `parked` customers with the reason, `already` those closed before."""
+    """What a close did. `skipped` are zero invoices, `parked` customers with the reason, `already` closed before."""
 
     cut_off: date
     documents: tuple[DocumentRow, ...]
@@ -96,18 +96,18 @@ def issue(
     A customer that has a document of this cut-off already is left alone, so that a repeated close changes nothing.
     """
     with ledger.transaction():
-        done = {(d.entity, d.customer, d.currency) for d in ledger.documents() if d.cut_off == cut_off.isoformat()}
-        done |= _skipped_before(ledger, cut_off)
+        done = settled(ledger, cut_off)
         already = tuple(g.customer for g in groups if (g.entity, g.customer, g.currency) in done)
         open_groups = [g for g in groups if (g.entity, g.customer, g.currency) not in done]
         due = [g for g in open_groups if g.customer not in parked]
         waiting = {g.customer: parked[g.customer] for g in open_groups if g.customer in parked}
         seq = ledger.next_journal_seq()
-        entities = {e.key: e for e in catalog.settings.entities}
-        bodies, skipped = _documents(catalog, ledger, entities, due, cut_off, knowledge.now_us, seq)
+        for entity in catalog.settings.entities:
+            _refuse_early_date(ledger, entity, knowledge.now_us)
+        bodies, skipped = numbered(catalog, due, cut_off, knowledge.now_us, seq, ledger.last_sequence)
         if not bodies and not skipped:
             return CloseResult(cut_off, (), (), waiting, already)
-        rows = [_row(body, entities[body["seller"]["entity"]], seq) for body in bodies]
+        rows = [_row(body, seq) for body in bodies]
         ledger.archive_catalog(catalog.digest, catalog.archive())
         entry = _entry(catalog, ledger, rows, skipped, cut_off, waiting, knowledge)
         crash_point("close_before_journal")
@@ -119,57 +119,7 @@ def issue(
     return CloseResult(cut_off, tuple(rows), tuple(s["buyer"]["customer"] for s in skipped), waiting, already)
 
 
-def _skipped_before(ledger: Ledger, cut_off: date) -> set[tuple[str, str, str]]:
-    return {
-        (s["seller"]["entity"], s["buyer"]["customer"], s["currency"])
-        for entry in ledger.journal()
-        if entry.kind == CLOSE
-        for s in json.loads(entry.body)["skipped"]
-        if s["cut_off"] == cut_off.isoformat()
-    }
-
-
-def _documents(
-    catalog: Catalog,
-    ledger: Ledger,
-    entities: Mapping[str, Entity],
-    due: Sequence[Group],
-    cut_off: date,
-    now_us: int,
-    seq: int,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Bodies with their numbers, and bodies of zero invoices that take none."""
-    numbers: dict[str, int] = {}
-    issued: list[dict[str, Any]] = []
-    skipped: list[dict[str, Any]] = []
-    for group in due:
-        entity, customer = entities[group.entity], catalog.customers[group.customer]
-        issue_date = _issue_date(ledger, entity, now_us)
-        skip = not group.total and entity.zero_invoices == "skip"
-        series = series_name(entity, group.kind, issue_date)
-        if not skip:
-            numbers[series] = numbers.get(series, ledger.last_sequence(series)) + 1
-        body = build_document(
-            number=f"journal-{seq}" if skip else f"{series}-{numbers[series]:06d}",
-            kind=group.kind,
-            entity=entity,
-            customer=customer,
-            currency=group.currency,
-            lines=group.lines,
-            issue_date=issue_date,
-            due_date=issue_date + timedelta(days=customer.terms_days),
-            cut_off=cut_off,
-        )
-        (skipped if skip else issued).append(body)
-    return issued, skipped
-
-
-def series_name(entity: Entity, kind: str, issue_date: date) -> str:
-    """The number series of a seller, a kind of document and a year."""
-    return f"{entity.series}{'-CN' if kind == 'credit_note' else ''}-{issue_date.year}"
-
-
-def _issue_date(ledger: Ledger, entity: Entity, now_us: int) -> date:
+def _refuse_early_date(ledger: Ledger, entity: Entity, now_us: int) -> None:
     today = local_date(entity.zone, now_us)
     last = ledger.last_issue_date(entity.key)
     if today.isoformat() < last:
@@ -178,10 +128,9 @@ def _issue_date(ledger: Ledger, entity: Entity, now_us: int) -> date:
             not_done="nothing was issued",
             next_step="set the clock right, or pass the right --now",
         )
-    return today
 
 
-def _row(body: Mapping[str, Any], entity: Entity, seq: int) -> DocumentRow:
+def _row(body: Mapping[str, Any], seq: int) -> DocumentRow:
     data = canonical_bytes(body)
     series, _, sequence = str(body["number"]).rpartition("-")
     return DocumentRow(
@@ -189,7 +138,7 @@ def _row(body: Mapping[str, Any], entity: Entity, seq: int) -> DocumentRow:
         series=series,
         sequence=int(sequence),
         kind=body["kind"],
-        entity=entity.key,
+        entity=body["seller"]["entity"],
         customer=body["buyer"]["customer"],
         currency=body["currency"],
         cut_off=body["cut_off"],
@@ -210,7 +159,6 @@ def _entry(
     knowledge: Knowledge,
 ) -> dict[str, Any]:
     files = [f for f in ledger.files() if f.batch_id <= knowledge.last_batch]
-    inputs = [f"{f.file_id} {f.sha256} {f.lines} {f.accepted}" for f in files]
     leaves = [leaf_hash(salt(ledger.key, row.number), row.body) for row in rows]
     return {
         "cut_off": cut_off.isoformat(),
@@ -219,7 +167,7 @@ def _entry(
         "files": str(len(files)),
         "lines": str(sum(f.lines for f in files)),
         "accepted": str(sum(f.accepted for f in files)),
-        "input_digest": sha256_hex("\n".join(inputs).encode()),
+        "input_digest": input_digest(files, knowledge.last_batch),
         "catalog": catalog.digest,
         "code": knowledge.code_digest,
         "tzdata": TZDATA_VERSION,

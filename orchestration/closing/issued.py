@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from orchestration.billing.documents import Issued, issued_lines
 from orchestration.billing.rating import LineKey
+from orchestration.canonical import sha256_hex
+from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
 
 CLOSE = "close"
@@ -16,26 +19,31 @@ CLOSE = "close"
 
 def issued_so_far(ledger: Ledger, before_seq: int | None = None) -> dict[LineKey, Issued]:
     """Every line that was issued, folded over its documents; `before_seq` leaves out that journal entry and later."""
-    return issued_lines(_settled(ledger, before_seq))
+    return issued_lines(_bodies(ledger, before_seq))
 
 
-def _settled(ledger: Ledger, before_seq: int | None) -> Iterator[Mapping[str, Any]]:
+def settled(ledger: Ledger, cut_off: date, before_seq: int | None = None) -> set[tuple[str, str, str]]:
+    """(entity, customer, currency) of every document of a cut-off, skipped zero invoices included."""
+    return {
+        (body["seller"]["entity"], body["buyer"]["customer"], body["currency"])
+        for body in _bodies(ledger, before_seq)
+        if body["cut_off"] == cut_off.isoformat()
+    }
+
+
+def input_digest(files: Iterable[FileRow], last_batch: int) -> str:
+    """Hex SHA-256 over number, hash and counts of every file up to a batch, in the order of the ledger."""
+    inputs = [f"{f.file_id} {f.sha256} {f.lines} {f.accepted}" for f in files if f.batch_id <= last_batch]
+    return sha256_hex("\n".join(inputs).encode())
+
+
+def _bodies(ledger: Ledger, before_seq: int | None) -> Iterator[Mapping[str, Any]]:
     """Documents and skipped zero invoices, in the order of the journal."""
-    skipped: dict[int, list[Mapping[str, Any]]] = {}
-    for entry in ledger.journal():
-        if entry.kind == CLOSE:
-            skipped[entry.seq] = json.loads(entry.body)["skipped"]
-    done: set[int] = set()
+    found: dict[int, list[Mapping[str, Any]]] = {
+        entry.seq: list(json.loads(entry.body)["skipped"]) for entry in ledger.journal() if entry.kind == CLOSE
+    }
     for document in ledger.documents():
-        for seq in sorted(s for s in skipped if s < document.journal_seq and s not in done):
-            done.add(seq)
-            yield from _of(skipped[seq], seq, before_seq)
-        if before_seq is None or document.journal_seq < before_seq:
-            yield json.loads(document.body)
-    for seq in sorted(set(skipped) - done):
-        yield from _of(skipped[seq], seq, before_seq)
-
-
-def _of(skipped: list[Mapping[str, Any]], seq: int, before_seq: int | None) -> Iterator[Mapping[str, Any]]:
-    if before_seq is None or seq < before_seq:
-        yield from skipped
+        found.setdefault(document.journal_seq, []).append(json.loads(document.body))
+    for seq in sorted(found):
+        if before_seq is None or seq < before_seq:
+            yield from found[seq]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestration.canonical import sha256_hex
@@ -51,27 +52,27 @@ LINE_COLUMNS = {
 }
 
 
-def export_invoices(ledger: Ledger, folder: Path) -> list[Path]:
-    """Write all issued documents below `folder`; files that are right already are left as they are.
-
-    Returns the paths of the CSV files. File names come from cut-offs and document numbers, never from text.
-    """
+def expected_exports(documents: Iterable[DocumentRow]) -> dict[PurePosixPath, bytes]:
+    """What the exports of these documents are: bytes by relative path. Names come from cut-offs and numbers only."""
     by_cut_off: dict[str, list[DocumentRow]] = defaultdict(list)
-    for row in ledger.documents():
+    for row in documents:
         by_cut_off[row.cut_off].append(row)
-    written = []
+    files: dict[PurePosixPath, bytes] = {}
     for cut_off, rows in sorted(by_cut_off.items()):
-        bodies = [(row, json.loads(row.body)) for row in rows]
-        files = {
-            "invoices.csv": render(INVOICE_COLUMNS, [_invoice(row, body) for row, body in bodies]),
-            "invoice_lines.csv": render(LINE_COLUMNS, [_line(b, line) for _, b in bodies for line in b["lines"]]),
-        }
-        for name, data in files.items():
-            write_file(folder / cut_off / name, data)
-            written.append(folder / cut_off / name)
-        for row in rows:
-            write_file(folder / cut_off / "documents" / f"{row.number}.json", row.body)
-    return written
+        folder, bodies = PurePosixPath(cut_off), [(row, json.loads(row.body)) for row in rows]
+        files[folder / "invoices.csv"] = render(INVOICE_COLUMNS, [_invoice(row, body) for row, body in bodies])
+        lines = [_line(body, line) for _, body in bodies for line in body["lines"]]
+        files[folder / "invoice_lines.csv"] = render(LINE_COLUMNS, lines)
+        files |= {folder / "documents" / f"{row.number}.json": row.body for row in rows}
+    return files
+
+
+def export_invoices(ledger: Ledger, folder: Path) -> list[Path]:
+    """Write all issued documents below `folder`; files that are right already are left. Returns the CSV files."""
+    files = expected_exports(ledger.documents())
+    for relative, data in files.items():
+        write_file(folder / relative, data)
+    return [folder / relative for relative in files if relative.suffix == ".csv"]
 
 
 def write_file(path: Path, data: bytes) -> None:

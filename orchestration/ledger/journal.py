@@ -18,7 +18,7 @@ def entry_hash(seq: int, kind: str, body: str, prev_hash: str) -> str:
 
 
 def check_chain(entries: Iterable[JournalRow]) -> list[Problem]:
-    """Every break of the chain: a gap in the sequence, a wrong predecessor, a body that its hash doesn't fit."""
+    """Every break of the chain: a gap in the sequence, a wrong predecessor, a body that does not fit its hash."""
     problems: list[Problem] = []
     expected_seq, prev = 1, GENESIS
     for entry in entries:
@@ -26,7 +26,8 @@ def check_chain(entries: Iterable[JournalRow]) -> list[Problem]:
         if entry.seq != expected_seq:
             problems.append(Problem("journal_gap", f"expected entry {expected_seq}", where))
         if entry.prev_hash != prev:
-            problems.append(Problem("journal_broken", f"names {entry.prev_hash} as the entry before, not {prev}", where))
+            message = f"names {entry.prev_hash} as the entry before, not {prev}"
+            problems.append(Problem("journal_broken", message, where))
         actual = entry_hash(entry.seq, entry.kind, entry.body, entry.prev_hash)
         if actual != entry.hash:
             problems.append(Problem("journal_edited", f"hash is {entry.hash}, the entry hashes to {actual}", where))

@@ -22,6 +22,10 @@ from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRo
 
 SCHEMA_VERSION = "1"
 _FILE_COLUMNS = [f.name for f in fields(FileRow)]
+_FILES = (
+    f"SELECT {', '.join('m.body' if c == 'mapping_json' else f'f.{c}' for c in _FILE_COLUMNS)} "
+    "FROM files f JOIN mappings m ON m.hash = f.mapping_hash"
+)
 
 
 class Ledger:
@@ -87,28 +91,25 @@ class Ledger:
     # -- what was taken -------------------------------------------------------------------------------------------
 
     def next_batch_id(self) -> int:
-        return int(self._db.execute("SELECT coalesce(max(batch_id), 0) + 1 FROM batches").fetchone()[0])
+        return self._next("batch_id", "batches")
 
     def next_file_id(self) -> int:
-        return int(self._db.execute("SELECT coalesce(max(file_id), 0) + 1 FROM files").fetchone()[0])
+        return self._next("file_id", "files")
 
     def batches(self) -> list[BatchRow]:
         return [BatchRow(*row) for row in self._db.execute("SELECT * FROM batches ORDER BY batch_id")]
 
     def files(self, batch_id: int | None = None) -> list[FileRow]:
-        columns = ", ".join("m.body" if c == "mapping_json" else f"f.{c}" for c in _FILE_COLUMNS)
-        query = f"SELECT {columns} FROM files f JOIN mappings m ON m.hash = f.mapping_hash"  # noqa: S608
-        if batch_id is not None:
-            return [FileRow(*r) for r in self._db.execute(f"{query} WHERE batch_id = ? ORDER BY file_id", (batch_id,))]
-        return [FileRow(*row) for row in self._db.execute(f"{query} ORDER BY file_id")]
+        where, values = ("", ()) if batch_id is None else ("WHERE f.batch_id = ?", (batch_id,))
+        return [FileRow(*row) for row in self._db.execute(f"{_FILES} {where} ORDER BY f.file_id", values)]
 
     def find_file(self, stream: str, sha256: str) -> FileRow | None:
-        found = self._db.execute("SELECT batch_id, file_id FROM files WHERE stream = ? AND sha256 = ?", (stream, sha256))
-        row = found.fetchone()
-        return next((f for f in self.files(row[0]) if f.file_id == row[1]), None) if row else None
+        row = self._db.execute(f"{_FILES} WHERE f.stream = ? AND f.sha256 = ?", (stream, sha256)).fetchone()
+        return FileRow(*row) if row else None
 
     def tapes(self, stream: str) -> list[TapeRow]:
-        return [TapeRow(*r) for r in self._db.execute("SELECT * FROM tapes WHERE stream = ? ORDER BY tape_id", (stream,))]
+        rows = self._db.execute("SELECT * FROM tapes WHERE stream = ? ORDER BY tape_id", (stream,))
+        return [TapeRow(*row) for row in rows]
 
     def deliveries(self, source: str) -> dict[str, DeliveryRow]:
         rows = self._db.execute("SELECT * FROM deliveries WHERE source = ? ORDER BY path", (source,))
@@ -180,7 +181,7 @@ class Ledger:
         return [JournalRow(*row) for row in self._db.execute("SELECT * FROM journal ORDER BY seq")]
 
     def next_journal_seq(self) -> int:
-        return int(self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM journal").fetchone()[0])
+        return self._next("seq", "journal")
 
     def append_journal(self, kind: str, body: bytes) -> JournalRow:
         """Chain one entry. Call inside the transaction that does what the entry tells of."""
@@ -193,9 +194,12 @@ class Ledger:
     def insert_document(self, row: DocumentRow) -> None:
         self._insert("documents", row)
 
+    def _next(self, column: str, table: str) -> int:
+        return int(self._db.execute(f"SELECT coalesce(max({column}), 0) + 1 FROM {table}").fetchone()[0])
+
     def _insert(self, table: str, row: Any) -> None:
         values = astuple(row)
-        self._db.execute(f"INSERT INTO {table} VALUES ({_marks(values)})", values)  # noqa: S608 (names are ours)
+        self._db.execute(f"INSERT INTO {table} VALUES ({_marks(values)})", values)
 
 
 def _marks(values: Sequence[object]) -> str:

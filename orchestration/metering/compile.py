@@ -142,8 +142,10 @@ def endpoint_sql(routes: Sequence[Route]) -> str:
             "[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^{}/]*\})", route.path)
         )
         method = "" if route.method == "*" else f" and method = {literal(route.method)}"
-        test = f"regexp_full_match(path, {literal(pattern)}){method}" if "{" in route.path else (
-            f"path = {literal(route.path)}{method}"
+        test = (
+            f"regexp_full_match(path, {literal(pattern)}){method}"
+            if "{" in route.path
+            else (f"path = {literal(route.path)}{method}")
         )
         cases.append(f"when {test} then {literal(route.path)}")
     return f"case {' '.join(cases)} when path is not null then {literal(OTHER_ENDPOINT)} end"

@@ -1,4 +1,4 @@
-"""The control tables: the catalog and the run's window as rows that the models join. Pure: catalog and now in, rows out.
+"""The control tables: catalog and window of a run as rows that the models join. Pure: catalog and now in, rows out.
 
 Instants are microseconds UTC, days are ISO dates, all intervals half-open.
 """
@@ -143,7 +143,7 @@ def offset_rows(catalog: Catalog, start_us: int, end_us: int) -> Iterator[Row]:
 
 
 def plan_day_rows(catalog: Catalog) -> Iterator[Row]:
-    """The plan under which a meter of a customer is reported, by days: of stacked subscriptions, the one not stacked."""
+    """The plan under which a customer's meter is reported, by days: of stacked subscriptions the one not stacked."""
     claims: dict[tuple[str, str], list[tuple[date, date, str]]] = defaultdict(list)
     for row in sorted(catalog.subscriptions, key=lambda s: (s.stacking, s.subscription, s.start)):
         for version in catalog.plans[row.plan].versions:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue
+from orchestration.closing.rated import rate_all
 from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid, InputHeld
 from orchestration.exports.csvfiles import export_invoices
@@ -61,7 +62,7 @@ def issue_due(
         )
     charged = charged_segments(catalog, context.now_us)
     with connect(path, temp=context.instance.scratch, read_only=True) as con:
-        lines = list(price.rate_all(catalog, charged, price.read_quantities(con)))
+        lines = list(rate_all(catalog, charged, price.read_quantities(con)))
         groups = due_groups(catalog, ledger, lines, cut_off)
         waiting = parked(con, catalog, groups, cut_off)
     knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive or "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,31 +14,12 @@ from orchestration.ingest.lake import Lake
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
 from orchestration.metering import control
-from orchestration.metering.compile import endpoint_sql, event_columns, fields_read, property_column
 from orchestration.metering.control import ChargedSegment
+from orchestration.metering.lakeview import create_event_views, path_list
 from orchestration.pipeline.generation import start_build
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.state import STATE_COLUMNS, BuildPlan
-from orchestration.sqltext import identifier, literal
 
-EVENT_COLUMNS = {
-    "file_id": "INTEGER",
-    "line": "BIGINT",
-    "source": "VARCHAR",
-    "event_id": "VARCHAR",
-    "time_us": "BIGINT",
-    "event_type": "VARCHAR",
-    "feed": "VARCHAR",
-    "credential": "VARCHAR",
-    "user_key": "VARCHAR",
-    "method": "VARCHAR",
-    "path": "VARCHAR",
-    "status": "INTEGER",
-    "bytes": "BIGINT",
-    "address_key": "VARCHAR",
-    "agent": "VARCHAR",
-    "extra": "VARCHAR",
-}
 FILE_COLUMNS = {
     "file_id": "INTEGER",
     "batch_id": "INTEGER",
@@ -70,7 +50,7 @@ def prepare(
         _control(con, instance, catalog, charged, plan)
         _record(con, instance, ledger)
         _conflicts(con, instance, ledger.files())
-        event_view(con, catalog, Lake(instance.lake), plan.read_files)
+        create_event_views(con, catalog, Lake(instance.lake), plan.read_files)
         con.execute("CHECKPOINT")
 
 
@@ -114,11 +94,13 @@ def _record(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledger) 
     load_rows(con, "record.files", FILE_COLUMNS, map(asdict, files), instance.scratch)
     load_rows(con, "record.held_files", HELD_COLUMNS, map(asdict, ledger.held()), instance.scratch)
     paths = [lake.quarantine(f.batch_id, f.file_id) for f in files if f.quarantined]
-    con.execute("CREATE OR REPLACE TABLE record.quarantine (file_id INTEGER, line BIGINT, reason VARCHAR, raw_hex VARCHAR)")
+    con.execute(
+        "CREATE OR REPLACE TABLE record.quarantine (file_id INTEGER, line BIGINT, reason VARCHAR, raw_hex VARCHAR)"
+    )
     if paths:
         con.execute(
             "INSERT INTO record.quarantine SELECT file_id, line, reason, hex(raw) "
-            f"FROM read_parquet({_listed(paths)}) ORDER BY file_id, line"
+            f"FROM read_parquet({path_list(paths)}) ORDER BY file_id, line"
         )
 
 
@@ -132,7 +114,7 @@ def _conflicts(con: duckdb.DuckDBPyConnection, instance: Instance, files: Sequen
     if not batches:
         return
     lake = Lake(instance.lake)
-    verdicts = f"read_parquet({_listed([lake.verdicts(b) for b in batches])})"
+    verdicts = f"read_parquet({path_list([lake.verdicts(b) for b in batches])})"
     con.execute(
         "CREATE TEMP TABLE named AS "
         f"SELECT file_id, line, false AS counted FROM {verdicts} WHERE verdict = 'conflict' UNION "
@@ -142,37 +124,7 @@ def _conflicts(con: duckdb.DuckDBPyConnection, instance: Instance, files: Sequen
     paths = [lake.events(f.batch_id, f.file_id) for f in files if f.file_id in wanted]
     con.execute(
         "INSERT INTO record.conflicts SELECT file_id, line, source, event_id, feed, credential, time_us, counted "
-        f"FROM read_parquet({_listed(paths)}, union_by_name = true) JOIN named USING (file_id, line) "
+        f"FROM read_parquet({path_list(paths)}, union_by_name = true) JOIN named USING (file_id, line) "
         "ORDER BY file_id, line"
     )
     con.execute("DROP TABLE named")
-
-
-def event_view(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: Lake, files: Sequence[FileRow]) -> None:
-    """`lake.events` and `lake.verdicts` over the given files, with endpoint and meters compiled in."""
-    con.execute("CREATE SCHEMA IF NOT EXISTS lake")
-    paths = [lake.events(f.batch_id, f.file_id) for f in files]
-    base = f"read_parquet({_listed(paths)}, union_by_name = true)" if paths else _no_rows(EVENT_COLUMNS)
-    present = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {base}").fetchall()}
-    needed = [property_column(name) for name in sorted(fields_read(catalog.meters.values()))]
-    absent = [f"cast(NULL AS VARCHAR) AS {c}" for c in needed if c.strip('"') not in present]
-    columns = ", ".join(["*", *absent])
-    meters = [catalog.meters[key] for key in sorted(catalog.meters)]
-    metered = ", ".join(["*", *event_columns(meters)])
-    con.execute(
-        f"CREATE OR REPLACE VIEW lake.events AS SELECT {metered} FROM "
-        f"(SELECT *, {endpoint_sql(catalog.routes)} AS endpoint FROM (SELECT {columns} FROM {base}))"
-    )
-    verdicts = sorted({path for f in files if (path := lake.verdicts(f.batch_id)).exists()})
-    shape = _no_rows({"file_id": "INTEGER", "line": "BIGINT", "verdict": "VARCHAR"})
-    source = f"read_parquet({_listed(verdicts)})" if verdicts else shape
-    con.execute(f"CREATE OR REPLACE VIEW lake.verdicts AS SELECT file_id, line, verdict FROM {source}")
-
-
-def _listed(paths: Sequence[Path]) -> str:
-    return "[" + ", ".join(literal(str(path)) for path in paths) + "]"
-
-
-def _no_rows(columns: dict[str, str]) -> str:
-    items = ", ".join(f"cast(NULL AS {kind}) AS {identifier(name)}" for name, kind in columns.items())
-    return f"(SELECT {items} WHERE false)"

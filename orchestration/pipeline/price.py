@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import duckdb
 
-from orchestration.billing.charges import Slice
 from orchestration.billing.documents import DueLine, Group, Issued, due_lines, grouped
-from orchestration.billing.rating import Line, LineKey, rate
+from orchestration.billing.rating import Line, LineKey
 from orchestration.catalog import Catalog
+from orchestration.closing.rated import Quantities
 from orchestration.engine import load_rows
 from orchestration.ledger.store import Ledger
-from orchestration.metering.control import ChargedSegment
 from orchestration.pipeline.instance import Instance
 
 Row = dict[str, Any]
-Quantities = Mapping[str, Sequence[tuple[date, Any, int | None]]]
 
 LINE_COLUMNS = {
     "kind": "VARCHAR",
@@ -78,29 +76,6 @@ def read_quantities(con: duckdb.DuckDBPyConnection) -> Quantities:
         for line_id, day, quantity, window_us in batch:
             found[line_id].append((day, quantity, window_us))
     return found
-
-
-def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
-    """One line for each charge of each segment; without a row in `quantities` the usage is 0."""
-    for item in charged:
-        rows = quantities.get(item.line_id, ())
-        charge = item.terms.charge
-        meter = catalog.meters[charge.meter] if charge.meter is not None else None
-        window = next((us for _, _, us in rows if us is not None), None)
-        yield rate(
-            item.terms,
-            item.segment,
-            [Slice(day, quantity) for day, quantity, _ in rows],
-            meter,
-            window=None if window is None else {"start": instant_text(window)},
-        )
-
-
-def instant_text(us: int) -> str:
-    """Microseconds since 1970 as RFC 3339 in UTC."""
-    seconds, micros = divmod(us, 1_000_000)
-    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def drafts(
@@ -178,10 +153,10 @@ def load_issued(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledg
 
 
 def _issued_line(number: str, head: Row, line: Mapping[str, Any]) -> Row:
-    same = ("kind", "subscription", "plan", "charge", "meter", "period_start", "period_end", "quantity", "unit", "amount")
+    renamed = ("customer", "currency", "entity", "description", "segment_start", "segment_end", "formula")
     return {
         **head,
-        **{c: line[c] for c in same},
+        **{c: line[c] for c in LINE_COLUMNS if c not in renamed},
         "number": number,
         "position": int(line["position"]),
         "description": line["name"],

@@ -1,4 +1,4 @@
-"""A run: take new files, build a generation, price it, publish it. Each step is a function; assets call them one by one.
+"""A run: take new files, build a generation, price it, publish it. Assets call the same steps one by one.
 
 What a step hands to the next lies on disk, in the ledger or in the build, so that a step can run in a process of its
 own. Everything depends on the instance's durable parts and on `now_us`, never on the clock.
@@ -15,6 +15,7 @@ from orchestration.billing.documents import Group
 from orchestration.billing.rating import Line
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.issued import issued_so_far
+from orchestration.closing.rated import rate_all
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, charged_segments
@@ -45,6 +46,12 @@ class RunResult:
     ingest: IngestReport
     built: bool
 
+    @property
+    def problems(self) -> list[str]:
+        """Input that a person must look at: each with source, path and reason."""
+        needs_someone = [*self.ingest.held, *self.ingest.unreadable]
+        return [f"{entry.source}: {entry.path}: {entry.reason}" for entry in needs_someone]
+
 
 def take_files(context: Context, catalog: Catalog, ledger: Ledger) -> IngestReport:
     """Take every new file of every source into the lake."""
@@ -74,7 +81,7 @@ def rate_lines(context: Context, catalog: Catalog) -> list[Line]:
     """Price every charge of every segment from the build's quantities."""
     charged: list[ChargedSegment] = charged_segments(catalog, context.now_us)
     with open_build(context.instance) as con:
-        return list(price.rate_all(catalog, charged, price.read_quantities(con)))
+        return list(rate_all(catalog, charged, price.read_quantities(con)))
 
 
 def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any, list[Group]]:

@@ -45,7 +45,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What a build has to do. `fresh`: from nothing, all files are new to it. A build after a close changes no usage."""
+    """What a build has to do. `fresh`: from nothing, all files are new to it; a close alone changes no usage."""
 
     state: State
     fresh: bool
@@ -72,7 +72,7 @@ def _ours(path: Path) -> bool:
 
 
 def read_state(instance: Instance) -> State | None:
-    """State of the published generation; None when there is none, or it is of a program that kept no state like ours."""
+    """State of the published generation; None when there is none, or its program kept another kind of state."""
     path = instance.published_db()
     if path is None:
         return None
@@ -103,8 +103,10 @@ def plan_build(
         return None
     fresh = have is None or (have.catalog_digest, have.code_digest) != (wanted.catalog_digest, wanted.code_digest)
     new_files = tuple(f for f in files if fresh or have is None or f.batch_id > have.last_batch)
-    usage_changed = fresh or have is None or replace(have, journal_seq=0, now_us=0) != replace(wanted, journal_seq=0, now_us=0)
-    return BuildPlan(wanted, fresh, new_files, tuple(_overlapping(files, new_files)), usage_changed)
+    only_issued = have is not None and replace(have, journal_seq=0, now_us=0) == replace(
+        wanted, journal_seq=0, now_us=0
+    )
+    return BuildPlan(wanted, fresh, new_files, tuple(_overlapping(files, new_files)), not only_issued)
 
 
 def _segments_digest(charged: Sequence[ChargedSegment]) -> str:

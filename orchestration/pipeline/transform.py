@@ -24,12 +24,13 @@ SELECTION: dict[Stage, list[str]] = {
 """What each stage builds. Pricing stands between the two: it reads the marts and feeds the finance models."""
 
 
-def build_arguments(instance: Instance, stage: Stage, fresh: bool = False) -> list[str]:
-    """The command line of dbt for one stage, as data."""
+def build_arguments(
+    instance: Instance, stage: Stage, fresh: bool = False, selection: Sequence[str] | None = None
+) -> list[str]:
+    """The command line of dbt for one stage, as data. `selection` replaces the stage's own, to build a part of it."""
     return [
         "build",
-        "--select",
-        *SELECTION[stage],
+        *(["--select", *SELECTION[stage]] if selection is None else selection),
         "--exclude-resource-type",
         "unit_test",
         "--project-dir",
@@ -47,11 +48,16 @@ def build_arguments(instance: Instance, stage: Stage, fresh: bool = False) -> li
 
 
 def transform(
-    instance: Instance, stage: Stage, *, fresh: bool, on_event: Callable[[Any], None] | None = None
+    instance: Instance,
+    stage: Stage,
+    *,
+    fresh: bool,
+    on_event: Callable[[Any], None] | None = None,
+    selection: Sequence[str] | None = None,
 ) -> None:
     """Run the models of a stage and every test on them. Raises IntegrityFailure naming each test that failed."""
     offer_build(instance.home, instance.build_db)
-    invoke(build_arguments(instance, stage, fresh), on_event=on_event)
+    invoke(build_arguments(instance, stage, fresh, selection), on_event=on_event)
 
 
 def invoke(arguments: Sequence[str], *, on_event: Callable[[Any], None] | None = None) -> None:

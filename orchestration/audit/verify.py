@@ -1,0 +1,137 @@
+"""Verify: raw files, chain, numbers, documents and exports; what is wrong is named by row, byte or file."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.audit.recompute import recompute
+from orchestration.canonical import sha256_hex
+from orchestration.closing.issued import CLOSE, input_digest
+from orchestration.errors import IntegrityFailure, Problem
+from orchestration.exports.csvfiles import expected_exports
+from orchestration.ingest.raw import RawStore
+from orchestration.ledger.journal import check_chain
+from orchestration.ledger.merkle import leaf_hash, root_hash, salt
+from orchestration.ledger.rows import DocumentRow, FileRow
+from orchestration.ledger.store import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """What does not hold, and in a line what was checked."""
+
+    problems: tuple[Problem, ...]
+    summary: str
+
+
+def verify(
+    home: Path, exports: Path, scratch: Path, *, fast: bool = False, report: Callable[[str], None] = lambda _: None
+) -> VerifyResult:
+    """Check the whole record of an instance. Nothing is changed; `scratch` is used and removed.
+
+    `fast` checks hashes, chain, numbers and exports only; otherwise every document is recomputed as well.
+    """
+    with Ledger.open(home) as ledger:
+        files, documents = ledger.files(), list(ledger.documents())
+        report(f"checking {len(files)} raw file(s), the journal and {len(documents)} document(s)")
+        damaged = list(_raw_files(RawStore(home / "raw"), files, documents))
+        problems = [
+            *damaged,
+            *check_chain(ledger.journal()),
+            *_numbers(documents),
+            *_entries(ledger, files, documents),
+            *_exported(documents, exports),
+        ]
+        if not fast and damaged:
+            problems.append(Problem("not_recomputed", "no document was recomputed, as raw files are damaged", "raw/"))
+        elif not fast:
+            try:
+                problems += recompute(home, ledger, scratch, report)
+            except IntegrityFailure as error:
+                problems.append(Problem(error.code, error.message, error.where))
+    lines = sum(f.lines for f in files)
+    how = "hashes only" if fast else "recomputed from raw files"
+    summary = f"{len(files)} raw files, {lines:,} lines, {len(documents)} documents ({how}), journal, numbers, exports"
+    return VerifyResult(tuple(problems), summary)
+
+
+def _raw_files(store: RawStore, files: list[FileRow], documents: list[DocumentRow]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for file in files:
+        if file.sha256 in seen:
+            continue
+        seen.add(file.sha256)
+        try:
+            store.verify(file.sha256, file.path)
+        except IntegrityFailure as error:
+            used = [d.number for d in documents]
+            behind = f"; {file.lines} lines, behind documents issued since: {', '.join(used[:5])}" if used else ""
+            more = f" and {len(used) - 5} more" if len(used) > 5 else ""
+            yield Problem("raw_damaged", f"{error.message}{behind}{more}", error.where)
+
+
+def _numbers(documents: list[DocumentRow]) -> Iterator[Problem]:
+    """In each series 1, 2, 3 ... without gap or repeat, and dates that never go back."""
+    series: dict[str, list[DocumentRow]] = defaultdict(list)
+    for row in documents:
+        series[row.series].append(row)
+    for name, rows in sorted(series.items()):
+        rows.sort(key=lambda row: row.sequence)
+        for expected, row in enumerate(rows, 1):
+            if row.sequence != expected or row.number != f"{name}-{expected:06d}":
+                message = f"'{row.number}' stands where number {expected} of the series belongs"
+                yield Problem("number_gap", message, f"series {name}")
+                break
+        for before, after in zip(rows, rows[1:], strict=False):
+            if after.issue_date < before.issue_date:
+                message = f"issued on {after.issue_date}, before {before.number} of {before.issue_date}"
+                yield Problem("date_goes_back", message, f"document {after.number}")
+
+
+def _entries(ledger: Ledger, files: list[FileRow], documents: list[DocumentRow]) -> Iterator[Problem]:
+    """Documents, Merkle root and inputs of each close against its journal entry."""
+    by_seq: dict[int, list[DocumentRow]] = defaultdict(list)
+    for row in documents:
+        by_seq[row.journal_seq].append(row)
+        if sha256_hex(row.body) != row.sha256:
+            message = f"its bytes have the hash {sha256_hex(row.body)}, the ledger names {row.sha256}"
+            yield Problem("document_edited", message, f"document {row.number}")
+    for entry in ledger.journal():
+        if entry.kind != CLOSE:
+            continue
+        body, where = json.loads(entry.body), f"ledger.sqlite, journal entry {entry.seq}"
+        rows = {row.number: row for row in by_seq.pop(entry.seq, [])}
+        listed = {d["number"]: d["sha256"] for d in body["documents"]}
+        for number in sorted({*rows, *listed}):
+            have = sha256_hex(rows[number].body) if number in rows else "no document"
+            want = listed.get(number, "no document")
+            if have != want:
+                yield Problem("document_not_journalled", f"the journal has {want}, the ledger {have}", number)
+        leaves = [
+            leaf_hash(salt(ledger.key, n), rows[n].body) for n in (d["number"] for d in body["documents"]) if n in rows
+        ]
+        if root_hash(leaves).hex() != body["root"]:
+            yield Problem("root_differs", f"the documents have the root {root_hash(leaves).hex()}", where)
+        if input_digest(files, int(body["last_batch"])) != body["input_digest"]:
+            yield Problem("input_differs", "the files of the ledger are not those that this close knew", where)
+    for seq, orphans in sorted(by_seq.items()):
+        names = ", ".join(row.number for row in orphans)
+        yield Problem("document_not_journalled", f"no close issued {names}", f"journal entry {seq}")
+
+
+def _exported(documents: list[DocumentRow], exports: Path) -> Iterator[Problem]:
+    """Exported files against what the ledger renders now; folders that were never exported are no fault."""
+    for relative, data in expected_exports(documents).items():
+        path = exports / relative
+        if not (exports / relative.parts[0]).exists():
+            continue
+        if not path.is_file():
+            yield Problem("export_missing", "the file is gone; `tallystick export invoices` writes it again", str(path))
+        elif path.read_bytes() != data:
+            yield Problem(
+                "export_edited", "differs from the ledger; `tallystick export invoices` restores it", str(path)
+            )

@@ -1,0 +1,39 @@
+"""JSON Schemas of the catalog's YAML files, so that editors complete and check them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import create_model
+
+from orchestration.catalog.models import Meter, Model, Plan, Route, Settings, Source
+
+_LISTS = {"sources": Source, "meters": Meter, "routes": Route}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Schema by file name: `instance`, `sources`, `meters`, `routes`, `plan`."""
+    whole: dict[str, type[Model]] = {"instance": Settings, "plan": Plan}
+    for name, item in _LISTS.items():
+        whole[name] = create_model(name.capitalize(), __base__=Model, **{name: (list[item], ...)})  # type: ignore[call-overload, valid-type]
+    return {name: _described(name, model) for name, model in sorted(whole.items())}
+
+
+def _described(name: str, model: type[Model]) -> dict[str, Any]:
+    schema = model.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Tallystick catalog: {name}"} | {
+        key: value for key, value in schema.items() if key != "title"
+    }
+
+
+def write_schemas(folder: Path) -> list[Path]:
+    """Write `<name>.schema.json` files below `folder` and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, schema in schemas().items():
+        path = folder / f"{name}.schema.json"
+        path.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
+        written.append(path)
+    return written

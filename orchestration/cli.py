@@ -1,0 +1,222 @@
+"""The `tallystick` command: a thin shell over the steps of `orchestration.pipeline`.
+
+Exit codes: 0 ok, 2 configuration, 3 input held, 4 lock held, 5 integrity, 6 resources, 7 period closed, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.catalog import load_catalog
+from orchestration.catalog.schema import write_schemas
+from orchestration.console import Progress, err, out, print_close, print_overview, print_run
+from orchestration.errors import ConfigInvalid, InputHeld, IntegrityFailure, OutOfResources, TallystickError
+from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.lock import instance_lock
+from orchestration.settings import Environment, clock_us, parse_instant, read_environment
+
+app = typer.Typer(
+    help="From gateway logs to invoices that anyone can re-perform.\n\n"
+    "A month goes like this: `validate` the catalog, `run` every day, `close 2026-10` once the month is over, "
+    "`export invoices`, and `verify` whenever you like.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+export = typer.Typer(help="Write issued documents as files.", no_args_is_help=True)
+app.add_typer(export, name="export")
+
+Home = Annotated[Path | None, typer.Option(help="Folder of the instance. Default: TALLYSTICK_HOME, or `data`.")]
+Now = Annotated[str | None, typer.Option(help="The run's now, e.g. 2026-11-05T09:00:00Z. Default: the clock.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait while another process works on the instance.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def _environment(home: Path | None) -> Environment:
+    environment = read_environment()
+    return replace(environment, home=home.absolute()) if home is not None else environment
+
+
+def _now(environment: Environment, now: str | None) -> int:
+    if now is not None:
+        return parse_instant(now, "--now")
+    return environment.now_us if environment.now_us is not None else clock_us()
+
+
+@app.command()
+def run(home: Home = None, now: Now = None, wait: Wait = False) -> None:
+    """Take new files, aggregate, price drafts, publish. Does nothing when there is nothing new.
+
+    Ends with 3 when a file is held, after everything else has been done.
+    """
+    from orchestration.pipeline.run import Context
+    from orchestration.pipeline.run import run as run_steps
+
+    environment = _environment(home)
+    instance = Instance.of(environment)
+    with Progress().shown() as progress, instance_lock(instance.home, "run", wait=wait):
+        context = Context(instance, _now(environment, now), progress)
+        result = run_steps(context)
+    print_run(result, instance)
+    if result.problems:
+        raise InputHeld(
+            "some input needs attention:\n" + "\n".join(f"    {p}" for p in result.problems),
+            not_done="these files were not counted; everything else was taken, priced and published",
+            next_step="mend or replace the files, then `tallystick run`",
+        )
+
+
+@app.command()
+def close(
+    period: Annotated[str, typer.Argument(help="A month (2026-10), or a cut-off date (2026-11-01).")],
+    waive: Annotated[str | None, typer.Option(help="Close although files are held; the reason is journalled.")] = None,
+    home: Home = None,
+    now: Now = None,
+    wait: Wait = False,
+) -> None:
+    """Issue the invoices of a period, once. A second close of the same period changes nothing."""
+    from orchestration.pipeline.close import close as close_period
+    from orchestration.pipeline.close import parse_cut_off
+    from orchestration.pipeline.run import Context
+
+    environment = _environment(home)
+    instance = Instance.of(environment)
+    cut_off = parse_cut_off(period)
+    with Progress().shown() as progress, instance_lock(instance.home, f"close {period}", wait=wait):
+        result = close_period(Context(instance, _now(environment, now), progress), cut_off, waive=waive)
+    print_close(result, instance)
+
+
+@app.command()
+def verify(
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Hashes, chain and numbers only; nothing is recomputed.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Check the record: raw files, chain, numbers, and every issued document recomputed from raw and compared."""
+    from orchestration.audit.verify import verify as verify_record
+
+    instance = Instance.of(_environment(home))
+    with Progress().shown() as progress:
+        result = verify_record(instance.home, instance.exports, instance.scratch / "verify", fast=fast, report=progress)
+    if result.problems:
+        raise IntegrityFailure(
+            f"{len(result.problems)} thing(s) do not hold:\n" + "\n".join(f"    {p}" for p in result.problems),
+            not_done="nothing was changed",
+            next_step="restore what is named from a backup, then `tallystick verify`",
+        )
+    out.print(f"verified: {result.summary}")
+
+
+@app.command()
+def status(home: Home = None, as_json: AsJson = False) -> None:
+    """What the instance holds: files, lines, drafts, issued documents, what is held."""
+    from orchestration.pipeline.overview import overview
+
+    print_overview(overview(Instance.of(_environment(home))), as_json=as_json)
+
+
+@export.command("invoices")
+def export_invoices_command(
+    to: Annotated[Path | None, typer.Option(help="Folder to write to. Default: `exports` of the instance.")] = None,
+    home: Home = None,
+) -> None:
+    """Write all issued documents: invoices.csv and invoice_lines.csv by cut-off, and each document as JSON."""
+    from orchestration.exports.csvfiles import export_invoices
+    from orchestration.ledger.store import Ledger
+
+    instance = Instance.of(_environment(home))
+    with Ledger.open(instance.home) as ledger:
+        paths = export_invoices(ledger, to or instance.exports)
+    for path in paths:
+        out.print(str(path))
+    if not paths:
+        out.print("nothing has been issued yet; close a period first")
+
+
+@app.command()
+def validate(home: Home = None) -> None:
+    """Check the catalog; report everything that is wrong in one go."""
+    instance = Instance.of(_environment(home))
+    catalog = load_catalog(instance.catalog)
+    out.print(
+        f"the catalog is valid: {len(catalog.sources)} sources, {len(catalog.meters)} meters, {len(catalog.plans)} plans, "
+        f"{len(catalog.customers)} customers, {len(catalog.credentials)} credentials, "
+        f"{len({s.subscription for s in catalog.subscriptions})} subscriptions"
+    )
+
+
+@app.command()
+def schema(to: Annotated[Path, typer.Argument(help="Folder to write to.")] = Path("docs/schema")) -> None:
+    """Write JSON Schemas of the catalog's YAML files, for editors."""
+    for path in write_schemas(to):
+        out.print(str(path))
+
+
+@app.command()
+def demo(home: Home = None) -> None:
+    """Generate a month of example traffic, run, close it, export it, and show the result."""
+    from orchestration.demo import demo as run_demo
+
+    instance = Instance.of(_environment(home))
+    with Progress().shown() as progress, instance_lock(instance.home, "demo"):
+        run_demo(instance, progress)
+    from orchestration.pipeline.overview import overview
+
+    print_overview(overview(instance))
+    out.print(
+        f"\nInvoices as CSV: {instance.exports}\n"
+        f"Warehouse (DuckDB): {instance.current}/tallystick.duckdb\n"
+        "Next: `make ui` shows it in Dagster; `tallystick verify` recomputes every invoice from the raw files; "
+        "`tallystick status` shows this table again."
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command. Every error that a person can act on ends as four lines and an exit code."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="tallystick")
+    except TallystickError as error:
+        err.print(error.render(), markup=False)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        known = _os_error(error)
+        err.print(known.render(), markup=False)
+        sys.exit(known.exit_code)
+    except Exception as error:
+        traceback.print_exc()
+        fault = TallystickError(
+            f"unexpected {type(error).__name__}: {error}",
+            not_done="the step was broken off; what was published and issued before stays",
+            next_step="run again; if it comes back, report it with the lines above",
+        )
+        err.print(fault.render(), markup=False)
+        sys.exit(fault.exit_code)
+
+
+def _os_error(error: OSError) -> TallystickError:
+    where = str(error.filename or "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENOMEM):
+        kind: type[TallystickError] = OutOfResources
+    else:
+        kind = ConfigInvalid
+    return kind(
+        error.strerror or str(error),
+        where=where,
+        not_done="the step was broken off; what was published and issued before stays",
+        next_step="mend the cause and run again; nothing is counted twice",
+    )
+
+
+if __name__ == "__main__":
+    main()

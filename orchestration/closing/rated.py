@@ -1,0 +1,38 @@
+"""Every charge of every segment rated from measured quantities: the step that runs and audits share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from orchestration.billing.charges import Slice
+from orchestration.billing.rating import Line, rate
+from orchestration.catalog import Catalog
+from orchestration.metering.control import ChargedSegment
+
+Quantities = Mapping[str, Sequence[tuple[date, Decimal, int | None]]]
+"""By line id: (local day, quantity in the meter's unit, start in us of the window that set it, or None), by day."""
+
+
+def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
+    """One line for each charge of each segment; without an entry in `quantities` the usage is 0."""
+    for item in charged:
+        rows = quantities.get(item.line_id, ())
+        charge = item.terms.charge
+        meter = catalog.meters[charge.meter] if charge.meter is not None else None
+        window = next((us for _, _, us in rows if us is not None), None)
+        yield rate(
+            item.terms,
+            item.segment,
+            [Slice(day, quantity) for day, quantity, _ in rows],
+            meter,
+            window=None if window is None else {"start": instant_text(window)},
+        )
+
+
+def instant_text(us: int) -> str:
+    """Microseconds since 1970 as RFC 3339 in UTC."""
+    seconds, micros = divmod(us, 1_000_000)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

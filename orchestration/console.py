@@ -1,0 +1,113 @@
+"""What a person sees of the command: progress on a terminal, plain lines when piped, tables, errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from orchestration.closing.close import CloseResult
+    from orchestration.pipeline.instance import Instance
+    from orchestration.pipeline.overview import Overview
+    from orchestration.pipeline.run import RunResult
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_BUCKETS = ("lines", "accepted", "duplicate", "conflict", "quarantined", "blank")
+
+
+class Progress:
+    """Tells what is being done. Call it with a short text; it adds the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._status = err.status("") if err.is_terminal else None
+
+    def __call__(self, text: str) -> None:
+        seconds = int(time.monotonic() - self._start)
+        if self._status is None:
+            sys.stderr.write(f"[{seconds:>4} s] {text}\n")
+            sys.stderr.flush()
+        else:
+            self._status.update(f"{text} ({seconds} s)")
+
+    @contextmanager
+    def shown(self) -> Iterator[Progress]:
+        """Show a spinner while it is used, where there is a terminal to show it on."""
+        if self._status is None:
+            yield self
+        else:
+            with self._status:
+                yield self
+
+
+def _table(title: str, text_columns: int, *columns: str) -> Table:
+    table = Table(*columns, title=title, title_justify="left")
+    for column in table.columns[text_columns:]:
+        column.justify = "right"
+    return table
+
+
+def print_overview(view: Overview, *, as_json: bool = False) -> None:
+    """The tables of `status`: lines by source and bucket, documents by currency, what is held."""
+    if as_json:
+        out.print(json.dumps(asdict(view), indent=2, ensure_ascii=False, default=str), markup=False)
+        return
+    lines = _table(f"Lines of {view.files} files, and where each went", 1, "source", *_BUCKETS)
+    for source, counts in sorted(view.lines.items()):
+        lines.add_row(source, *(f"{counts[b]:,}" for b in _BUCKETS))
+    lines.add_section()
+    lines.add_row("total", *(f"{sum(c[b] for c in view.lines.values()):,}" for b in _BUCKETS))
+    out.print(lines)
+    out.print(f"events of nobody yet (unknown credential): {view.unattributed_events:,}")
+    out.print(f"customers: {view.customers}   published: {view.generation or 'nothing yet'}\n")
+    _print_money(f"Issued (cut-offs: {', '.join(view.cut_offs) or 'none yet'})", view.issued)
+    _print_money("Drafts of open periods", view.drafts)
+    for held in view.held:
+        out.print(f"held: {held.source}: {held.path}: {held.reason}", markup=False)
+
+
+def _print_money(title: str, totals: Mapping[str, tuple[int, Decimal]]) -> None:
+    table = _table(title, 1, "currency", "documents", "total")
+    for currency, (count, total) in totals.items():
+        table.add_row(currency, str(count), money_text(total))
+    out.print(table)
+
+
+def money_text(total: Decimal) -> str:
+    """A sum from the warehouse, which keeps 4 decimals, with at least 2 of them."""
+    text = f"{total:,.4f}"
+    return text.removesuffix("0").removesuffix("0")
+
+
+def print_run(result: RunResult, instance: Instance) -> None:
+    taken = result.ingest
+    out.print(f"taken: {taken.files} file(s), {taken.lines:,} line(s)")
+    for name in _BUCKETS[1:]:
+        out.print(f"  {name}: {getattr(taken, name):,}")
+    for reason, count in sorted(taken.reasons.items()):
+        out.print(f"  quarantined as {reason}: {count:,}")
+    for note in taken.notices:
+        out.print(f"note: {note}", markup=False)
+    out.print(f"warehouse: {instance.current}/tallystick.duckdb" if result.built else "nothing new: nothing was built")
+
+
+def print_close(result: CloseResult, instance: Instance) -> None:
+    out.print(f"cut-off {result.cut_off}: {len(result.documents)} document(s) issued")
+    if result.already:
+        out.print(f"  closed before, left as they are: {len(result.already)}")
+    if result.skipped:
+        out.print(f"  nothing to pay, no document (journalled): {', '.join(result.skipped)}")
+    for customer, reason in result.parked.items():
+        out.print(f"  parked: {customer}: {reason}", markup=False)
+    out.print(f"files: {instance.exports / result.cut_off.isoformat()}")

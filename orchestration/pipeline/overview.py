@@ -1,0 +1,74 @@
+"""What an instance holds, in figures: for `status`, the end of a demo, and asset metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from orchestration.engine import connect
+from orchestration.ledger.rows import DeliveryRow
+from orchestration.ledger.store import Ledger
+from orchestration.pipeline.instance import Instance
+
+BUCKETS = ("accepted", "duplicate", "conflict", "quarantined", "blank")
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """`lines` by source and bucket, totals by currency as exact decimals."""
+
+    files: int
+    lines: Mapping[str, Mapping[str, int]]
+    held: tuple[DeliveryRow, ...]
+    unattributed_events: int
+    customers: int
+    generation: str
+    drafts: Mapping[str, tuple[int, Decimal]]
+    issued: Mapping[str, tuple[int, Decimal]]
+    cut_offs: tuple[str, ...]
+
+    def total(self, bucket: str) -> int:
+        return sum(counts[bucket] for counts in self.lines.values())
+
+
+def overview(instance: Instance) -> Overview:
+    """Read the ledger and the published generation."""
+    with Ledger.open(instance.home) as ledger:
+        lines: dict[str, dict[str, int]] = {}
+        files = ledger.files()
+        for file in files:
+            counts = lines.setdefault(file.source, dict.fromkeys(("lines", *BUCKETS), 0))
+            for bucket in ("lines", *BUCKETS):
+                counts[bucket] += getattr(file, bucket)
+        issued: dict[str, tuple[int, Decimal]] = {}
+        cut_offs: set[str] = set()
+        held = tuple(ledger.held())
+        for document in ledger.documents():
+            cut_offs.add(document.cut_off)
+    drafts: dict[str, tuple[int, Decimal]] = {}
+    unattributed = customers = 0
+    path = instance.published_db()
+    if path is not None:
+        with connect(path, temp=instance.scratch, read_only=True) as con:
+            rows = con.execute("SELECT currency, count(*), sum(total) FROM marts.invoice_drafts GROUP BY 1 ORDER BY 1")
+            drafts = {currency: (count, total) for currency, count, total in rows.fetchall()}
+            rows = con.execute("SELECT currency, count(*), sum(total) FROM marts.invoices GROUP BY 1 ORDER BY 1")
+            issued = {currency: (count, total) for currency, count, total in rows.fetchall()}
+            unattributed = _number(con.execute("SELECT sum(events) FROM marts.unattributed_usage").fetchone())
+            customers = _number(con.execute("SELECT count(*) FROM control.customers").fetchone())
+    return Overview(
+        files=len(files),
+        lines=lines,
+        held=held,
+        unattributed_events=unattributed,
+        customers=customers,
+        generation=path.parent.name if path is not None else "",
+        drafts=drafts,
+        issued=issued,
+        cut_offs=tuple(sorted(cut_offs)),
+    )
+
+
+def _number(row: tuple[int | None, ...] | None) -> int:
+    return int(row[0] or 0) if row else 0
