@@ -1,6 +1,6 @@
-"""The `tallystick` command: a thin shell over the steps of `orchestration.pipeline`.
+"""The `tallystick` command: a thin shell over the steps of a run.
 
-Exit codes: 0 ok, 2 configuration, 3 input held, 4 lock held, 5 integrity, 6 resources, 7 period closed, 1 anything else.
+Exit codes: 0 ok, 2 configuration, 3 input held, 4 lock held, 5 integrity, 6 resources, 7 period closed, 1 other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ import typer
 from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
 from orchestration.console import Progress, err, out, print_close, print_overview, print_run
-from orchestration.errors import ConfigInvalid, InputHeld, IntegrityFailure, OutOfResources, TallystickError
+from orchestration.errors import (
+    CatalogInvalid,
+    ConfigInvalid,
+    InputHeld,
+    IntegrityFailure,
+    OutOfResources,
+    TallystickError,
+)
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.lock import instance_lock
 from orchestration.settings import Environment, clock_us, parse_instant, read_environment
@@ -70,7 +77,7 @@ def run(home: Home = None, now: Now = None, wait: Wait = False) -> None:
     if result.problems:
         raise InputHeld(
             "some input needs attention:\n" + "\n".join(f"    {p}" for p in result.problems),
-            not_done="these files were not counted; everything else was taken, priced and published",
+            not_done="held files and quarantined lines were not counted; all else was taken, priced and published",
             next_step="mend or replace the files, then `tallystick run`",
         )
 
@@ -136,7 +143,7 @@ def export_invoices_command(
     from orchestration.ledger.store import Ledger
 
     instance = Instance.of(_environment(home))
-    with Ledger.open(instance.home) as ledger:
+    with Ledger.open(instance.home, create=False) as ledger:
         paths = export_invoices(ledger, to or instance.exports)
     for path in paths:
         out.print(str(path))
@@ -147,11 +154,16 @@ def export_invoices_command(
 @app.command()
 def validate(home: Home = None) -> None:
     """Check the catalog; report everything that is wrong in one go."""
+    from orchestration.ingest.formats import check_source
+
     instance = Instance.of(_environment(home))
     catalog = load_catalog(instance.catalog)
+    problems = [problem for source in catalog.sources for problem in check_source(source)]
+    if problems:
+        raise CatalogInvalid(problems)
     out.print(
-        f"the catalog is valid: {len(catalog.sources)} sources, {len(catalog.meters)} meters, {len(catalog.plans)} plans, "
-        f"{len(catalog.customers)} customers, {len(catalog.credentials)} credentials, "
+        f"the catalog is valid: {len(catalog.sources)} sources, {len(catalog.meters)} meters, "
+        f"{len(catalog.plans)} plans, {len(catalog.customers)} customers, {len(catalog.credentials)} credentials, "
         f"{len({s.subscription for s in catalog.subscriptions})} subscriptions"
     )
 

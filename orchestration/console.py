@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.money import CURRENCIES
+
 if TYPE_CHECKING:
     from orchestration.closing.close import CloseResult
     from orchestration.pipeline.instance import Instance
@@ -80,14 +82,13 @@ def print_overview(view: Overview, *, as_json: bool = False) -> None:
 def _print_money(title: str, totals: Mapping[str, tuple[int, Decimal]]) -> None:
     table = _table(title, 1, "currency", "documents", "total")
     for currency, (count, total) in totals.items():
-        table.add_row(currency, str(count), money_text(total))
+        table.add_row(currency, str(count), money_text(total, currency))
     out.print(table)
 
 
-def money_text(total: Decimal) -> str:
-    """A sum from the warehouse, which keeps 4 decimals, with at least 2 of them."""
-    text = f"{total:,.4f}"
-    return text.removesuffix("0").removesuffix("0")
+def money_text(total: Decimal, currency: str) -> str:
+    """A sum from the warehouse, which keeps 4 decimals, with those that its currency has."""
+    return f"{total:,.{CURRENCIES[currency]}f}"
 
 
 def print_run(result: RunResult, instance: Instance) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from orchestration.audit.recompute import recompute
@@ -35,7 +36,7 @@ def verify(
 
     `fast` checks hashes, chain, numbers and exports only; otherwise every document is recomputed as well.
     """
-    with Ledger.open(home) as ledger:
+    with Ledger.open(home, create=False) as ledger:
         files, documents = ledger.files(), list(ledger.documents())
         report(f"checking {len(files)} raw file(s), the journal and {len(documents)} document(s)")
         damaged = list(_raw_files(RawStore(home / "raw"), files, documents))
@@ -86,7 +87,7 @@ def _numbers(documents: list[DocumentRow]) -> Iterator[Problem]:
                 message = f"'{row.number}' stands where number {expected} of the series belongs"
                 yield Problem("number_gap", message, f"series {name}")
                 break
-        for before, after in zip(rows, rows[1:], strict=False):
+        for before, after in pairwise(rows):
             if after.issue_date < before.issue_date:
                 message = f"issued on {after.issue_date}, before {before.number} of {before.issue_date}"
                 yield Problem("date_goes_back", message, f"document {after.number}")

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 
 from orchestration.catalog.models import (
+    EVENT_FIELDS,
     Credential,
     Customer,
     Meter,
@@ -16,6 +17,7 @@ from orchestration.catalog.models import (
     Settings,
     Source,
     Subscription,
+    filter_fields,
 )
 from orchestration.catalog.places import Places
 from orchestration.errors import Problem
@@ -43,6 +45,7 @@ def cross_check(
         *_unique(meters, "key", "meter", places),
         *_unique(plans, "key", "plan", places),
         *_unique(customers, "customer", "customer", places),
+        *_meter_fields(meters, sources, places),
         *_plans(plans, {m.key: m for m in meters}, places),
         *_customers(customers, {e.key for e in settings.entities}, places),
         *_credentials(credentials, {c.customer for c in customers}, {s.name for s in sources}, places),
@@ -60,6 +63,16 @@ def _unique(items: Sequence[Model], field: str, kind: str, places: Places) -> It
             message = f"{kind} '{key}' is also defined at {places.of(seen[key])}"
             yield Problem("duplicate", message, places.of(item))
         seen.setdefault(key, item)
+
+
+def _meter_fields(meters: Sequence[Meter], sources: Sequence[Source], places: Places) -> Iterable[Problem]:
+    """A meter that reads a property which no source declares would find every event unmeasured."""
+    known = EVENT_FIELDS | {name for source in sources for name in source.properties}
+    for meter in meters:
+        read = filter_fields(meter.filter) | ({meter.value} if meter.value is not None else set())
+        for name in sorted(read - known):
+            message = f"meter '{meter.key}' reads '{name}', which no source declares as a property"
+            yield Problem("unknown_field", message, places.of(meter))
 
 
 def _plans(plans: Sequence[Plan], meters: dict[str, Meter], places: Places) -> Iterable[Problem]:

@@ -17,6 +17,7 @@ from orchestration.money import CURRENCIES
 from orchestration.zones import zone_exists
 
 _PRICE = re.compile(r"\d{1,15}(\.\d{1,12})?")
+_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,9})?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -54,6 +55,12 @@ def _currency(value: str) -> str:
         raise ValueError(f"unknown currency '{value}' (ISO 4217, upper case)")
     return value
 
+
+EVENT_FIELDS = frozenset(
+    ("source", "feed", "event_type", "credential", "user", "method")
+    + ("path", "endpoint", "address", "agent", "status", "bytes")
+)
+"""What every event has (or lacks), whatever its source; further fields are properties that a source declares."""
 
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 """Name of a catalog object; also used in file names and lineage, so it is kept plain."""
@@ -94,7 +101,7 @@ class Settings(Model):
     grace_days: int = Field(default=3, ge=0, le=90)
     future_skew_minutes: int = Field(default=5, ge=0, le=1440)
     unmeasured_limit: int = Field(default=0, ge=0)
-    quarantine_alert_percent: int = Field(default=100, ge=0, le=100)
+    quarantine_alert_percent: int = Field(default=50, ge=0, le=100)
 
 
 class Source(Model):
@@ -142,6 +149,8 @@ class Condition(Model):
                 raise ValueError("'exists' takes no value")
         elif (self.op in ("in", "not_in")) != many or self.value is None:
             raise ValueError(f"'{self.op}' takes {'a list of values' if self.op in ('in', 'not_in') else 'one value'}")
+        elif self.op in ("lt", "le", "gt", "ge") and not _NUMBER.fullmatch(str(self.value)):
+            raise ValueError(f"'{self.op}' compares numbers, '{self.value}' is none")
         return self
 
 
@@ -158,6 +167,16 @@ class Not(Model):
 
 
 Filter = Condition | All | AnyOf | Not
+
+
+def filter_fields(node: Filter | None) -> set[str]:
+    """Names of the fields that a filter compares."""
+    if node is None:
+        return set()
+    if isinstance(node, Condition):
+        return {node.field}
+    children = node.all if isinstance(node, All) else node.any if isinstance(node, AnyOf) else (node.not_,)
+    return set().union(*(filter_fields(child) for child in children))
 
 
 class Meter(Model):

@@ -37,14 +37,22 @@ class Ledger:
         self.path = path
 
     @classmethod
-    def open(cls, home: Path) -> Ledger:
+    def open(cls, home: Path, *, create: bool = True) -> Ledger:
         """Open the ledger of an instance, creating it and the instance key where there is none.
 
-        Raises IntegrityFailure if the key is missing or another one than the ledger was made with.
+        Raises ConfigInvalid if there is none and `create` is false, IntegrityFailure if the key is missing or another
+        one than the ledger was made with.
         """
         path = home / "ledger.sqlite"
-        home.mkdir(parents=True, exist_ok=True)
         fresh = not path.exists()
+        if fresh and not create:
+            raise ConfigInvalid(
+                "there is no instance here",
+                where=str(home),
+                not_done="nothing was read",
+                next_step="name the folder with --home or TALLYSTICK_HOME, or begin with `tallystick run`",
+            )
+        home.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, isolation_level=None, timeout=30)
         for pragma in ("journal_mode=TRUNCATE", "synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF"):
             db.execute(f"PRAGMA {pragma}")

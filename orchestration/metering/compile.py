@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from orchestration.catalog.models import All, AnyOf, Condition, Filter, Meter, Not, Route
+from orchestration.catalog.models import All, AnyOf, Condition, Filter, Meter, Not, Route, filter_fields
 from orchestration.sqltext import identifier, literal
 
 TEXT_FIELDS = {
@@ -27,7 +27,6 @@ TEXT_FIELDS = {
 NUMBER_FIELDS = {"status": "status", "bytes": "bytes"}
 OTHER_ENDPOINT = "(other)"
 
-_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,9})?")
 _GRAMMAR = r"-?\d{1,15}(\.\d{1,9})?"
 _COMPARE = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
@@ -41,19 +40,10 @@ def fields_read(meters: Iterable[Meter]) -> set[str]:
     """Names of the properties that meters read, in filters or as value."""
     names: set[str] = set()
     for meter in meters:
-        names |= _filter_fields(meter.filter)
+        names |= filter_fields(meter.filter)
         if meter.value is not None:
             names.add(meter.value)
     return {n for n in names if n not in TEXT_FIELDS and n not in NUMBER_FIELDS}
-
-
-def _filter_fields(node: Filter | None) -> set[str]:
-    if node is None:
-        return set()
-    if isinstance(node, Condition):
-        return {node.field}
-    children = node.all if isinstance(node, All) else node.any if isinstance(node, AnyOf) else (node.not_,)
-    return set().union(*(_filter_fields(child) for child in children))
 
 
 def as_text(field: str) -> str:
@@ -93,8 +83,6 @@ def _condition_sql(node: Condition) -> str:
         return among if node.op == "in" else f"({as_text(node.field)} is not null and not {among})"
     value = node.value
     numeric = isinstance(value, int) or node.op in ("lt", "le", "gt", "ge")
-    if numeric and not _NUMBER.fullmatch(str(value)):
-        raise ValueError(f"'{node.op}' compares numbers, '{value}' is none")
     left = as_number(node.field) if numeric else as_text(node.field)
     right = f"cast({literal(str(value))} as decimal(38, 9))" if numeric else literal(str(value))
     return f"coalesce({left} {_COMPARE[node.op]} {right}, false)"

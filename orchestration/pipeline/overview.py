@@ -34,7 +34,7 @@ class Overview:
 
 def overview(instance: Instance) -> Overview:
     """Read the ledger and the published generation."""
-    with Ledger.open(instance.home) as ledger:
+    with Ledger.open(instance.home, create=False) as ledger:
         lines: dict[str, dict[str, int]] = {}
         files = ledger.files()
         for file in files:

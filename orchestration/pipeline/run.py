@@ -14,7 +14,7 @@ from typing import Any
 from orchestration.billing.documents import Group
 from orchestration.billing.rating import Line
 from orchestration.catalog import Catalog, load_catalog
-from orchestration.closing.issued import issued_so_far
+from orchestration.closing.issued import issued_so_far, refuse_lost
 from orchestration.closing.rated import rate_all
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
@@ -45,12 +45,16 @@ class RunResult:
 
     ingest: IngestReport
     built: bool
+    quarantine_limit: int
 
     @property
     def problems(self) -> list[str]:
-        """Input that a person must look at: each with source, path and reason."""
-        needs_someone = [*self.ingest.held, *self.ingest.unreadable]
-        return [f"{entry.source}: {entry.path}: {entry.reason}" for entry in needs_someone]
+        """Input that a person must look at: files with source, path and reason; a share of bad lines over the limit."""
+        taken = self.ingest
+        found = [f"{entry.source}: {entry.path}: {entry.reason}" for entry in [*taken.held, *taken.unreadable]]
+        if taken.quarantined * 100 > self.quarantine_limit * taken.lines:
+            found.append(f"{taken.quarantined} of {taken.lines} lines quarantined, over {self.quarantine_limit} %")
+        return found
 
 
 def take_files(context: Context, catalog: Catalog, ledger: Ledger) -> IngestReport:
@@ -85,12 +89,17 @@ def rate_lines(context: Context, catalog: Catalog) -> list[Line]:
 
 
 def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any, list[Group]]:
-    """Rate everything, and put drafts and issued documents into the build."""
+    """Rate everything, and put drafts and issued documents into the build.
+
+    Raises PeriodClosed for a catalog that has lost a customer, or changed a currency, that was billed.
+    """
     context.report("pricing")
+    issued = issued_so_far(ledger)
+    refuse_lost(catalog, issued)
     lines = rate_lines(context, catalog)
     # The earliest day anywhere: a draft without a period of its own stands at tomorrow's cut-off.
     today = local_date("UTC", context.now_us) + timedelta(days=1)
-    found = price.drafts(catalog, lines, issued_so_far(ledger), today)
+    found = price.drafts(catalog, lines, issued, today)
     with open_build(context.instance) as con:
         price.load_drafts(con, context.instance, found)
         price.load_issued(con, context.instance, ledger)
@@ -120,7 +129,8 @@ def run(context: Context) -> RunResult:
     catalog = load_catalog(context.instance.catalog)
     with Ledger.open(context.instance.home) as ledger:
         taken = take_files(context, catalog, ledger)
-        return RunResult(taken, built=refresh(context, catalog, ledger))
+        built = refresh(context, catalog, ledger)
+        return RunResult(taken, built, catalog.settings.quarantine_alert_percent)
 
 
 def refresh(context: Context, catalog: Catalog, ledger: Ledger) -> bool:

@@ -33,18 +33,19 @@ def build_arguments(
         *(["--select", *SELECTION[stage]] if selection is None else selection),
         "--exclude-resource-type",
         "unit_test",
-        "--project-dir",
-        str(PROJECT),
-        "--profiles-dir",
-        str(PROJECT),
-        "--target-path",
-        str(instance.home / "dbt" / "target"),
-        "--log-path",
-        str(instance.home / "dbt" / "logs"),
-        "--log-level",
-        "none",
+        *_folders(instance),
         *(["--full-refresh"] if fresh else []),
     ]
+
+
+def _folders(instance: Instance) -> list[str]:
+    folders = {
+        "project-dir": PROJECT,
+        "profiles-dir": PROJECT,
+        "target-path": instance.home / "dbt" / "target",
+        "log-path": instance.home / "dbt" / "logs",
+    }
+    return [*(part for name, path in folders.items() for part in (f"--{name}", str(path))), "--log-level", "none"]
 
 
 def transform(
@@ -57,19 +58,25 @@ def transform(
 ) -> None:
     """Run the models of a stage and every test on them. Raises IntegrityFailure naming each test that failed."""
     offer_build(instance.home, instance.build_db)
-    invoke(build_arguments(instance, stage, fresh, selection), on_event=on_event)
+    if not _manifest:
+        _manifest.append(invoke(["parse", *_folders(instance)]))
+    invoke(build_arguments(instance, stage, fresh, selection), on_event=on_event, manifest=_manifest[0])
 
 
-def invoke(arguments: Sequence[str], *, on_event: Callable[[Any], None] | None = None) -> None:
-    """Run dbt with a command line. Raises a TallystickError that names what failed."""
+_manifest: list[Any] = []
+"""dbt's manifest, parsed once a process: text of models does not change while a program runs, nor does the catalog enter it."""
+
+
+def invoke(arguments: Sequence[str], *, on_event: Callable[[Any], None] | None = None, manifest: Any = None) -> Any:
+    """Run dbt with a command line and return its result. Raises a TallystickError that names what failed."""
     from dbt.cli.main import dbtRunner
 
     try:
-        result = dbtRunner(callbacks=[on_event] if on_event else []).invoke(list(arguments))
+        result = dbtRunner(manifest=manifest, callbacks=[on_event] if on_event else []).invoke(list(arguments))
     finally:
         _close_connections()
     if result.success:
-        return
+        return result.result
     if result.exception is not None:
         raise _failure([str(result.exception)])
     raise _failure([_describe(r) for r in getattr(result.result, "results", []) if r.status in ("error", "fail")])

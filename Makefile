@@ -1,0 +1,75 @@
+# Everything a person needs, from nothing: `make demo`, `make test`, `make ui`.
+# A machine with Python 3.11 or later and make is enough; the locked packages go into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+PORT ?= 3000
+
+.PHONY: help setup manifest demo test lint format ui verify schemas lock browser kill-campaign clean
+
+help:
+	@echo "make demo    a month of example traffic, from logs to issued invoices, in data/"
+	@echo "make test    the whole test suite"
+	@echo "make ui      Dagster on http://127.0.0.1:$(PORT), on the same instance"
+	@echo "make verify  recompute every issued invoice from the raw files"
+	@echo "make lint    ruff, mypy, import rules, sqlfluff"
+	@echo "make clean   remove what was installed or derived; raw files, ledger and catalog stay"
+
+setup: $(INSTALLED)
+
+$(INSTALLED): requirements.lock.txt requirements.uv.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; name it with PYTHON=..."; exit 2; }
+	@echo "== installing the locked packages into $(VENV) (about 700 MB; a minute or less)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/tallystick demo
+
+test: $(INSTALLED) manifest browser
+	@echo "== running the test suite"
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED) manifest
+	@$(BIN)/python -m pytest tests/unit/test_house.py
+
+format: $(INSTALLED)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+verify: $(INSTALLED)
+	@$(BIN)/tallystick verify
+
+ui: $(INSTALLED) manifest
+	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
+	@echo "== Dagster on http://127.0.0.1:$(PORT) (it has no login: keep it on this machine)"
+	@$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml
+
+# Dagster reads the dbt manifest when it loads the assets; a prepared one keeps dbt out of that.
+manifest: $(INSTALLED)
+	@$(BIN)/python -m orchestration.automation.manifest
+
+# The browser test drives Debian's Chromium; where it can't be installed, the test says so and is skipped.
+browser:
+	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 \
+		&& echo "== installing chromium for the browser test" \
+		&& apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true
+
+schemas: $(INSTALLED)
+	@$(BIN)/tallystick schema docs/schema
+
+lock: $(INSTALLED)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header \
+		--no-emit-index-url --no-annotate pyproject.toml --output-file requirements.lock.txt
+
+clean:
+	@rm -rf $(VENV) .dagster dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf data/lake data/warehouse data/exports data/dbt data/scratch

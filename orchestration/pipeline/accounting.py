@@ -1,0 +1,88 @@
+"""Conservation, counted across the layers of a build: nothing is lost or doubled between the ledger, the lake and usage.
+
+dbt's tests look at the marts; this compares what the ledger committed with what the build read and what usage counts.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from orchestration.errors import IntegrityFailure, Problem
+
+SHOWN = 5
+"""Places that are named for each rule; the number of all of them is always said."""
+
+RULES = {
+    "buckets": (
+        "lines of a file are the sum of its five buckets",
+        "SELECT source, path, lines AS expected, accepted + duplicate + conflict + quarantined + blank AS found "
+        "FROM record.files WHERE lines IS DISTINCT FROM accepted + duplicate + conflict + quarantined + blank",
+    ),
+    "quarantine": (
+        "every quarantined line is kept",
+        "SELECT source, path, quarantined AS expected, count(q.line) AS found FROM record.files "
+        "LEFT JOIN record.quarantine q USING (file_id) GROUP BY ALL HAVING quarantined <> count(q.line)",
+    ),
+    "lake": (
+        "the lake holds one row per accepted, duplicate and conflicting line of each new file",
+        "SELECT source, path, accepted + duplicate + conflict AS expected, coalesce(n, 0) AS found "
+        "FROM record.files JOIN control.new_files USING (file_id) "
+        "LEFT JOIN (SELECT file_id, count(*) AS n FROM lake.events GROUP BY file_id) USING (file_id) "
+        "WHERE expected <> found",
+    ),
+    "staged": (
+        "every accepted line of a new file is one staged event, attributed or not",
+        "SELECT source, path, accepted AS expected, coalesce(n, 0) AS found "
+        "FROM record.files JOIN control.new_files USING (file_id) "
+        "LEFT JOIN (SELECT file_id, count(*) AS n FROM staging.stg_events GROUP BY file_id) USING (file_id) "
+        "WHERE expected <> found",
+    ),
+    "hours": (
+        "attributed events of a touched day are the events of its hours",
+        "WITH staged AS (SELECT customer, local_day, count(*) AS n FROM staging.stg_events "
+        "JOIN metering.touched_days USING (customer, local_day) GROUP BY ALL), "
+        "hours AS (SELECT customer, local_day, sum(events) AS n FROM metering.usage_hourly "
+        "JOIN metering.touched_days USING (customer, local_day) GROUP BY ALL) "
+        "SELECT coalesce(staged.customer, hours.customer), "
+        "cast(coalesce(staged.local_day, hours.local_day) AS VARCHAR), "
+        "coalesce(staged.n, 0) AS expected, coalesce(hours.n, 0) AS found "
+        "FROM staged FULL JOIN hours USING (customer, local_day) WHERE expected <> found",
+    ),
+    "unattributed": (
+        "events of a new file that belong to nobody are all reported",
+        "WITH staged AS (SELECT file_id, count(*) AS n FROM staging.stg_events "
+        "JOIN control.new_files USING (file_id) WHERE customer IS NULL GROUP BY file_id), "
+        "reported AS (SELECT file_id, sum(events) AS n FROM metering.unattributed_by_file GROUP BY file_id) "
+        "SELECT source, path, coalesce(staged.n, 0) AS expected, coalesce(reported.n, 0) AS found "
+        "FROM record.files JOIN control.new_files USING (file_id) "
+        "LEFT JOIN staged USING (file_id) LEFT JOIN reported USING (file_id) WHERE expected <> found",
+    ),
+}
+"""Name -> (what holds, a query for the places where it does not: two names of the place, expected, found)."""
+
+
+def unbalanced(con: duckdb.DuckDBPyConnection) -> list[Problem]:
+    """Where a build that holds new usage does not balance; empty when it does."""
+    problems = []
+    for name, (rule, query) in RULES.items():
+        rows = con.execute(f"SELECT * FROM ({query}) ORDER BY ALL").fetchall()  # noqa: S608
+        problems += [
+            Problem(name, f"{rule}: expected {expected}, found {found}", f"{first} {second}")
+            for first, second, expected, found in rows[:SHOWN]
+        ]
+        if len(rows) > SHOWN:
+            problems.append(Problem(name, f"and {len(rows) - SHOWN} more places"))
+    return problems
+
+
+def require_balance(con: duckdb.DuckDBPyConnection) -> None:
+    """Raise IntegrityFailure, naming each place, unless everything balances."""
+    problems = unbalanced(con)
+    if problems:
+        listing = "\n".join(f"    {p}" for p in problems)
+        raise IntegrityFailure(
+            f"the build does not account for every line and event:\n{listing}",
+            where="warehouse/build",
+            not_done="nothing was priced or published; the generation published before stays",
+            next_step="delete the lake and the warehouse and run again; if it stays, the program is at fault",
+        )
