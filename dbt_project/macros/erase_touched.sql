@@ -4,17 +4,25 @@
   rows, also removes rows that have no successor.
 #}
 {% macro get_incremental_erase_touched_sql(arg_dict) %}
-  {%- set target = arg_dict["target_relation"] -%}
-  {%- set columns = get_quoted_csv(adapter.get_columns_in_relation(target) | map(attribute="name")) -%}
-  {%- set keys = config.require("touched_keys") -%}
-  delete from {{ target }}
-  where exists (
-    select 1 from {{ touched_relation() }} as touched
-    where {% for key in keys %}{{ "and " if not loop.first }}touched.{{ key }} = {{ target }}.{{ key }} {% endfor %}
-  );
+    {%- set target = arg_dict["target_relation"] -%}
+    {%- set columns = get_quoted_csv(adapter.get_columns_in_relation(target) | map(attribute="name")) -%}
+    {%- set keys = config.require("touched_keys") -%}
+    delete from {{ target }}
+    where
+        exists (
+            select 1
+            from {{ touched_relation() }} as touched
+            where
+                {% for key in keys %}
+                    {{ "and " if not loop.first }}touched.{{ key }} = {{ target }}.{{ key }}
+                {% endfor %}
+        )
+    ;
   insert into {{ target }} ({{ columns }}) select {{ columns }} from {{ arg_dict["temp_relation"] }};
 {% endmacro %}
 
 {% macro touched_relation() %}
-  {%- if config.require("touched_by") == "days" -%} {{ ref("touched_days") }} {%- else -%} {{ source("control", "new_files") }} {%- endif -%}
+    {%- if config.require("touched_by") == "days" -%} {{ ref("touched_days") }}
+    {%- else -%} {{ source("control", "new_files") }}
+    {%- endif -%}
 {% endmacro %}

@@ -10,9 +10,9 @@ select
     {{ instant_of_us("conflicts.time_us") }} as event_time,
     {{ day_of_epoch(whole_divide("conflicts.time_us", 86400000000)) }} as utc_day
 from {{ source("record", "conflicts") }} as conflicts
-left join {{ source("control", "credentials") }} as credentials
-    on
-        conflicts.credential = credentials.credential
-        and conflicts.feed = coalesce(credentials.feed, conflicts.feed)
-        and conflicts.time_us >= credentials.from_us
-        and conflicts.time_us < credentials.to_us
+left join
+    {{ source("control", "credentials") }} as credentials
+    on conflicts.credential = credentials.credential
+    and conflicts.feed = coalesce(credentials.feed, conflicts.feed)
+    and conflicts.time_us >= credentials.from_us
+    and conflicts.time_us < credentials.to_us

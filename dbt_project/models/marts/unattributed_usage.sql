@@ -1,4 +1,5 @@
--- Grain: source, credential, event type, UTC day. Usage that belongs to nobody yet; adding the credential bills it once.
+-- Grain: source, credential, event type, UTC day. Usage that belongs to nobody yet; adding the credential bills it
+-- once.
 select
     feed as source,
     credential,

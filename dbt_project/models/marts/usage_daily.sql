@@ -14,11 +14,11 @@ select
     usage.method,
     usage.quantity
 from {{ ref("usage_by_day") }} as usage
-inner join {{ ref("touched_days") }} as touched
-    on usage.customer = touched.customer and usage.local_day = touched.local_day
-left join {{ source("control", "plan_days") }} as plans
-    on
-        usage.customer = plans.customer
-        and usage.meter = plans.meter
-        and usage.local_day >= plans.start_day
-        and usage.local_day < plans.end_day
+inner join
+    {{ ref("touched_days") }} as touched on usage.customer = touched.customer and usage.local_day = touched.local_day
+left join
+    {{ source("control", "plan_days") }} as plans
+    on usage.customer = plans.customer
+    and usage.meter = plans.meter
+    and usage.local_day >= plans.start_day
+    and usage.local_day < plans.end_day

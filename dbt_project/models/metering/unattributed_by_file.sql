@@ -12,7 +12,5 @@ select
     count(*) as events,
     cast(sum(coalesce(bytes, 0)) as decimal(38, 0)) as bytes
 from {{ ref("stg_events") }}
-where
-    customer is null
-    and file_id in (select file_id from {{ source("control", "new_files") }})
+where customer is null and file_id in (select file_id from {{ source("control", "new_files") }})
 group by file_id, feed, credential, event_type, utc_day

@@ -3,12 +3,15 @@
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
     touched_by="days", touched_keys=["customer", "local_day"]
 ) }}
-with hours as (
-    select hours.*
-    from {{ ref("usage_hourly") }} as hours
-    inner join {{ ref("touched_days") }} as touched
-        on hours.customer = touched.customer and hours.local_day = touched.local_day
-)
+with
+    hours as (
+        select hours.*
+        from {{ ref("usage_hourly") }} as hours
+        inner join
+            {{ ref("touched_days") }} as touched
+            on hours.customer = touched.customer
+            and hours.local_day = touched.local_day
+    )
 
 select
     cast(null as varchar) as customer,
@@ -20,16 +23,16 @@ select
     cast(null as decimal(38, 9)) as quantity
 where false
 {% for meter in meters(["count", "sum", "max"]) %}
-union all
-select
-    customer,
-    '{{ meter[0] }}' as meter,
-    '{{ meter[1] }}' as aggregation,
-    local_day,
-    endpoint,
-    method,
-    cast({{ "max" if meter[1] == "max" else "sum" }}(m_{{ meter[0] }}) as decimal(38, 9)) as quantity
-from hours
-where m_{{ meter[0] }} is not null
-group by customer, local_day, endpoint, method
+    union all
+    select
+        customer,
+        '{{ meter[0] }}' as meter,
+        '{{ meter[1] }}' as aggregation,
+        local_day,
+        endpoint,
+        method,
+        cast({{ "max" if meter[1] == "max" else "sum" }} (m_{{ meter[0] }}) as decimal(38, 9)) as quantity
+    from hours
+    where m_{{ meter[0] }} is not null
+    group by customer, local_day, endpoint, method
 {% endfor %}

@@ -14,6 +14,6 @@ select
     cast(sum(coalesce(events.bytes, 0)) as decimal(38, 0)) as bytes
     {{ meter_aggregates(["count", "sum", "max"]) }}
 from {{ ref("stg_events") }} as events
-inner join {{ ref("touched_days") }} as touched
-    on events.customer = touched.customer and events.local_day = touched.local_day
+inner join
+    {{ ref("touched_days") }} as touched on events.customer = touched.customer and events.local_day = touched.local_day
 group by events.customer, events.local_day, events.bucket_us, events.endpoint, events.method

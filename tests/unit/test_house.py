@@ -1,0 +1,96 @@
+"""The house rules, as checks that fail: style, types, import directions, and what must never stand in the code."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestration.catalog.schema import schemas
+from orchestration.metering.compile import NUMBER_FIELDS, TEXT_FIELDS
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+PYTHON = sorted((ROOT / "orchestration").rglob("*.py"))
+MODELS = sorted((ROOT / "dbt_project" / "models").rglob("*.sql"))
+MONEY_ROOMS = ("billing", "closing", "ledger", "audit", "exports", "metering")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["lint-imports"],
+        ["sqlfmt", "--check", "--quiet", "dbt_project"],
+        ["mypy"],
+    ],
+    ids=lambda command: " ".join(command),
+)
+def test_linters_find_nothing(command: list[str]) -> None:
+    done = subprocess.run([str(BIN / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+
+
+def _functions(path: Path) -> list[tuple[str, int]]:
+    tree = ast.parse(path.read_text())
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [(n.name, (n.end_lineno or 0) - n.lineno + 1) for n in ast.walk(tree) if isinstance(n, kinds)]
+
+
+def test_functions_and_modules_stay_small_enough_to_read() -> None:
+    long_functions = [f"{p.relative_to(ROOT)}:{name} has {n}" for p in PYTHON for name, n in _functions(p) if n > 60]
+    long_modules = [f"{p.relative_to(ROOT)} has {n}" for p in PYTHON if (n := len(p.read_text().splitlines())) > 360]
+    assert not long_functions + long_modules
+
+
+def test_every_model_says_its_grain_and_fits_on_two_screens() -> None:
+    assert MODELS
+    for path in MODELS:
+        text = path.read_text()
+        assert text.startswith("-- Grain: "), f"{path.name} does not begin with its grain"
+        assert len(text.splitlines()) < 100, f"{path.name} is too long"
+
+
+def test_money_and_quantity_never_pass_through_a_float() -> None:
+    found = []
+    for path in PYTHON:
+        if path.relative_to(ROOT / "orchestration").parts[0] not in MONEY_ROOMS:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_name = isinstance(node, ast.Name) and node.id == "float"
+            is_literal = isinstance(node, ast.Constant) and isinstance(node.value, float)
+            if is_name or is_literal:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not found
+
+
+def test_no_model_asks_the_clock_or_uses_inexact_types() -> None:
+    banned = re.compile(r"\b(current_date|current_timestamp|now\(\)|double|float|real|any_value|ignore_errors)\b", re.I)
+    for path in MODELS:
+        code = re.sub(r"--.*", "", path.read_text())
+        assert not banned.search(code), f"{path.name}: {banned.search(code)}"
+
+
+def test_locks_are_hashed_and_name_no_host() -> None:
+    for name in ("requirements.lock.txt", "requirements.uv.txt"):
+        text = (ROOT / name).read_text()
+        assert "://" not in text
+        assert text.count("==") and "--hash=sha256:" in text
+
+
+def test_published_schemas_are_those_of_the_program() -> None:
+    for name, schema in schemas().items():
+        path = ROOT / "docs" / "schema" / f"{name}.schema.json"
+        assert json.loads(path.read_text()) == json.loads(json.dumps(schema)), f"run `make schemas`: {path.name}"
+
+
+def test_the_catalog_knows_the_fields_that_meters_can_compile() -> None:
+    from orchestration.catalog.models import EVENT_FIELDS
+
+    assert {*TEXT_FIELDS, *NUMBER_FIELDS} == EVENT_FIELDS
