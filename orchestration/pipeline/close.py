@@ -15,7 +15,7 @@ from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
 from orchestration.pipeline.parking import parked
 from orchestration.pipeline.run import Context, refresh, take_files
-from orchestration.pipeline.state import code_digest, read_state
+from orchestration.pipeline.state import code_digest, plan_build, read_state
 
 
 def parse_cut_off(text: str) -> date:
@@ -53,14 +53,15 @@ def issue_due(
 ) -> CloseResult:
     """Issue from the published generation, which must know all that the ledger and the catalog hold."""
     check_may_close(catalog, ledger, cut_off, context.now_us, waive)
+    charged = charged_segments(catalog, context.now_us)
     state, path = read_state(context.instance), context.instance.published_db()
-    if state is None or path is None or state.catalog_digest != catalog.digest:
+    stale = plan_build(context.instance, catalog, ledger, charged, context.now_us) is not None
+    if stale or state is None or path is None:
         raise InputHeld(
-            "the published warehouse is not up to date with the catalog",
+            "the published warehouse does not know all that the ledger and the catalog hold",
             not_done="nothing was issued",
             next_step="run `tallystick run`, then close again",
         )
-    charged = charged_segments(catalog, context.now_us)
     with connect(path, temp=context.instance.scratch, read_only=True) as con:
         lines = list(rate_all(catalog, charged, price.read_quantities(con)))
         groups = due_groups(catalog, ledger, lines, cut_off)

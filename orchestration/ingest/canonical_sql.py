@@ -1,0 +1,247 @@
+"""From a reader's text fields to typed columns of the lake and one reason of quarantine, in SQL that all formats share.
+
+What a line becomes depends on its bytes, the source's mapping and the batch's `now` alone: no clock, no session zone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from orchestration.catalog.models import Source
+from orchestration.ingest.engine import keyed_hash
+from orchestration.ingest.formats.base import PROPERTY, Reader
+from orchestration.sqltext import identifier, literal
+from orchestration.zones import DAY_US, offset_intervals
+
+MAX_ID_BYTES = 1024
+MAX_AGENT = 64
+COLUMNS = (
+    ("file_id", "INTEGER"),
+    ("line", "BIGINT"),
+    ("source", "VARCHAR"),
+    ("event_id", "VARCHAR"),
+    ("time_us", "BIGINT"),
+    ("event_type", "VARCHAR"),
+    ("feed", "VARCHAR"),
+    ("credential", "VARCHAR"),
+    ("user_key", "VARCHAR"),
+    ("method", "VARCHAR"),
+    ("path", "VARCHAR"),
+    ("status", "INTEGER"),
+    ("bytes", "BIGINT"),
+    ("address_key", "VARCHAR"),
+    ("agent", "VARCHAR"),
+    ("extra", "VARCHAR"),
+)
+"""Columns of every lake file, in order; then one VARCHAR column `p_<property>` for each property, by name."""
+
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?"
+_PLACES = 10**12
+_AND_59 = " || '59'"
+_TOKEN = "[A-Za-z0-9!#$%&''*+.^_`|~-]+"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a line's meaning depends on beside its bytes and the mapping."""
+
+    file_id: int
+    tape_id: str | None
+    now_us: int
+    skew_us: int
+
+
+def property_columns(source: Source) -> list[str]:
+    """The lake columns of a source's properties, sorted by name."""
+    return [PROPERTY + name for name in sorted(source.properties)]
+
+
+def lake_columns(source: Source) -> list[str]:
+    """Names of the columns of this source's lake files, in order."""
+    return [*(name for name, _ in COLUMNS), *property_columns(source)]
+
+
+def parsed_columns(source: Source) -> list[tuple[str, str]]:
+    """Names and types of what `canonical` selects."""
+    kinds = dict(COLUMNS)
+    lake = [(name, kinds.get(name, "VARCHAR")) for name in lake_columns(source)]
+    flags = [(name, "BOOLEAN") for name in ("blank", "slow", "rounded")]
+    return [*lake, ("reason", "VARCHAR"), *flags, ("text", "VARCHAR")]
+
+
+def canonical(reader: Reader, read: str, source: Source, context: Context) -> str:
+    """SQL: the lake's columns, then `reason, blank, slow, rounded, text`, for what `read` selects.
+
+    Args:
+        reader: which targets `read` offers, and how its times are written.
+        read: SQL that selects `line, text, slow, grammar, f_<target>...`.
+    """
+    return f"""
+        SELECT {_columns(reader, source, context)},
+            CASE WHEN slow OR blank THEN NULL ELSE {_reason(reader, source, context)} END AS reason,
+            blank, slow, {_was_rounded(source)} AS rounded, text
+        FROM (SELECT *, {_instant(source, context)} AS us FROM (SELECT *, {_clock(reader)} FROM ({read})))"""
+
+
+def _field(reader: Reader, source: Source, target: str) -> str:
+    if target in source.constants:
+        return literal(source.constants[target])
+    return f"f_{target}" if target in reader.targets else "CAST(NULL AS VARCHAR)"
+
+
+def _columns(reader: Reader, source: Source, context: Context) -> str:
+    def field(target: str) -> str:
+        return _field(reader, source, target)
+
+    place = f"{literal(context.tape_id or '')} || ':' || substr(CAST({_PLACES} + line AS VARCHAR), 2)"
+    named_source = "source" in reader.targets or "source" in source.constants
+    typed = "event_type" in reader.targets or "event_type" in source.constants
+    values = {
+        "file_id": str(context.file_id),
+        "line": "line",
+        "source": field("source") if named_source else literal(source.name),
+        "event_id": place if context.tape_id is not None else field("id"),
+        "time_us": "us",
+        "event_type": field("event_type") if typed else literal(source.event_type),
+        "feed": literal(source.name),
+        "credential": f"nullif({field('credential')}, '')",
+        "user_key": keyed_hash(f"nullif({field('user')}, '')"),
+        "method": field("method"),
+        "path": _path(field("path")),
+        "status": _whole(field("status"), 9),
+        "bytes": _whole(field("bytes"), 18),
+        "address_key": keyed_hash(f"nullif({field('address')}, '')"),
+        "agent": f"nullif(left(regexp_extract({field('agent')}, '^{_TOKEN}(/{_TOKEN})?'), {MAX_AGENT}), '')",
+        "extra": _extra(field("extra")),
+    }
+    columns = [f"CAST({values[name]} AS {kind}) AS {name}" for name, kind in COLUMNS]
+    columns += [f"{_property(name, source)} AS {identifier(name)}" for name in property_columns(source)]
+    return ", ".join(columns)
+
+
+def _path(value: str) -> str:
+    """Target without query; of an absolute target the path, "/" where it has none."""
+    bare = f"split_part({value}, '?', 1)"
+    relative = f"regexp_replace({bare}, '^[A-Za-z][A-Za-z0-9+.-]*://[^/]*', '')"
+    return (
+        f"CASE WHEN starts_with({value}, '/') THEN {bare} "
+        f"WHEN contains({bare}, '://') THEN coalesce(nullif({relative}, ''), '/') ELSE {bare} END"
+    )
+
+
+def _whole(value: str, digits: int) -> str:
+    return f"CASE WHEN regexp_full_match({value}, '[0-9]{{1,{digits}}}') THEN {value} END"
+
+
+def _extra(value: str) -> str:
+    """Further quoted fields as written; addresses (as X-Forwarded-For gives them) only as keyed hash."""
+    addresses = f"regexp_full_match({value}, '[\"0-9a-fA-F:., ]*') AND regexp_matches({value}, '[0-9a-fA-F][.:]')"
+    return f"CASE WHEN {addresses} THEN {keyed_hash(value)} ELSE {value} END"
+
+
+# -- time ---------------------------------------------------------------------------------------------------------
+
+
+def _clock(reader: Reader) -> str:
+    """`blank`, the time's text, and its parts: wall clock in microseconds, and offset text ('' for none)."""
+    time = "f_time" if "time" in reader.targets else "CAST(NULL AS VARCHAR)"
+    if reader.time_style == "clf":
+        shape = f"[0-3][0-9]/[A-Z][a-z][a-z]/[0-9]{{4}}:{_CLOCK}( [+-][0-9]{{4}})?"
+        length = 20
+        parsed = "try_strptime({second}, '%d/%b/%Y:%H:%M:%S')"
+        zone = f"CASE WHEN {time}[-5] IN ('+', '-') THEN {time}[-5:-3] || ':' || right({time}, 2) ELSE '' END"
+    else:
+        shape = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})?"
+        length = 19
+        parsed = "try_cast(upper({second}) AS TIMESTAMP)"
+        zone = (
+            f"CASE WHEN right({time}, 1) IN ('Z', 'z') THEN 'Z' "
+            f"WHEN {time}[-6] IN ('+', '-') THEN right({time}, 6) ELSE '' END"
+        )
+    leap = f"substr({time}, {length - 1}, 2) = '60'"
+    plain = f"epoch_us({parsed.format(second=f'left({time}, {length})')})"
+    at_59 = f"epoch_us({parsed.format(second=f'left({time}, {length - 2})' + _AND_59)}) + 999999"
+    fraction = f"CAST(rpad(regexp_extract({time}, '[.]([0-9]{{1,6}})', 1), 6, '0') AS BIGINT)"
+    wall = (
+        f"CASE WHEN NOT regexp_full_match({time}, '{shape}') THEN NULL WHEN {leap} THEN {at_59} "
+        f"WHEN contains({time}, '.') THEN {plain} + {fraction} ELSE {plain} END"
+    )
+    return (
+        # Trimming is dear, and a line that begins with a printed character needs none.
+        "CASE WHEN ord(text) > 32 THEN false ELSE length(trim(text, E' \\t\\r')) = 0 END AS blank, "
+        f"nullif({time}, '') AS time_text, {wall} AS wall, {zone} AS zone"
+    )
+
+
+def _instant(source: Source, context: Context) -> str:
+    hours, minutes = "TRY_CAST(zone[2:3] AS BIGINT)", "TRY_CAST(zone[5:6] AS BIGINT)"
+    offset = (
+        f"CASE WHEN {hours} <= 23 AND {minutes} <= 59 "
+        f"THEN ({hours} * 60 + {minutes}) * 60000000 * CASE WHEN zone[1] = '-' THEN -1 ELSE 1 END END"
+    )
+    declared = _declared_offset(source, context)
+    return f"CASE WHEN zone = 'Z' THEN wall WHEN zone = '' THEN wall - {declared} ELSE wall - {offset} END"
+
+
+def _declared_offset(source: Source, context: Context) -> str:
+    """Offset of the source's own zone at a wall-clock time; NULL where none is declared.
+
+    An hour that the clock shows twice is its first showing; one that it skips is taken by the offset before the gap.
+    """
+    if source.zone is None:
+        return "NULL"
+    start = int(source.not_before.timestamp()) * 1_000_000 - 2 * DAY_US
+    spans = offset_intervals(source.zone, start, context.now_us + context.skew_us + 2 * DAY_US)
+    if len(spans) < 2:
+        return str(spans[0].offset_us if spans else 0)
+    pairs = list(pairwise(spans))
+    bounds = ", ".join(str(a.end_us + max(a.offset_us, b.offset_us)) for a, b in pairs)
+    offsets = ", ".join(str(span.offset_us) for span in spans)
+    return f"([{offsets}])[1 + len(list_filter([{bounds}], lambda b: b <= wall))]"
+
+
+# -- quantity and reasons -----------------------------------------------------------------------------------------
+
+_QUANTITY = "-?[0-9]{1,15}([.][0-9]{1,9})?"
+_TOO_FINE = "-?[0-9]{1,15}[.][0-9]{10,}"
+
+
+def _property(name: str, source: Source) -> str:
+    column = f"f_{name}"
+    if source.more_decimals == "refuse" or source.quantity is None or name != PROPERTY + source.quantity:
+        return column
+    kept = f"CAST(regexp_extract({column}, '^-?[0-9]+[.][0-9]{{9}}') AS DECIMAL(38, 9))"
+    up = f"CASE WHEN regexp_matches({column}, '^-?[0-9]+[.][0-9]{{9}}[5-9]') THEN 0.000000001 ELSE 0.000000000 END"
+    sign = f"CASE WHEN starts_with({column}, '-') THEN -1 ELSE 1 END"
+    rounded = f"CAST(CAST({kept} + {up} * {sign} AS DECIMAL(38, 9)) AS VARCHAR)"
+    return f"CASE WHEN regexp_full_match({column}, '{_TOO_FINE}') THEN {rounded} ELSE {column} END"
+
+
+def _was_rounded(source: Source) -> str:
+    if source.more_decimals == "refuse" or source.quantity is None:
+        return "false"
+    return f"coalesce(regexp_full_match(f_{PROPERTY}{source.quantity}, '{_TOO_FINE}'), false)"
+
+
+def _reason(reader: Reader, source: Source, context: Context) -> str:
+    """SQL: why the line is quarantined, or NULL. The first that applies: grammar, identity, time, quantity."""
+    checks = [("grammar IS NOT NULL", "grammar")]
+    if context.tape_id is None:
+        identity = _field(reader, source, "id")
+        checks.append((f"coalesce({identity}, '') = '' OR strlen({identity}) > {MAX_ID_BYTES}", "'missing_id'"))
+    for target in ("source", "event_type"):
+        if target in reader.targets:
+            checks.append((f"coalesce(f_{target}, '') = ''", f"'missing_{target}'"))
+    earliest = int(source.not_before.timestamp()) * 1_000_000
+    checks += [
+        ("time_text IS NULL", "'no_time'"),
+        ("wall IS NULL", "'bad_time'"),
+        *([("zone = ''", "'no_zone'")] if source.zone is None else []),
+        ("us IS NULL", "'bad_time'"),
+        (f"us > {context.now_us + context.skew_us} OR us < {earliest}", "'time_out_of_window'"),
+    ]
+    if source.quantity is not None:
+        value = _property(PROPERTY + source.quantity, source)
+        checks.append((f"NOT coalesce(regexp_full_match({value}, '{_QUANTITY}'), false)", "'bad_quantity'"))
+    return "CASE " + " ".join(f"WHEN {test} THEN {reason}" for test, reason in checks) + " END"

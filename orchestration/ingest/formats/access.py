@@ -1,0 +1,133 @@
+"""What the access log formats share: `host ident user [time] "request" status bytes`, then quoted fields.
+
+Most lines are taken apart in SQL by splitting on quotes and spaces. A line of any other shape goes to a regular
+expression in Python, whose word is final.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from orchestration.catalog.models import Source
+from orchestration.errors import Problem
+from orchestration.ingest.engine import without_cr
+from orchestration.ingest.formats.base import Reader, SlowResult, check_names, wanted
+from orchestration.sqltext import literal
+
+_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_PREFIX = r"([^ ]+) ([^ ]+) (.+?) \[([^\]]{1,64})\] " + _QUOTED + r" ([0-9]{3}) ([0-9]{1,18}|-)"
+_FIELDS = ("remote_addr", "ident", "remote_user", "time", "request", "method", "path", "protocol", "status", "bytes")
+_EXTRA = re.compile(r"extra(_[1-9][0-9]?)?")
+_QUOTED_FIELD = re.compile(_QUOTED)
+
+DEFAULTS = {
+    "time": "time",
+    "credential": "remote_user",
+    "method": "method",
+    "path": "path",
+    "status": "status",
+    "bytes": "bytes",
+    "address": "remote_addr",
+}
+
+# Over `h` (words before the request), `r` (words of the request), `b` (words after it), `q` (split by quotes).
+_SQL = {
+    "remote_addr": "nullif(h[1], '-')",
+    "ident": "nullif(h[2], '-')",
+    "remote_user": "nullif(h[3], '-')",
+    "time": "substr(h[4], 2) || ' ' || h[5][:-2]",
+    "request": "q[2]",
+    "method": "CASE WHEN is_request THEN r[1] END",
+    "path": "CASE WHEN is_request THEN r[2] END",
+    "protocol": "CASE WHEN is_request THEN r[3] END",
+    "status": "b[2]",
+    "bytes": "CASE WHEN b[3] = '-' THEN '0' ELSE b[3] END",
+}
+_COMBINED_SQL = {
+    "referer": "nullif(q[4], '-')",
+    "agent": "nullif(q[6], '-')",
+    "extra": "CASE WHEN len(q) = 9 THEN '\"' || q[8] || '\"' END",
+    "extra_1": "CASE WHEN len(q) = 9 THEN q[8] END",
+}
+
+
+class AccessLog:
+    """A log of the common shape; `quoted` names the quoted fields that follow it."""
+
+    header = False
+    table = False
+
+    def __init__(self, name: str, quoted: Sequence[str], *, further: bool) -> None:
+        self.name = name
+        self._fields = (*_FIELDS, *quoted)
+        self._further = further
+        rest = "".join(f" {_QUOTED}" for _ in quoted)
+        if further:
+            rest += "((?: " + _QUOTED.replace("(", "(?:", 1) + ")*)"
+        self._line = re.compile(_PREFIX + rest)
+        self._defaults = DEFAULTS | ({"agent": "agent", "extra": "extra"} if further else {})
+
+    def positional(self, source: Source) -> bool:
+        return True
+
+    def check(self, source: Source) -> list[Problem]:
+        problems = check_names(source, self._offers, f"a field of format '{self.name}'")
+        if "id" in source.fields or "id" in source.constants:
+            problems.append(Problem("no_id", f"lines of format '{self.name}' carry no id", f"source '{source.name}'"))
+        return problems
+
+    def _offers(self, name: str) -> bool:
+        return name in self._fields or (self._further and _EXTRA.fullmatch(name) is not None)
+
+    def reader(self, source: Source, head: str) -> Reader:
+        chosen = wanted(source, self._defaults)
+        raw = tuple(chosen.values())
+        return Reader(tuple(chosen), self._sql(chosen), lambda text: self._slow(text, raw), "clf")
+
+    def _sql(self, chosen: dict[str, str]) -> str:
+        known = _SQL | (_COMBINED_SQL if self._further else {})
+        fields = "".join(f", {known.get(raw, 'CAST(NULL AS VARCHAR)')} AS f_{t}" for t, raw in chosen.items())
+        return f"""
+            SELECT line, text, slow, CAST(NULL AS VARCHAR) AS grammar{fields} FROM (
+                SELECT *, len(r) = 3 AND starts_with(r[3], 'HTTP/') AS is_request,
+                    NOT coalesce({self._fits()}, false) AS slow
+                FROM (
+                    SELECT line, text, q, string_split(q[1], ' ') AS h, string_split(q[2], ' ') AS r,
+                        string_split(q[3], ' ') AS b
+                    FROM (SELECT line, text, string_split({without_cr("text")}, '"') AS q FROM src)
+                )
+            )"""
+
+    def _fits(self) -> str:
+        """SQL: whether the line has exactly the plain shape, so that splitting it is right."""
+        tail = (
+            "len(b) = 4 AND b[4] = '' AND q[5] = ' ' AND ((len(q) = 7 AND q[7] = '') "
+            "OR (len(q) = 9 AND q[7] = ' ' AND q[9] = ''))"
+            if self._further
+            else "len(q) = 3 AND len(b) = 3"
+        )
+        return (
+            f"{tail} AND NOT contains(text, {literal(chr(92))}) "
+            "AND len(h) = 6 AND h[6] = '' AND h[1] <> '' AND h[2] <> '' AND h[3] <> '' "
+            "AND starts_with(h[4], '[') AND ends_with(h[5], ']') AND length(h[4]) + length(h[5]) < 60 "
+            "AND NOT contains(h[4], ']') AND length(h[5]) - length(replace(h[5], ']', '')) = 1 "
+            "AND b[1] = '' AND regexp_full_match(b[2], '[0-9]{3}') AND regexp_full_match(b[3], '[0-9]{1,18}|-')"
+        )
+
+    def _slow(self, text: str, raw: tuple[str, ...]) -> SlowResult:
+        match = self._line.fullmatch(text.rstrip("\r"))
+        if match is None:
+            return f"not_{self.name}", (None,) * len(raw)
+        words = match.groups()
+        values: dict[str, str | None] = dict(zip(_FIELDS[:4], words[:4], strict=True))
+        values |= {"request": words[4], "status": words[5], "bytes": "0" if words[6] == "-" else words[6]}
+        request = words[4].split(" ")
+        if len(request) == 3 and request[2].startswith("HTTP/"):
+            values |= {"method": request[0], "path": request[1], "protocol": request[2]}
+        if self._further:
+            values |= {"referer": words[7], "agent": words[8], "extra": words[9].strip(" ") or None}
+            values |= {f"extra_{n}": text for n, text in enumerate(_QUOTED_FIELD.findall(words[9]), 1)}
+        for name in ("remote_addr", "ident", "remote_user", "referer", "agent"):
+            values[name] = None if values.get(name) == "-" else values.get(name)
+        return None, tuple(values.get(name) for name in raw)

@@ -1,0 +1,63 @@
+"""Where the lake's files are, and how one is written: zstd level 1, pages of version 2, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import duckdb
+
+from orchestration.crash import crash_point
+from orchestration.ingest.durable import make_folder, publish
+from orchestration.sqltext import literal
+
+_OPTIONS = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION V2, ROW_GROUP_SIZE 122880"
+_BY_FILE = ("events", "quarantine")
+_BY_BATCH = ("verdicts", "keys")
+
+
+class Lake:
+    """The folder `lake/` of an instance, or a scratch folder of the same layout."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def events(self, batch_id: int, file_id: int) -> Path:
+        return self.root / "events" / f"{batch_id:06d}" / f"{file_id:08d}.parquet"
+
+    def quarantine(self, batch_id: int, file_id: int) -> Path:
+        """Exists only where the file has quarantined lines."""
+        return self.root / "quarantine" / f"{batch_id:06d}" / f"{file_id:08d}.parquet"
+
+    def verdicts(self, batch_id: int) -> Path:
+        return self.root / "verdicts" / f"{batch_id:06d}.parquet"
+
+    def keys(self, batch_id: int) -> Path:
+        return self.root / "keys" / f"{batch_id:06d}.parquet"
+
+    @property
+    def engine(self) -> Path:
+        """Names the engine that made the keys: its 64-bit hash is its own."""
+        return self.root / "engine"
+
+    def drop_uncommitted(self, last_batch_id: int) -> int:
+        """Remove what was written for batches after the last committed one, and half-written files; how many."""
+        removed = 0
+        for kind in (*_BY_FILE, *_BY_BATCH):
+            for entry in sorted((self.root / kind).glob("*")):
+                if entry.name[:6].isdecimal() and int(entry.name[:6]) > last_batch_id:
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                    removed += 1
+        for entry in self.root.glob("**/*.tmp"):
+            entry.unlink()
+            removed += 1
+        return removed
+
+
+def write_parquet(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    """Write the rows of `query`, in its order, as the Parquet file `path`. The connection has one thread."""
+    make_folder(path.parent)
+    temporary = path.with_suffix(".tmp")
+    con.execute(f"COPY ({query}) TO {literal(str(temporary))} ({_OPTIONS})")
+    publish(temporary, path)
+    crash_point("lake_file_written")

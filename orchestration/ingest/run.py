@@ -1,0 +1,287 @@
+"""Ingest: everything new at the sources, in batches, each committed to the ledger with its counts."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from orchestration.catalog.models import Settings, Source
+from orchestration.crash import crash_point
+from orchestration.errors import CatalogInvalid, OutOfResources
+from orchestration.ingest.batch import Workshop, make_batch, mapping_json
+from orchestration.ingest.discover import Candidate, Entry, discover
+from orchestration.ingest.formats import FORMATS, check_source
+from orchestration.ingest.inflate import Refused, inflated
+from orchestration.ingest.landing import Deferred, Landed, land
+from orchestration.ingest.parse import PARSER_VERSION
+from orchestration.ingest.rebuild import rebuild_lake
+from orchestration.ingest.report import BUCKETS, IngestReport
+from orchestration.ingest.tapes import Placed, place
+from orchestration.ledger.rows import BatchRow, DeliveryRow, FileRow, TapeRow
+from orchestration.ledger.store import Ledger
+
+MAX_BATCH_LINES = 5_000_000
+MAX_BATCH_BYTES = 2 << 30
+_MINUTE_US = 60_000_000
+_SCARCE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EIO}
+
+
+def ingest(
+    home: Path,
+    ledger: Ledger,
+    settings: Settings,
+    sources: Sequence[Source],
+    now_us: int,
+    report: Callable[[str], None] = lambda _: None,
+) -> IngestReport:
+    """Take everything new. Nothing new: no batch.
+
+    Args:
+        home: the instance's folder. now_us: the run's now, in microseconds. report: gets lines for a person.
+    Raises:
+        CatalogInvalid: a source can't be read by its format. IntegrityFailure: raw store or counts are wrong.
+        OutOfResources: disk, memory or descriptors ran out; what was committed before stands.
+    """
+    started = time.monotonic()
+    problems = [problem for source in sources for problem in check_source(source)]
+    if problems:
+        raise CatalogInvalid(problems)
+    work = _Work(home, ledger, settings, now_us, report)
+    try:
+        work.clean()
+        work.result.rebuilt = rebuild_lake(home, ledger, report)
+        work.take(sorted(sources, key=lambda s: s.name))
+    except (OSError, duckdb.Error) as error:
+        raise _resources(home, error) from error
+    work.result.seconds = time.monotonic() - started
+    return work.result
+
+
+def _resources(home: Path, error: OSError | duckdb.Error) -> Exception:
+    """The error as OutOfResources, if that is what it is."""
+    scarce = isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException)
+    if not scarce and not (isinstance(error, OSError) and error.errno in _SCARCE):
+        return error
+    free = shutil.disk_usage(home).free
+    return OutOfResources(
+        f"{error} ({free} bytes are free on the volume of the instance)",
+        where=str(getattr(error, "filename", None) or home),
+        not_done="the batch in work was not committed; earlier ones stand",
+        next_step="free space, memory or descriptors and run again: it goes on where it stopped",
+    )
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Files fetched and placed, not yet parsed."""
+
+    rows: list[FileRow] = field(default_factory=list)
+    tapes: dict[str, TapeRow] = field(default_factory=dict)
+    deliveries: list[DeliveryRow] = field(default_factory=list)
+    lines: int = 0
+    bytes: int = 0
+
+
+class _Work:
+    def __init__(
+        self, home: Path, ledger: Ledger, settings: Settings, now_us: int, report: Callable[[str], None]
+    ) -> None:
+        self.result = IngestReport()
+        self._home = home
+        self._ledger = ledger
+        self._now_us = now_us
+        self._skew_us = settings.future_skew_minutes * _MINUTE_US
+        self._say = report
+        self._shop = Workshop.of(home, ledger.key)
+        self._pending = _Pending()
+        self._other: list[DeliveryRow] = []
+
+    def clean(self) -> None:
+        """Remove what an interrupted run left: half-written raw files, lake files of a batch that never was."""
+        left = self._shop.raw.clean() + self._shop.lake.drop_uncommitted(self._ledger.next_batch_id() - 1)
+        if left:
+            self._notice("", "", f"{left} leftover(s) of an interrupted run removed")
+
+    def take(self, sources: Sequence[Source]) -> None:
+        con = self._shop.connect()
+        try:
+            again: list[Candidate] = []
+            for candidate in self._candidates(sources):
+                if not self._fetch(con, candidate, last_try=False):
+                    again.append(candidate)
+            # A file may look mutated only because the log that it replaced is listed after it.
+            for candidate in again:
+                self._fetch(con, candidate, last_try=True)
+        finally:
+            con.close()
+        self._commit()
+        if self._other:
+            self._ledger.record_deliveries(self._other)
+
+    def _candidates(self, sources: Sequence[Source]) -> Iterator[Candidate]:
+        told: set[str] = set()
+        for source in sources:
+            listing = discover(self._home, source)
+            for entry in listing.refused:
+                if entry.path not in told:
+                    told.add(entry.path)
+                    self.result.refused.append(entry)
+            self.result.unreadable += listing.unreadable
+            known = self._ledger.deliveries(source.name)
+            for candidate in listing.candidates:
+                seen = known.get(candidate.path)
+                same = seen and (seen.size, seen.mtime_ns) == (candidate.size, candidate.mtime_ns)
+                if not (same and seen and seen.status != "held"):
+                    yield candidate
+
+    def _fetch(self, con: duckdb.DuckDBPyConnection, candidate: Candidate, *, last_try: bool) -> bool:
+        """Land one file and place it in the pending batch. False if it is to be tried again, last."""
+        landed: Landed | None = None
+        try:
+            tapes = self._tapes(candidate)
+            landed = land(con, self._shop.raw, candidate, [tape.consumed_bytes for tape in tapes])
+            self._register(candidate, landed, tapes)
+        except Deferred as reason:
+            self.result.deferred.append(Entry(candidate.source.name, candidate.path, str(reason)))
+        except PermissionError as error:
+            self._hold(candidate, "", f"unreadable: {error.strerror}")
+        except Refused as refused:
+            if str(refused).startswith("source_mutated") and not last_try:
+                return False
+            self._hold(candidate, landed.sha256 if landed else "", str(refused))
+        return True
+
+    def _tapes(self, candidate: Candidate) -> list[TapeRow]:
+        if not FORMATS[candidate.source.format].positional(candidate.source):
+            return []
+        pending = {t.tape_id: t for t in self._pending.tapes.values() if t.stream == candidate.stream}
+        return list(({t.tape_id: t for t in self._ledger.tapes(candidate.stream)} | pending).values())
+
+    def _register(self, candidate: Candidate, landed: Landed, tapes: Sequence[TapeRow]) -> None:
+        for notice in landed.notices:
+            self._notice(candidate.source.name, candidate.path, notice)
+        twin = self._twin(candidate.stream, landed.sha256)
+        if twin is not None:
+            reason = f"the same bytes as '{twin.path}' ({landed.sha256})"
+            self._notice(candidate.source.name, candidate.path, f"duplicate_of: {reason}")
+            self._other.append(self._delivery(candidate, landed.sha256, "duplicate_of", reason))
+            return
+        self._make_room(landed)
+        placed = self._place(candidate, landed, tapes)
+        file_id = self._ledger.next_file_id() + len(self._pending.rows)
+        row = FileRow(
+            file_id=file_id,
+            batch_id=self._ledger.next_batch_id(),
+            source=candidate.source.name,
+            stream=candidate.stream,
+            sha256=landed.sha256,
+            path=candidate.path,
+            size=landed.size,
+            format=candidate.source.format,
+            mapping_json=mapping_json(candidate.source),
+            tape_id=placed.tape.tape_id if placed else None,
+            first_line=placed.first_line if placed else 1,
+            lines=landed.lines,
+            accepted=0,
+            duplicate=0,
+            conflict=0,
+            quarantined=0,
+            blank=0,
+            min_us=None,
+            max_us=None,
+        )
+        if placed:
+            self._pending.tapes[placed.tape.tape_id] = placed.tape
+        self._pending.rows.append(row)
+        self._pending.deliveries.append(self._delivery(candidate, landed.sha256, "taken", ""))
+        self._pending.lines += landed.lines
+        self._pending.bytes += landed.inflated
+
+    def _make_room(self, landed: Landed) -> None:
+        """Commit what is pending if this file would take the batch over its cap."""
+        pending = self._pending
+        full = pending.lines + landed.lines > MAX_BATCH_LINES or pending.bytes + landed.inflated > MAX_BATCH_BYTES
+        if pending.rows and full:
+            self._commit()
+
+    def _place(self, candidate: Candidate, landed: Landed, tapes: Sequence[TapeRow]) -> Placed | None:
+        if not FORMATS[candidate.source.format].positional(candidate.source):
+            return None
+        file_id = self._ledger.next_file_id() + len(self._pending.rows)
+        files = {row.file_id: row for row in self._pending.rows}
+        table = FORMATS[candidate.source.format].table
+
+        def bytes_of(sha256: str, path: str) -> Iterator[bytes]:
+            stored = self._shop.raw.read(sha256, path)
+            return stored if table else inflated(stored)
+
+        def reread(tape: TapeRow) -> Iterator[bytes]:
+            row = files.get(tape.file_id) or self._committed(tape.file_id)
+            return bytes_of(row.sha256, row.path)
+
+        return place(
+            candidate.stream,
+            candidate.path,
+            landed,
+            file_id,
+            tapes,
+            reread,
+            lambda: bytes_of(landed.sha256, candidate.path),
+        )
+
+    def _committed(self, file_id: int) -> FileRow:
+        return next(row for row in self._ledger.files() if row.file_id == file_id)
+
+    def _twin(self, stream: str, sha256: str) -> FileRow | None:
+        for row in self._pending.rows:
+            if (row.stream, row.sha256) == (stream, sha256):
+                return row
+        return self._ledger.find_file(stream, sha256)
+
+    def _delivery(self, candidate: Candidate, sha256: str, status: str, reason: str) -> DeliveryRow:
+        return DeliveryRow(
+            source=candidate.source.name,
+            path=candidate.path,
+            size=candidate.size,
+            mtime_ns=candidate.mtime_ns,
+            sha256=sha256,
+            status=status,
+            reason=reason,
+            seen_us=self._now_us,
+        )
+
+    def _hold(self, candidate: Candidate, sha256: str, reason: str) -> None:
+        self.result.held.append(Entry(candidate.source.name, candidate.path, reason))
+        self._other.append(self._delivery(candidate, sha256, "held", reason))
+        self._say(f"held: {candidate.source.name}: {candidate.path}: {reason}")
+
+    def _notice(self, source: str, path: str, text: str) -> None:
+        self.result.notices.append(Entry(source, path, text))
+
+    def _commit(self) -> None:
+        pending, self._pending = self._pending, _Pending()
+        if not pending.rows:
+            return
+        batch = BatchRow(self._ledger.next_batch_id(), self._now_us, self._skew_us, PARSER_VERSION)
+        self._say(f"batch {batch.batch_id}: reading {len(pending.rows)} file(s), {pending.lines} line(s)")
+        rows, parsed = make_batch(self._shop, batch, pending.rows, self._ledger.files())
+        crash_point("ingest_before_commit")
+        self._ledger.commit_batch(batch, rows, list(pending.tapes.values()), pending.deliveries)
+        crash_point("ingest_after_commit")
+        result = self.result
+        result.batches.append(batch.batch_id)
+        result.files += len(rows)
+        for row in rows:
+            result.lines += row.lines
+            for bucket in BUCKETS:
+                setattr(result, bucket, getattr(result, bucket) + getattr(row, bucket))
+        for found in parsed:
+            result.rounded += found.rounded
+            for reason, count in found.reasons.items():
+                result.reasons[reason] = result.reasons.get(reason, 0) + count

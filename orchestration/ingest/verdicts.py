@@ -1,0 +1,139 @@
+"""Duplicates and conflicts among events with ids: against the whole history, and within a batch.
+
+The index of the history has one 64-bit hash and a place for each event that counts. It only proposes; sources and ids
+are compared themselves. The first committed counts; within a batch the first by time, then by payload hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from orchestration.catalog.models import Source
+from orchestration.ingest.canonical_sql import COLUMNS, property_columns
+from orchestration.ingest.formats.base import PROPERTY
+from orchestration.ingest.lake import Lake, write_parquet
+from orchestration.sqltext import identifier, literal
+
+_NO_PAYLOAD = {"file_id", "line", "source", "event_id", "feed"}
+_RENAMED = {"time": "time_us", "user": "user_key", "address": "address_key"}
+
+
+@dataclass(frozen=True, slots=True)
+class LakeFile:
+    """A committed or new lake file with event ids of its own, and the mapping it was read under."""
+
+    file_id: int
+    batch_id: int
+    path: Path
+    source: Source
+
+
+def payload_hash(source: Source) -> str:
+    """SQL: SHA-256 over every field that is there and that the source doesn't ignore, with names and lengths."""
+    ignored = {_RENAMED.get(name, name) for name in source.ignore} | {PROPERTY + name for name in source.ignore}
+    names = [name for name, _ in COLUMNS if name not in _NO_PAYLOAD] + property_columns(source)
+    parts = []
+    for name in sorted(set(names) - ignored):
+        value = f"CAST({identifier(name)} AS VARCHAR)"
+        parts.append(f"coalesce({literal(name + '=')} || strlen({value}) || ':' || {value} || ';', '')")
+    return f"sha256({' || '.join(parts)})"
+
+
+def judge_batch(
+    con: duckdb.DuckDBPyConnection, lake: Lake, batch_id: int, new: Sequence[LakeFile], history: Sequence[LakeFile]
+) -> dict[int, tuple[int, int]]:
+    """Write the verdicts and keys of a batch.
+
+    Args:
+        con: a connection with one thread.
+        new: the batch's files with ids; `history`: those of all batches before it.
+    Returns:
+        For each file with verdicts: (duplicates, conflicts), in lines.
+    """
+    _new_keys(con, new)
+    _suspects(con, lake, batch_id)
+    _candidates(con, new, history)
+    con.execute(_VERDICTS, [batch_id])
+    write_parquet(con, "SELECT * FROM verdicts ORDER BY file_id, line", lake.verdicts(batch_id))
+    write_parquet(
+        con,
+        "SELECT key, file_id, line FROM new_keys ANTI JOIN verdicts USING (file_id, line) ORDER BY file_id, line",
+        lake.keys(batch_id),
+    )
+    counts = con.execute(
+        "SELECT file_id, count(*) FILTER (WHERE verdict = 'duplicate'), count(*) FILTER (WHERE verdict = 'conflict') "
+        "FROM verdicts GROUP BY file_id ORDER BY file_id"
+    ).fetchall()
+    con.execute("DROP TABLE new_keys; DROP TABLE suspects; DROP TABLE candidates; DROP TABLE verdicts")
+    return {file_id: (duplicates, conflicts) for file_id, duplicates, conflicts in counts}
+
+
+def _list(paths: Sequence[Path]) -> str:
+    return "[" + ", ".join(literal(str(path)) for path in paths) + "]"
+
+
+def _new_keys(con: duckdb.DuckDBPyConnection, new: Sequence[LakeFile]) -> None:
+    con.execute("CREATE OR REPLACE TEMP TABLE new_keys (key UBIGINT, file_id INTEGER, line BIGINT)")
+    if new:
+        con.execute(
+            "INSERT INTO new_keys SELECT hash(source, event_id), file_id, line "
+            f"FROM read_parquet({_list([f.path for f in new])}, union_by_name = true)"
+        )
+
+
+def _suspects(con: duckdb.DuckDBPyConnection, lake: Lake, batch_id: int) -> None:
+    """Places, new and old, of every key that occurs more than once in the batch, or in the batch and before."""
+    earlier = [path for path in sorted(lake.keys(batch_id).parent.glob("*.parquet")) if int(path.stem) < batch_id]
+    # An inner join on one column: only that is pushed down into the scan of the history.
+    known = (
+        f"SELECT h.key, h.file_id, h.line FROM read_parquet({_list(earlier)}) h "
+        "JOIN (SELECT DISTINCT key FROM new_keys) n ON h.key = n.key"
+        if earlier
+        else "SELECT * FROM new_keys LIMIT 0"
+    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE suspects AS {known}")
+    con.execute(
+        "INSERT INTO suspects SELECT * FROM new_keys WHERE key IN (SELECT key FROM suspects "
+        "UNION SELECT key FROM new_keys GROUP BY key HAVING count(*) > 1)"
+    )
+
+
+def _candidates(con: duckdb.DuckDBPyConnection, new: Sequence[LakeFile], history: Sequence[LakeFile]) -> None:
+    """The suspects' identity, time and payload, read from the lake under each file's own mapping."""
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE candidates (batch_id INTEGER, file_id INTEGER, line BIGINT, "
+        "source VARCHAR, event_id VARCHAR, time_us BIGINT, payload_hash VARCHAR)"
+    )
+    wanted = {row[0] for row in con.execute("SELECT DISTINCT file_id FROM suspects").fetchall()}
+    groups: dict[tuple[int, str], list[LakeFile]] = {}
+    for file in (*history, *new):
+        if file.file_id in wanted:
+            rules = repr((sorted(file.source.properties), sorted(file.source.ignore)))
+            groups.setdefault((file.batch_id, rules), []).append(file)
+    for (batch_id, _), files in groups.items():
+        con.execute(
+            f"INSERT INTO candidates SELECT {batch_id}, file_id, line, source, event_id, time_us, "
+            f"{payload_hash(files[0].source)} FROM read_parquet({_list([f.path for f in files])}) "
+            "SEMI JOIN suspects USING (file_id, line)"
+        )
+
+
+_VERDICTS = """
+CREATE OR REPLACE TEMP TABLE verdicts AS
+SELECT file_id, line, CASE WHEN payload_hash = of_payload_hash THEN 'duplicate' ELSE 'conflict' END AS verdict,
+    of_file_id, of_line, payload_hash, of_payload_hash
+FROM (
+    SELECT batch_id, file_id, line, payload_hash, row_number() OVER first_counts AS place,
+        first_value(file_id) OVER first_counts AS of_file_id, first_value(line) OVER first_counts AS of_line,
+        first_value(payload_hash) OVER first_counts AS of_payload_hash
+    FROM candidates
+    WINDOW first_counts AS (
+        PARTITION BY source, event_id ORDER BY batch_id, time_us, payload_hash, file_id, line
+    )
+)
+WHERE place > 1 AND batch_id = $1
+"""
