@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -41,7 +42,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
             known = "\n".join(f"    {key}  {text}" for key, text in _KNOWN.items())
             raise _invalid(f"unknown setting {name}; known are\n{known}", name)
     threads = env.get("TALLYSTICK_THREADS", "2")
-    if not threads.isdigit() or not 1 <= int(threads) <= 256:
+    if not re.fullmatch("[0-9]{1,3}", threads) or not 1 <= int(threads) <= 256:
         raise _invalid(f"'{threads}' is not a number of threads", "TALLYSTICK_THREADS")
     now = env.get("TALLYSTICK_NOW")
     home = Path(env.get("TALLYSTICK_HOME") or REPOSITORY / "data")

@@ -1,6 +1,13 @@
 -- Usage of a touched day, meter by meter, is the usage of its hours: sums for count and sum, the greatest for max.
 {{ config(meta={"dagster": {"ref": {"name": "usage_by_day"}}}) }}
-with hours as (
+with touched_hours as (
+    select hours.*
+    from {{ ref("usage_hourly") }} as hours
+    inner join
+        {{ ref("touched_days") }} as touched on hours.customer = touched.customer and hours.local_day = touched.local_day
+),
+
+hours as (
     select
         cast(null as varchar) as customer,
         cast(null as varchar) as meter,
@@ -8,17 +15,15 @@ with hours as (
         cast(null as decimal(38, 9)) as quantity
     where false
     {% for meter in meters(["count", "sum", "max"]) %}
-    union all
-    select
-        hours.customer,
-        '{{ meter[0] }}' as meter,
-        hours.local_day,
-        cast({{ "max" if meter[1] == "max" else "sum" }}(hours.m_{{ meter[0] }}) as decimal(38, 9)) as quantity
-    from {{ ref("usage_hourly") }} as hours
-    inner join {{ ref("touched_days") }} as touched
-        on hours.customer = touched.customer and hours.local_day = touched.local_day
-    where hours.m_{{ meter[0] }} is not null
-    group by hours.customer, hours.local_day
+        union all
+        select
+            customer,
+            '{{ meter[0] }}' as meter,
+            local_day,
+            cast({{ "max" if meter[1] == "max" else "sum" }}(m_{{ meter[0] }}) as decimal(38, 9)) as quantity
+        from touched_hours
+        where m_{{ meter[0] }} is not null
+        group by customer, local_day
     {% endfor %}
 ),
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from orchestration.audit.recompute import recompute
 from orchestration.canonical import sha256_hex
+from orchestration.closing.close import row_of
 from orchestration.closing.issued import CLOSE, input_digest
 from orchestration.errors import IntegrityFailure, Problem
 from orchestration.exports.csvfiles import expected_exports
@@ -39,16 +41,20 @@ def verify(
     with Ledger.open(home, create=False) as ledger:
         files, documents = ledger.files(), list(ledger.documents())
         report(f"checking {len(files)} raw file(s), the journal and {len(documents)} document(s)")
-        damaged = list(_raw_files(RawStore(home / "raw"), files, documents))
-        problems = [
-            *damaged,
+        damaged = [
+            *_raw_files(RawStore(home / "raw"), files, documents),
             *check_chain(ledger.journal()),
-            *_numbers(documents),
-            *_entries(ledger, files, documents),
-            *_exported(documents, exports),
+            *_unreadable(documents),
         ]
+        if not any(p.code.startswith(("journal_", "document_")) for p in damaged):
+            damaged += _catalogs(ledger)
+            problems = [*damaged, *_entries(ledger, files, documents), *_exported(documents, exports)]
+        else:
+            problems = damaged
+        problems += _numbers(documents)
         if not fast and damaged:
-            problems.append(Problem("not_recomputed", "no document was recomputed, as raw files are damaged", "raw/"))
+            message = "no document was recomputed, as what it would be made from is damaged"
+            problems.append(Problem("not_recomputed", message, str(home)))
         elif not fast:
             try:
                 problems += recompute(home, ledger, scratch, report)
@@ -73,6 +79,29 @@ def _raw_files(store: RawStore, files: list[FileRow], documents: list[DocumentRo
             behind = f"; {file.lines} lines, behind documents issued since: {', '.join(used[:5])}" if used else ""
             more = f" and {len(used) - 5} more" if len(used) > 5 else ""
             yield Problem("raw_damaged", f"{error.message}{behind}{more}", error.where)
+
+
+def _unreadable(documents: list[DocumentRow]) -> Iterator[Problem]:
+    """Documents that no longer are JSON."""
+    for row in documents:
+        try:
+            json.loads(row.body)
+        except ValueError as error:
+            yield Problem("document_edited", f"its bytes are no JSON: {error}", f"document {row.number}")
+
+
+def _catalogs(ledger: Ledger) -> Iterator[Problem]:
+    """Every catalog that documents were issued under, against the hash that the journal names."""
+    for digest in sorted({json.loads(e.body)["catalog"] for e in ledger.journal() if e.kind == CLOSE}):
+        try:
+            found = sha256_hex(zlib.decompress(ledger.catalog(digest)))
+        except IntegrityFailure as error:
+            yield Problem("catalog_missing", error.message, error.where)
+        except zlib.error as error:
+            yield Problem("catalog_edited", f"can't be unpacked: {error}", f"archived catalog {digest}")
+        else:
+            if found != digest:
+                yield Problem("catalog_edited", f"its files have the hash {found}", f"archived catalog {digest}")
 
 
 def _numbers(documents: list[DocumentRow]) -> Iterator[Problem]:
@@ -100,6 +129,9 @@ def _entries(ledger: Ledger, files: list[FileRow], documents: list[DocumentRow])
         by_seq[row.journal_seq].append(row)
         if sha256_hex(row.body) != row.sha256:
             message = f"its bytes have the hash {sha256_hex(row.body)}, the ledger names {row.sha256}"
+            yield Problem("document_edited", message, f"document {row.number}")
+        elif row_of(json.loads(row.body), row.journal_seq) != row:
+            message = "number, customer, dates or currency of its row are not those of its bytes"
             yield Problem("document_edited", message, f"document {row.number}")
     for entry in ledger.journal():
         if entry.kind != CLOSE:

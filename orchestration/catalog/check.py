@@ -41,6 +41,7 @@ def cross_check(
     """All problems between objects that are valid each by itself."""
     by_plan = {p.key: p for p in plans}
     return [
+        *_entities(settings, places),
         *_unique(sources, "name", "source", places),
         *_unique(meters, "key", "meter", places),
         *_unique(plans, "key", "plan", places),
@@ -63,6 +64,16 @@ def _unique(items: Sequence[Model], field: str, kind: str, places: Places) -> It
             message = f"{kind} '{key}' is also defined at {places.of(seen[key])}"
             yield Problem("duplicate", message, places.of(item))
         seen.setdefault(key, item)
+
+
+def _entities(settings: Settings, places: Places) -> Iterable[Problem]:
+    """Two sellers of one key would be one; of one series, they would number their documents in turns."""
+    for index, entity in enumerate(settings.entities):
+        for other in settings.entities[:index]:
+            for field in ("key", "series"):
+                if getattr(entity, field) == getattr(other, field):
+                    message = f"{field} '{getattr(entity, field)}' is that of another entity too"
+                    yield Problem("duplicate", message, places.of(settings, "entities", index, field))
 
 
 def _meter_fields(meters: Sequence[Meter], sources: Sequence[Source], places: Places) -> Iterable[Problem]:

@@ -31,7 +31,7 @@ from orchestration.catalog.models import (
     Subscription,
 )
 from orchestration.catalog.places import Places
-from orchestration.catalog.yamltext import Lines, parse_yaml
+from orchestration.catalog.yamltext import UNFIT, Lines, parse_yaml
 from orchestration.errors import CatalogInvalid, Problem
 
 M = TypeVar("M", bound=Model)
@@ -171,6 +171,11 @@ class _Reader:
                 if len(row) != len(header):
                     message = f"{len(row)} cells in a table of {len(header)} columns"
                     self.problems.append(Problem("bad_row", message, f"{self.prefix}{name}:{rows.line_num}"))
+                    continue
+                unfit = [column for column, cell in zip(header, row, strict=True) if UNFIT.search(cell)]
+                if unfit:
+                    message = f"{', '.join(unfit)}: control characters have no place in text"
+                    self.problems.append(Problem("bad_text", message, f"{self.prefix}{name}:{rows.line_num}"))
                     continue
                 cells = {column: cell for column, cell in zip(header, row, strict=True) if cell != ""}
                 item = self._make(model, cells, name, where, ())

@@ -13,18 +13,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from orchestration.catalog.yamltext import UnquotedFloat
 from orchestration.money import CURRENCIES
 from orchestration.zones import zone_exists
 
-_PRICE = re.compile(r"\d{1,15}(\.\d{1,12})?")
-_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,9})?")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_PRICE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,12})?")
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _decimal_text(value: Any) -> Decimal:
     if isinstance(value, Decimal):
         return value
-    if not isinstance(value, str):
+    if not isinstance(value, str) or isinstance(value, UnquotedFloat):
         raise ValueError(f"write it as quoted text, not as a number: '{value}'")
     if not _PRICE.fullmatch(value):
         raise ValueError("not a plain decimal of at most 15 digits before and 12 after the point")
@@ -151,6 +152,9 @@ class Condition(Model):
             raise ValueError(f"'{self.op}' takes {'a list of values' if self.op in ('in', 'not_in') else 'one value'}")
         elif self.op in ("lt", "le", "gt", "ge") and not _NUMBER.fullmatch(str(self.value)):
             raise ValueError(f"'{self.op}' compares numbers, '{self.value}' is none")
+        for value in self.value if isinstance(self.value, tuple) else (self.value,):
+            if isinstance(value, int) and not _NUMBER.fullmatch(str(value)):
+                raise ValueError(f"{value} is no number of at most 15 digits")
         return self
 
 

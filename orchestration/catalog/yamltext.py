@@ -20,6 +20,10 @@ _INT = re.compile(r"-?(0|[1-9]\d{0,17})")
 _FLOAT = re.compile(r"[-+]?(\d[\d_]*)?\.\d*([eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|[-+]?\.(inf|nan)", re.IGNORECASE)
 
 
+UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+"""Characters that SQL, documents or a terminal can't take. Tabs and line ends are left to those who write files."""
+
+
 class UnquotedFloat(str):
     """A number with a point that was not quoted; kept as text, so that the model can say what is wrong with it."""
 
@@ -30,7 +34,7 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines, list[Problem]]:
     problems: list[Problem] = []
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
         return None, lines, [Problem("bad_yaml", str(getattr(error, "problem", None) or error), where)]
@@ -38,6 +42,9 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines, list[Problem]]:
         return None, lines, problems
     if "&" in text or "*" in text:
         problems += _anchors(text, name)
+    if problems:
+        # Aliases may make the tree endless, or larger than any memory.
+        return None, lines, problems
     return _build(node, (), lines, name, problems), lines, problems
 
 
@@ -64,7 +71,11 @@ def _build(node: yaml.Node, path: Path, lines: Lines, name: str, problems: list[
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_build(item, (*path, index), lines, name, problems) for index, item in enumerate(node.value)]
-    return _scalar(node)
+    value = _scalar(node)
+    if isinstance(value, str) and UNFIT.search(value):
+        where = f"{name}:{lines[path]}"
+        problems.append(Problem("bad_text", "control characters and lone surrogates have no place in text", where))
+    return value
 
 
 def _scalar(node: yaml.Node) -> Any:

@@ -107,7 +107,7 @@ def issue(
         bodies, skipped = numbered(catalog, due, cut_off, knowledge.now_us, seq, ledger.last_sequence)
         if not bodies and not skipped:
             return CloseResult(cut_off, (), (), waiting, already)
-        rows = [_row(body, seq) for body in bodies]
+        rows = [row_of(body, seq) for body in bodies]
         ledger.archive_catalog(catalog.digest, catalog.archive())
         entry = _entry(catalog, ledger, rows, skipped, cut_off, waiting, knowledge)
         crash_point("close_before_journal")
@@ -130,7 +130,8 @@ def _refuse_early_date(ledger: Ledger, entity: Entity, now_us: int) -> None:
         )
 
 
-def _row(body: Mapping[str, Any], seq: int) -> DocumentRow:
+def row_of(body: Mapping[str, Any], seq: int) -> DocumentRow:
+    """The ledger's row of a document that is issued under a journal entry."""
     data = canonical_bytes(body)
     series, _, sequence = str(body["number"]).rpartition("-")
     return DocumentRow(

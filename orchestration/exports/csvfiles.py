@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestration.canonical import sha256_hex
+from orchestration.errors import IntegrityFailure
 from orchestration.exports.safecsv import render
 from orchestration.ledger.rows import DocumentRow
 from orchestration.ledger.store import Ledger
@@ -71,8 +72,21 @@ def export_invoices(ledger: Ledger, folder: Path) -> list[Path]:
     """Write all issued documents below `folder`; files that are right already are left. Returns the CSV files."""
     files = expected_exports(ledger.documents())
     for relative, data in files.items():
+        _refuse_links(folder, relative)
         write_file(folder / relative, data)
     return [folder / relative for relative in files if relative.suffix == ".csv"]
+
+
+def _refuse_links(folder: Path, relative: PurePosixPath) -> None:
+    """Raise IntegrityFailure where a folder below `folder` is a link: what is behind it isn't ours."""
+    for parent in relative.parents:
+        if (folder / parent).is_symlink() and parent != PurePosixPath("."):
+            raise IntegrityFailure(
+                "a folder of the exports is a link to somewhere else",
+                where=str(folder / parent),
+                not_done="this file and those after it were not written",
+                next_step="remove the link, then `tallystick export invoices`",
+            )
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 _RISKY = "=+-@\t\r\n\x00＝＋－＠"
 _CONTROL = re.compile(r"[\r\n\x00]+")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def text_cell(value: str | None) -> str:

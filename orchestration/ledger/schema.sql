@@ -89,6 +89,8 @@ CREATE TRIGGER batches_are_final BEFORE UPDATE ON batches BEGIN SELECT RAISE(ABO
 CREATE TRIGGER batches_stay BEFORE DELETE ON batches BEGIN SELECT RAISE(ABORT, 'batches are never deleted'); END;
 CREATE TRIGGER files_are_final BEFORE UPDATE ON files BEGIN SELECT RAISE(ABORT, 'files are never changed'); END;
 CREATE TRIGGER files_stay BEFORE DELETE ON files BEGIN SELECT RAISE(ABORT, 'files are never deleted'); END;
+CREATE TRIGGER mappings_are_final BEFORE UPDATE ON mappings BEGIN SELECT RAISE(ABORT, 'mappings are never changed'); END;
+CREATE TRIGGER mappings_stay BEFORE DELETE ON mappings BEGIN SELECT RAISE(ABORT, 'mappings are never deleted'); END;
 CREATE TRIGGER catalogs_are_final BEFORE UPDATE ON catalogs BEGIN SELECT RAISE(ABORT, 'catalogs are never changed'); END;
 CREATE TRIGGER catalogs_stay BEFORE DELETE ON catalogs BEGIN SELECT RAISE(ABORT, 'catalogs are never deleted'); END;
 CREATE TRIGGER documents_are_final BEFORE UPDATE ON documents BEGIN SELECT RAISE(ABORT, 'documents are never changed'); END;

@@ -217,11 +217,15 @@ def _marks(values: Sequence[object]) -> str:
 def _create(db: sqlite3.Connection, home: Path) -> None:
     key_path = home / "instance.key"
     if not key_path.exists():
-        descriptor = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+        # Written aside: killed halfway, no empty key is left to be taken for one.
+        aside = home / "instance.key.tmp"
+        aside.unlink(missing_ok=True)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         with os.fdopen(descriptor, "w") as handle:
             handle.write(secrets.token_hex(32))
             handle.flush()
             os.fsync(handle.fileno())
+        aside.rename(key_path)
     script = package_files("orchestration.ledger").joinpath("schema.sql").read_text()
     fingerprint = sha256_hex(_read_key(home))
     db.executescript(
@@ -233,7 +237,10 @@ def _create(db: sqlite3.Connection, home: Path) -> None:
 def _read_key(home: Path) -> bytes:
     path = home / "instance.key"
     try:
-        return bytes.fromhex(path.read_text().strip())
+        key = bytes.fromhex(path.read_text().strip())
+        if len(key) != 32:
+            raise ValueError(f"it holds {len(key)} bytes, not 32")
+        return key
     except (OSError, ValueError) as error:
         raise IntegrityFailure(
             f"instance.key can't be read: {error}",

@@ -1,4 +1,4 @@
-"""Conservation, counted across the layers of a build: nothing is lost or doubled between the ledger, the lake and usage.
+"""Conservation across the layers of a build: nothing is lost or doubled between the ledger, the lake and usage.
 
 dbt's tests look at the marts; this compares what the ledger committed with what the build read and what usage counts.
 """
@@ -65,7 +65,7 @@ def unbalanced(con: duckdb.DuckDBPyConnection) -> list[Problem]:
     """Where a build that holds new usage does not balance; empty when it does."""
     problems = []
     for name, (rule, query) in RULES.items():
-        rows = con.execute(f"SELECT * FROM ({query}) ORDER BY ALL").fetchall()  # noqa: S608
+        rows = con.execute(f"SELECT * FROM ({query}) ORDER BY ALL").fetchall()
         problems += [
             Problem(name, f"{rule}: expected {expected}, found {found}", f"{first} {second}")
             for first, second, expected, found in rows[:SHOWN]

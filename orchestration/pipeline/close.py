@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 
 from orchestration.catalog import Catalog, load_catalog
@@ -10,6 +11,7 @@ from orchestration.closing.rated import rate_all
 from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid, InputHeld
 from orchestration.exports.csvfiles import export_invoices
+from orchestration.ingest import IngestReport
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
@@ -21,11 +23,13 @@ from orchestration.pipeline.state import code_digest, plan_build, read_state
 def parse_cut_off(text: str) -> date:
     """`2026-10` is the close of October, with cut-off 2026-11-01; a full date is a cut-off itself."""
     try:
+        if not re.fullmatch("[0-9]{4}-[0-9]{2}(-[0-9]{2})?", text):
+            raise ValueError("another form")
         if len(text) == 7:
             first = date.fromisoformat(f"{text}-01")
             return (first + timedelta(days=31)).replace(day=1)
         return date.fromisoformat(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ConfigInvalid(
             f"'{text}' is neither a month (2026-10) nor a cut-off date (2026-11-01)",
             not_done="nothing was issued",
@@ -40,12 +44,24 @@ def close(context: Context, cut_off: date, *, waive: str | None = None) -> Close
     """
     catalog = load_catalog(context.instance.catalog)
     with Ledger.open(context.instance.home) as ledger:
-        take_files(context, catalog, ledger)
+        _require_whole_input(take_files(context, catalog, ledger), waive)
         refresh(context, catalog, ledger)
         result = issue_due(context, catalog, ledger, cut_off, waive=waive)
         refresh(context, catalog, ledger)
         export_invoices(ledger, context.instance.exports)
     return result
+
+
+def _require_whole_input(taken: IngestReport, waive: str | None) -> None:
+    """A folder that can't be listed, or a file that changed while it was read, may hold usage of the period."""
+    missing = [f"{e.source}: {e.path}: {e.reason}" for e in (*taken.unreadable, *taken.deferred)]
+    if missing and not waive:
+        listing = "\n".join(f"    {m}" for m in missing)
+        raise InputHeld(
+            f"{len(missing)} input(s) could not be read, so usage may be missing:\n{listing}",
+            not_done="nothing was issued",
+            next_step='make them readable and close again, or close with --waive "reason", which is journalled',
+        )
 
 
 def issue_due(

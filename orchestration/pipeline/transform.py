@@ -64,7 +64,7 @@ def transform(
 
 
 _manifest: list[Any] = []
-"""dbt's manifest, parsed once a process: text of models does not change while a program runs, nor does the catalog enter it."""
+"""dbt's manifest, parsed once a process: no text of a model changes while a program runs, and no catalog enters it."""
 
 
 def invoke(arguments: Sequence[str], *, on_event: Callable[[Any], None] | None = None, manifest: Any = None) -> Any:

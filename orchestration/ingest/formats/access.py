@@ -48,7 +48,7 @@ _COMBINED_SQL = {
     "referer": "nullif(q[4], '-')",
     "agent": "nullif(q[6], '-')",
     "extra": "CASE WHEN len(q) = 9 THEN '\"' || q[8] || '\"' END",
-    "extra_1": "CASE WHEN len(q) = 9 THEN q[8] END",
+    "extra_1": "CASE WHEN len(q) = 9 THEN nullif(q[8], '-') END",
 }
 
 
@@ -128,6 +128,7 @@ class AccessLog:
         if self._further:
             values |= {"referer": words[7], "agent": words[8], "extra": words[9].strip(" ") or None}
             values |= {f"extra_{n}": text for n, text in enumerate(_QUOTED_FIELD.findall(words[9]), 1)}
-        for name in ("remote_addr", "ident", "remote_user", "referer", "agent"):
-            values[name] = None if values.get(name) == "-" else values.get(name)
+        # A log writes "-" for what is not there; the request and its parts are kept as they stand.
+        for name in values.keys() - {"request", "method", "path", "protocol"}:
+            values[name] = None if values[name] == "-" else values[name]
         return None, tuple(values.get(name) for name in raw)

@@ -109,6 +109,8 @@ def test_both_lanes_read_every_plain_line_alike(make_source: Any) -> None:
     texts = [
         line(),
         line(rest=TAIL + ' "x"'),
+        line(rest=TAIL + ' "-"'),
+        line("GET - HTTP/1.1"),
         line(size="-", user="-"),
         line("-"),
         line("GET /a HTTP/1.0", status="304"),
@@ -126,3 +128,10 @@ def test_both_lanes_read_every_plain_line_alike(make_source: Any) -> None:
         assert [row[1] for row in rows] == [False] * len(lines)
         for text, _, grammar, *values in rows:
             assert reader.slow(text) == (grammar, tuple(values))
+
+
+def test_a_dash_in_a_further_field_is_nobody_and_not_an_end_user(instance: Any, make_source: Any) -> None:
+    dashes = [line(rest=TAIL + ' "-"'), line(rest=TAIL + ' "-" "x"'), line(rest=TAIL + ' "u-1"')]
+    instance.put("a.log", "\n".join(dashes) + "\n")
+    instance.run(make_source(fields={"user": "extra_1"}))
+    assert [row["user_key"] is None for row in instance.events()] == [True, True, False]
