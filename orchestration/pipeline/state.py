@@ -94,7 +94,8 @@ def plan_build(
         catalog_digest=catalog.digest,
         code_digest=code_digest(),
         segments_digest=_segments_digest(charged),
-        deliveries_digest=sha256_hex(repr(ledger.held()).encode()),
+        # Without the time at which a file was last seen: a file that stays held is nothing new.
+        deliveries_digest=sha256_hex(repr([(h.source, h.path, h.sha256, h.reason) for h in ledger.held()]).encode()),
         journal_seq=ledger.next_journal_seq() - 1,
         now_us=now_us,
     )
