@@ -11,13 +11,14 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
 from orchestration.console import Progress, err, out, print_close, print_overview, print_run
+from orchestration.engine import is_exhausted
 from orchestration.errors import (
     CatalogInvalid,
     ConfigInvalid,
@@ -199,31 +200,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=None if arguments is None else list(arguments), prog_name="tallystick")
     except TallystickError as error:
-        err.print(error.render(), markup=False)
-        sys.exit(error.exit_code)
+        _end(error)
     except OSError as error:
-        known = _os_error(error)
-        err.print(known.render(), markup=False)
-        sys.exit(known.exit_code)
+        kind = OutOfResources if error.errno in _EXHAUSTED else ConfigInvalid
+        _end(_broken_off(kind, error.strerror or str(error), str(error.filename or "")))
     except Exception as error:
+        if is_exhausted(error):
+            _end(_broken_off(OutOfResources, f"{type(error).__name__}: {error}", ""))
         traceback.print_exc()
-        fault = TallystickError(
-            f"unexpected {type(error).__name__}: {error}",
-            not_done="the step was broken off; what was published and issued before stays",
-            next_step="run again; if it comes back, report it with the lines above",
+        _end(
+            TallystickError(
+                f"unexpected {type(error).__name__}: {error}",
+                not_done="the step was broken off; what was published and issued before stays",
+                next_step="run again; if it comes back, report it with the lines above",
+            )
         )
-        err.print(fault.render(), markup=False)
-        sys.exit(fault.exit_code)
 
 
-def _os_error(error: OSError) -> TallystickError:
-    where = str(error.filename or "")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENOMEM):
-        kind: type[TallystickError] = OutOfResources
-    else:
-        kind = ConfigInvalid
+_EXHAUSTED = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENOMEM, errno.EIO, errno.EROFS))
+
+
+def _end(error: TallystickError) -> NoReturn:
+    err.print(error.render(), markup=False)
+    sys.exit(error.exit_code)
+
+
+def _broken_off(kind: type[TallystickError], message: str, where: str) -> TallystickError:
     return kind(
-        error.strerror or str(error),
+        message,
         where=where,
         not_done="the step was broken off; what was published and issued before stays",
         next_step="mend the cause and run again; nothing is counted twice",

@@ -99,7 +99,11 @@ def print_run(result: RunResult, instance: Instance) -> None:
     for reason, count in sorted(taken.reasons.items()):
         out.print(f"  quarantined as {reason}: {count:,}")
     for note in taken.notices:
-        out.print(f"note: {note}", markup=False)
+        out.print("note: " + ": ".join(filter(None, (note.source, note.path, note.reason))), markup=False)
+    for entry in taken.refused:
+        out.print(f"never opened: {entry.source}: {entry.path}: {entry.reason}", markup=False)
+    for entry in taken.deferred:
+        out.print(f"left for the next run: {entry.source}: {entry.path}: {entry.reason}", markup=False)
     out.print(f"warehouse: {instance.current}/tallystick.duckdb" if result.built else "nothing new: nothing was built")
 
 

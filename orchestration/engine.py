@@ -7,6 +7,7 @@ without an error and wrap DECIMAL sums past their limit.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,14 @@ def connect(
         con.close()
         raise
     return con
+
+
+def is_exhausted(error: Exception) -> bool:
+    """Whether an error of an engine says that disk or memory ran out."""
+    if isinstance(error, MemoryError | duckdb.OutOfMemoryException):
+        return True
+    said = ("No space left", "File too large", "disk is full", "disk I/O error", "Too many open files")
+    return isinstance(error, duckdb.Error | sqlite3.Error) and any(text in str(error) for text in said)
 
 
 def load_rows(

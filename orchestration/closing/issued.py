@@ -10,8 +10,6 @@ from typing import Any
 from orchestration.billing.documents import Issued, issued_lines
 from orchestration.billing.rating import LineKey
 from orchestration.canonical import sha256_hex
-from orchestration.catalog import Catalog
-from orchestration.errors import PeriodClosed
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
 
@@ -22,28 +20,6 @@ CLOSE = "close"
 def issued_so_far(ledger: Ledger, before_seq: int | None = None) -> dict[LineKey, Issued]:
     """Every line that was issued, folded over its documents; `before_seq` leaves out that journal entry and later."""
     return issued_lines(_bodies(ledger, before_seq))
-
-
-def refuse_lost(catalog: Catalog, issued: Mapping[LineKey, Issued]) -> None:
-    """Raise PeriodClosed for a catalog that no longer knows whom, or in which currency, it has billed."""
-    plans = {s.subscription: catalog.plans[s.plan] for s in catalog.subscriptions}
-    for key, before in issued.items():
-        customer, currency = before.line["customer"], before.line["currency"]
-        plan = plans.get(key.subscription)
-        if customer not in catalog.customers:
-            fault = f"customer '{customer}' is gone from the catalog, but {before.document} was issued to it"
-        elif plan is not None and plan.currency != currency:
-            fault = (
-                f"subscription '{key.subscription}' is now in {plan.currency}, {before.document} bills it in {currency}"
-            )
-        else:
-            continue
-        raise PeriodClosed(
-            fault,
-            where=f"{key.subscription}, charge '{key.charge}', {key.start}",
-            not_done="nothing was priced or published",
-            next_step="put it back; end a subscription by its end date, and begin another for another currency",
-        )
 
 
 def settled(ledger: Ledger, cut_off: date, before_seq: int | None = None) -> set[tuple[str, str, str]]:

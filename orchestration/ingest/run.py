@@ -126,8 +126,12 @@ class _Work:
 
     def _candidates(self, sources: Sequence[Source]) -> Iterator[Candidate]:
         told: set[str] = set()
-        for source in sources:
-            listing = discover(self._home, source)
+        listings = [(source, discover(self._home, source)) for source in sources]
+        owners: dict[Path, list[str]] = {}
+        for source, listing in listings:
+            for candidate in listing.candidates:
+                owners.setdefault(candidate.file, []).append(source.name)
+        for source, listing in listings:
             for entry in listing.refused:
                 if entry.path not in told:
                     told.add(entry.path)
@@ -137,7 +141,13 @@ class _Work:
             for candidate in listing.candidates:
                 seen = known.get(candidate.path)
                 same = seen and (seen.size, seen.mtime_ns) == (candidate.size, candidate.mtime_ns)
-                if not (same and seen and seen.status != "held"):
+                if same and seen and seen.status != "held":
+                    continue
+                others = [name for name in owners[candidate.file] if name != source.name]
+                if others and not (seen and seen.status == "taken"):
+                    # Each source would count its lines as events of its own, and bill them again.
+                    self._hold(candidate, "", f"matched_by_several_sources: also by {', '.join(others)}")
+                else:
                     yield candidate
 
     def _fetch(self, con: duckdb.DuckDBPyConnection, candidate: Candidate, *, last_try: bool) -> bool:
@@ -215,11 +225,11 @@ class _Work:
             return None
         file_id = self._ledger.next_file_id() + len(self._pending.rows)
         files = {row.file_id: row for row in self._pending.rows}
-        table = FORMATS[candidate.source.format].table
+        form = FORMATS[candidate.source.format]
 
         def bytes_of(sha256: str, path: str) -> Iterator[bytes]:
             stored = self._shop.raw.read(sha256, path)
-            return stored if table else inflated(stored)
+            return stored if form.table else inflated(stored)
 
         def reread(tape: TapeRow) -> Iterator[bytes]:
             row = files.get(tape.file_id) or self._committed(tape.file_id)
@@ -233,6 +243,7 @@ class _Work:
             tapes,
             reread,
             lambda: bytes_of(landed.sha256, candidate.path),
+            first=2 if form.header else 1,
         )
 
     def _committed(self, file_id: int) -> FileRow:

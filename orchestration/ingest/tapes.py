@@ -34,12 +34,15 @@ def place(
     tapes: Sequence[TapeRow],
     reread: Reread,
     current: Callable[[], Iterator[bytes]],
+    *,
+    first: int = 1,
 ) -> Placed:
     """Find the tape that a file continues or repeats, or begin one.
 
     Args:
         tapes: all tapes of the stream.
         current: gives the inflated bytes of this file.
+        first: the first line that tells logs apart; 2 where line 1 names the columns and is always the same.
     Raises:
         Refused: `source_mutated`: what had been read of this log has changed.
     """
@@ -53,7 +56,7 @@ def place(
             return Placed(tape, landed.lines + 1)
     for tape in tapes:
         if tape.path == path:
-            _must_be_another_log(tape, landed, tape in candidates, reread, current)
+            _must_be_another_log(tape, landed, first if tape in candidates else 0, reread, current)
     tape_id = hashlib.sha256(f"{stream}\n{landed.sha256}".encode()).hexdigest()[:16]
     begun = TapeRow(tape_id, stream, landed.head_sha, 0, 0, "", path, file_id)
     return Placed(_advanced(begun, path, landed, file_id), 1)
@@ -71,16 +74,20 @@ def _advanced(tape: TapeRow, path: str, landed: Landed, file_id: int) -> TapeRow
 
 
 def _must_be_another_log(
-    tape: TapeRow, landed: Landed, same_head: bool, reread: Reread, current: Callable[[], Iterator[bytes]]
+    tape: TapeRow, landed: Landed, first: int, reread: Reread, current: Callable[[], Iterator[bytes]]
 ) -> None:
-    """A file under the path of a tape that it doesn't continue: a new log after a rotation, or an edited one."""
-    if same_head:
+    """A file under the path of a tape that it doesn't continue: a new log after a rotation, or an edited one.
+
+    `first` is the first line that tells logs apart, 0 where line 1 does already.
+    """
+    if first:
         line = _difference(reread(tape), current()) or tape.consumed_lines
-        raise Refused(f"source_mutated: line {line} is not what was read before")
+        if line != first or first == 1:
+            raise Refused(f"source_mutated: line {line} is not what was read before")
     if landed.inflated >= tape.consumed_bytes:
         start, last = _last_line(reread(tape), tape.consumed_bytes)
         if last.strip() and _at(current(), start, len(last)) == last:
-            raise Refused("source_mutated: line 1 is not what was read before")
+            raise Refused(f"source_mutated: line {first or 1} is not what was read before")
 
 
 def _difference(before: Iterator[bytes], now: Iterator[bytes]) -> int | None:

@@ -97,3 +97,23 @@ CREATE TRIGGER documents_are_final BEFORE UPDATE ON documents BEGIN SELECT RAISE
 CREATE TRIGGER documents_stay BEFORE DELETE ON documents BEGIN SELECT RAISE(ABORT, 'documents are never deleted'); END;
 CREATE TRIGGER journal_is_final BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is never changed'); END;
 CREATE TRIGGER journal_stays BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is never deleted'); END;
+
+-- `INSERT OR REPLACE` deletes without a delete trigger.
+CREATE TRIGGER batches_once BEFORE INSERT ON batches WHEN EXISTS (SELECT 1 FROM batches WHERE batch_id = NEW.batch_id)
+BEGIN SELECT RAISE(ABORT, 'batches are never replaced'); END;
+CREATE TRIGGER files_once BEFORE INSERT ON files
+WHEN EXISTS (SELECT 1 FROM files WHERE file_id = NEW.file_id OR (stream = NEW.stream AND sha256 = NEW.sha256))
+BEGIN SELECT RAISE(ABORT, 'files are never replaced'); END;
+CREATE TRIGGER mappings_once BEFORE INSERT ON mappings WHEN EXISTS (SELECT 1 FROM mappings WHERE hash = NEW.hash)
+BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER catalogs_once BEFORE INSERT ON catalogs WHEN EXISTS (SELECT 1 FROM catalogs WHERE hash = NEW.hash)
+BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER journal_once BEFORE INSERT ON journal
+WHEN EXISTS (SELECT 1 FROM journal WHERE seq = NEW.seq OR hash = NEW.hash)
+BEGIN SELECT RAISE(ABORT, 'the journal is never replaced'); END;
+CREATE TRIGGER documents_once BEFORE INSERT ON documents
+WHEN EXISTS (
+    SELECT 1 FROM documents WHERE number = NEW.number OR (series = NEW.series AND sequence = NEW.sequence)
+    OR (entity = NEW.entity AND customer = NEW.customer AND currency = NEW.currency AND cut_off = NEW.cut_off)
+)
+BEGIN SELECT RAISE(ABORT, 'documents are never replaced'); END;

@@ -55,7 +55,7 @@ def close(context: Context, cut_off: date, *, waive: str | None = None) -> Close
 def _require_whole_input(taken: IngestReport, waive: str | None) -> None:
     """A folder that can't be listed, or a file that changed while it was read, may hold usage of the period."""
     missing = [f"{e.source}: {e.path}: {e.reason}" for e in (*taken.unreadable, *taken.deferred)]
-    if missing and not waive:
+    if missing and not (waive or "").strip():
         listing = "\n".join(f"    {m}" for m in missing)
         raise InputHeld(
             f"{len(missing)} input(s) could not be read, so usage may be missing:\n{listing}",

@@ -29,6 +29,7 @@ FILE_COLUMNS = {
     "sha256": "VARCHAR",
     "format": "VARCHAR",
     "size": "BIGINT",
+    "first_line": "BIGINT",
     "lines": "BIGINT",
     "accepted": "BIGINT",
     "duplicate": "BIGINT",

@@ -14,12 +14,14 @@ from typing import Any
 from orchestration.billing.documents import Group
 from orchestration.billing.rating import Line
 from orchestration.catalog import Catalog, load_catalog
-from orchestration.closing.issued import issued_so_far, refuse_lost
+from orchestration.closing.edits import last_close, refuse_edits, refuse_lost
+from orchestration.closing.issued import issued_so_far
 from orchestration.closing.rated import rate_all
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
-from orchestration.metering.control import ChargedSegment, charged_segments
+from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
+from orchestration.pipeline.accounting import require_balance
 from orchestration.pipeline.generation import publish
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.prepare import open_build, prepare
@@ -81,25 +83,36 @@ def build_usage(context: Context, *, fresh: bool, on_event: Callable[[Any], None
     transform(context.instance, "usage", fresh=fresh, on_event=on_event)
 
 
-def rate_lines(context: Context, catalog: Catalog) -> list[Line]:
-    """Price every charge of every segment from the build's quantities."""
-    charged: list[ChargedSegment] = charged_segments(catalog, context.now_us)
+def account(context: Context) -> None:
+    """Count across the layers of the build. Raises IntegrityFailure unless every line and event is accounted for."""
     with open_build(context.instance) as con:
-        return list(rate_all(catalog, charged, price.read_quantities(con)))
+        require_balance(con)
+
+
+def rate_lines(context: Context, catalog: Catalog, ledger: Ledger) -> list[Line]:
+    """Price every charge of every segment from the build's quantities.
+
+    Raises PeriodClosed for a catalog that has lost a customer or changed a currency that was billed, or that prices
+    issued lines otherwise than the catalog they were issued under.
+    """
+    issued = issued_so_far(ledger)
+    refuse_lost(catalog, issued)
+    with open_build(context.instance) as con:
+        quantities = price.read_quantities(con)
+    lines = list(rate_all(catalog, charged_segments(catalog, context.now_us), quantities))
+    last = last_close(ledger)
+    if last is not None:
+        refuse_edits(last.catalog, catalog, quantities, lines, issued, last.cut_off, context.now_us)
+    return lines
 
 
 def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any, list[Group]]:
-    """Rate everything, and put drafts and issued documents into the build.
-
-    Raises PeriodClosed for a catalog that has lost a customer, or changed a currency, that was billed.
-    """
+    """Rate everything, and put drafts and issued documents into the build. Raises PeriodClosed as `rate_lines` does."""
     context.report("pricing")
-    issued = issued_so_far(ledger)
-    refuse_lost(catalog, issued)
-    lines = rate_lines(context, catalog)
+    lines = rate_lines(context, catalog, ledger)
     # The earliest day anywhere: a draft without a period of its own stands at tomorrow's cut-off.
     today = local_date("UTC", context.now_us) + timedelta(days=1)
-    found = price.drafts(catalog, lines, issued, today)
+    found = price.drafts(catalog, lines, issued_so_far(ledger), today)
     with open_build(context.instance) as con:
         price.load_drafts(con, context.instance, found)
         price.load_issued(con, context.instance, ledger)
@@ -141,6 +154,7 @@ def refresh(context: Context, catalog: Catalog, ledger: Ledger) -> bool:
         return False
     if plan.usage_changed:
         build_usage(context, fresh=plan.fresh)
+        account(context)
     price_drafts(context, catalog, ledger)
     build_finance(context)
     publish_build(context)

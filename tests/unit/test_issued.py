@@ -11,7 +11,7 @@ import pytest
 from orchestration.billing.documents import Issued, due_lines, grouped, issued_lines
 from orchestration.billing.rating import LineKey
 from orchestration.catalog import load_catalog
-from orchestration.closing.issued import refuse_lost
+from orchestration.closing.edits import refuse_lost
 from orchestration.closing.numbering import numbered
 from orchestration.closing.rated import rate_all
 from orchestration.errors import PeriodClosed

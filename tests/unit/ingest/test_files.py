@@ -193,8 +193,8 @@ def test_57_no_input_empty_files_and_only_bad_lines_are_no_error(instance: Any, 
     assert instance.run(feed).lines == 0
     instance.put("empty.jsonl", b"")
     instance.put("bad.jsonl", b"nonsense\n")
-    instance.put("blank.jsonl", b"\n\n")
-    report = instance.run(feed, make_source(name="logs", path="*"))
+    instance.put("../logs/blank.log", b"\n\n")
+    report = instance.run(feed, make_source(name="logs", root="logs", path="*"))
     assert (report.accepted, report.exit_code) == (0, 0)
     assert instance.events() == []
 

@@ -145,3 +145,43 @@ def test_an_accepted_unfinished_line_that_grows_is_not_counted_twice(instance: A
     report = instance.run(logs)
     assert [h.reason for h in report.held] == ["source_mutated: line 2 is not what was read before"]
     assert seen(instance) == ["/1", "/2"]
+
+
+def test_new_rows_under_the_path_and_header_of_yesterday_are_another_log(instance: Any, make_source: Any) -> None:
+    table = make_source(format="csv", path="usage.csv", zone="UTC", fields={"time": "at", "credential": "who"})
+    instance.put("usage.csv", "at,who\n2026-10-01T00:00:00,a\n2026-10-01T00:00:01,a\n")
+    instance.run(table)
+    instance.put("usage.csv", "at,who\n2026-10-02T00:00:00,b\n")
+    report = instance.run(table)
+    assert (report.held, report.accepted, report.duplicate) == ([], 1, 0)
+    assert sorted(row["credential"] for row in instance.events()) == ["a", "a", "b"]
+
+
+def test_an_edited_row_behind_the_first_of_a_table_is_held(instance: Any, make_source: Any) -> None:
+    table = make_source(format="csv", path="usage.csv", zone="UTC", fields={"time": "at", "credential": "who"})
+    instance.put("usage.csv", "at,who\n2026-10-01T00:00:00,a\n2026-10-01T00:00:01,a\n")
+    instance.run(table)
+    instance.put("usage.csv", "at,who\n2026-10-01T00:00:00,a\n2026-10-01T00:00:01,b\n")
+    assert [held.reason for held in instance.run(table).held] == ["source_mutated: line 3 is not what was read before"]
+
+
+def test_a_file_that_two_sources_match_is_held_and_not_counted_twice(instance: Any, make_source: Any) -> None:
+    one, two = make_source(name="one", path="a/*.log"), make_source(name="two", path="{gateway}/*")
+    instance.put("a/access.log", log(1, 2))
+    instance.put("b/access.log", log(3))
+    report = instance.run(one, two)
+    assert report.accepted == 1
+    assert [(held.source, held.reason) for held in report.held] == [
+        ("one", "matched_by_several_sources: also by two"),
+        ("two", "matched_by_several_sources: also by one"),
+    ]
+
+
+def test_a_source_added_over_files_of_another_does_not_count_them_again(instance: Any, make_source: Any) -> None:
+    two = make_source(name="two", path="**/*")
+    instance.put("a/access.log", log(1, 2))
+    assert instance.run(two).accepted == 2
+    instance.put("a/access.log", log(1, 2, 3))
+    report = instance.run(make_source(name="one", path="a/*.log"), two)
+    assert (report.accepted, report.duplicate) == (1, 2)
+    assert [held.source for held in report.held] == ["one"]

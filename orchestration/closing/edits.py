@@ -1,0 +1,129 @@
+"""Edits of the catalog that would change what was billed: found by pricing the same usage under both catalogs.
+
+Late usage changes the quantity of a closed period, and is billed as a difference. Another price for it is no fact about
+usage: it takes effect by a version from its day on, never by rewriting the day before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from orchestration.billing.documents import Issued
+from orchestration.billing.rating import Line, LineKey
+from orchestration.catalog import Catalog
+from orchestration.catalog.load import from_archive
+from orchestration.closing.issued import CLOSE
+from orchestration.closing.rated import Quantities, rate_all
+from orchestration.errors import PeriodClosed, Problem
+from orchestration.ledger.store import Ledger
+from orchestration.metering.control import charged_segments
+
+
+@dataclass(frozen=True, slots=True)
+class LastClose:
+    """The catalog and the cut-off of the last close."""
+
+    catalog: Catalog
+    cut_off: date
+
+
+def last_close(ledger: Ledger) -> LastClose | None:
+    """What the last close of the ledger was made under; None before the first."""
+    closes = [entry for entry in ledger.journal() if entry.kind == CLOSE]
+    if not closes:
+        return None
+    body = json.loads(closes[-1].body)
+    return LastClose(from_archive(ledger.catalog(body["catalog"])), date.fromisoformat(body["cut_off"]))
+
+
+def refuse_lost(catalog: Catalog, issued: Mapping[LineKey, Issued]) -> None:
+    """Raise PeriodClosed for a catalog that no longer knows whom, or in which currency, it has billed."""
+    plans = {s.subscription: catalog.plans[s.plan] for s in catalog.subscriptions}
+    for key, before in issued.items():
+        customer, currency = before.line["customer"], before.line["currency"]
+        plan = plans.get(key.subscription)
+        if customer not in catalog.customers:
+            fault = f"customer '{customer}' is gone from the catalog, but {before.document} was issued to it"
+        elif plan is not None and plan.currency != currency:
+            fault = (
+                f"subscription '{key.subscription}' is now in {plan.currency}, {before.document} bills it in {currency}"
+            )
+        else:
+            continue
+        raise PeriodClosed(
+            fault,
+            where=f"{key.subscription}, charge '{key.charge}', {key.start}",
+            not_done="nothing was priced or published",
+            next_step="put it back; end a subscription by its end date, and begin another for another currency",
+        )
+
+
+def refuse_edits(
+    archived: Catalog,
+    catalog: Catalog,
+    quantities: Quantities,
+    lines: Iterable[Line],
+    issued: Collection[LineKey],
+    cut_off: date,
+    now_us: int,
+) -> None:
+    """Raise PeriodClosed if `catalog` prices issued lines other than `archived`, the catalog of the last close, does.
+
+    `lines` are rated under `catalog` from `quantities`. A subscription that ends, or changes its plan, on or after the
+    last cut-off is an ordinary fact.
+    """
+    if archived.digest == catalog.digest:
+        return
+    before = {line.key: line for line in rate_all(archived, charged_segments(archived, now_us), quantities)}
+    after = {line.key: line for line in lines}
+    problems = [
+        *_customers(archived, catalog, {line.customer for key in issued if (line := before.get(key))}),
+        *_meters(archived, catalog, {line.meter for key in issued if (line := before.get(key)) and line.meter}),
+        *_lines(before, after, issued, cut_off),
+    ]
+    if problems:
+        shown = "\n".join(f"    {p}" for p in problems[:10])
+        more = f"\n    and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise PeriodClosed(
+            f"the catalog now prices {len(problems)} line(s) otherwise than when they were issued:\n{shown}{more}",
+            not_done="nothing was priced, issued or published",
+            next_step="put back what was in force; a new price is a new version of the plan, effective from its day",
+        )
+
+
+def _customers(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[Problem]:
+    for key in sorted(billed):
+        was, now = archived.customers[key], catalog.customers[key]
+        for field in ("zone", "entity"):
+            if getattr(was, field) != getattr(now, field):
+                message = f"{field} of '{key}' was {getattr(was, field)}, and closed periods would move with it"
+                yield Problem(f"{field}_edited", message, "customers.csv")
+
+
+def _meters(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[Problem]:
+    for key in sorted(billed):
+        was, now = archived.meters[key], catalog.meters.get(key)
+        same = now is not None and was.model_copy(update={"name": now.name, "description": now.description}) == now
+        if not same:
+            yield Problem("meter_edited", f"meter '{key}' counts otherwise than when it was billed", "meters.yaml")
+
+
+def _lines(
+    before: Mapping[LineKey, Line], after: Mapping[LineKey, Line], issued: Iterable[LineKey], cut_off: date
+) -> Iterator[Problem]:
+    for key in issued:
+        was, now = before.get(key), after.get(key)
+        if was is None or (now is not None and (now.amount, now.end, now.plan) == (was.amount, was.end, was.plan)):
+            continue
+        where = f"{key.subscription}, charge '{key.charge}', from {key.start}"
+        if now is None:
+            if key.start < cut_off:
+                yield Problem("line_gone", f"billed {was.amount}, is on no subscription any more", where)
+        elif now.end != was.end:
+            if min(now.end, was.end) < cut_off:
+                yield Problem("end_moved", f"ended on {was.end}, now on {now.end}, before cut-off {cut_off}", where)
+        else:
+            yield Problem("price_edited", f"its usage cost {was.amount}, and now {now.amount}", where)
