@@ -8,7 +8,7 @@
 
 {% macro day_of_epoch(days) %} {{ return(adapter.dispatch("day_of_epoch", "tallystick")(days)) }} {% endmacro %}
 {% macro default__day_of_epoch(days) %} date_add(date '1970-01-01', cast({{ days }} as int)) {% endmacro %}
-{% macro duckdb__day_of_epoch(days) %} (date '1970-01-01' + cast({{ days }} as integer)) {% endmacro %}
+{% macro duckdb__day_of_epoch(days) %}(date '1970-01-01' + cast({{ days }} as integer)) {% endmacro %}
 
 {% macro instant_of_us(us) %} {{ return(adapter.dispatch("instant_of_us", "tallystick")(us)) }} {% endmacro %}
 {% macro default__instant_of_us(us) %} timestamp_micros({{ us }}) {% endmacro %}

@@ -1,31 +1,25 @@
 -- What a charge prices on a day is all usage of its meter on that day: nothing lost, nothing doubled.
 {{ config(meta={"dagster": {"ref": {"name": "charge_quantities"}}}) }}
-with days as (
-    select
-        segments.line_id,
-        usage.local_day,
-        sum(usage.quantity) as quantity
-    from {{ source("control", "segments") }} as segments
-    inner join {{ ref("usage_by_day") }} as usage
-        on
-            segments.customer = usage.customer
+with
+    days as (
+        select segments.line_id, usage.local_day, sum(usage.quantity) as quantity
+        from {{ source("control", "segments") }} as segments
+        inner join
+            {{ ref("usage_by_day") }} as usage
+            on segments.customer = usage.customer
             and segments.meter = usage.meter
             and usage.local_day >= segments.start_day
             and usage.local_day < segments.end_day
-    where segments.measure = 'total'
-    group by segments.line_id, usage.local_day
-),
+        where segments.measure = 'total'
+        group by segments.line_id, usage.local_day
+    ),
 
-charged as (
-    select
-        quantities.line_id,
-        quantities.local_day,
-        quantities.quantity
-    from {{ ref("charge_quantities") }} as quantities
-    inner join {{ source("control", "segments") }} as segments
-        on quantities.line_id = segments.line_id
-    where segments.measure = 'total'
-)
+    charged as (
+        select quantities.line_id, quantities.local_day, quantities.quantity
+        from {{ ref("charge_quantities") }} as quantities
+        inner join {{ source("control", "segments") }} as segments on quantities.line_id = segments.line_id
+        where segments.measure = 'total'
+    )
 
 select
     coalesce(days.line_id, charged.line_id) as line_id,
@@ -33,6 +27,5 @@ select
     days.quantity as usage_of_day,
     charged.quantity as charged
 from days
-full outer join charged
-    on days.line_id = charged.line_id and days.local_day = charged.local_day
+full outer join charged on days.line_id = charged.line_id and days.local_day = charged.local_day
 where days.quantity is distinct from charged.quantity

@@ -1,16 +1,11 @@
 -- The total of a draft is the sum of its lines, and it has as many lines as it says.
 {{ config(meta={"dagster": {"ref": {"name": "invoice_draft_lines"}}}) }}
-with lines as (
-    select
-        entity,
-        customer,
-        currency,
-        cut_off,
-        count(*) as lines,
-        sum(amount) as amount
-    from {{ ref("invoice_draft_lines") }}
-    group by entity, customer, currency, cut_off
-)
+with
+    lines as (
+        select entity, customer, currency, cut_off, count(*) as lines, sum(amount) as amount
+        from {{ ref("invoice_draft_lines") }}
+        group by entity, customer, currency, cut_off
+    )
 
 select
     coalesce(drafts.customer, lines.customer) as customer,
@@ -19,12 +14,10 @@ select
     drafts.total,
     lines.amount as sum_of_lines
 from {{ ref("invoice_drafts") }} as drafts
-full outer join lines
-    on
-        drafts.entity = lines.entity
-        and drafts.customer = lines.customer
-        and drafts.currency = lines.currency
-        and drafts.cut_off = lines.cut_off
-where
-    drafts.total is distinct from lines.amount
-    or drafts.lines is distinct from lines.lines
+full outer join
+    lines
+    on drafts.entity = lines.entity
+    and drafts.customer = lines.customer
+    and drafts.currency = lines.currency
+    and drafts.cut_off = lines.cut_off
+where drafts.total is distinct from lines.amount or drafts.lines is distinct from lines.lines

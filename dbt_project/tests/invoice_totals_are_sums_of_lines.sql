@@ -1,13 +1,6 @@
 -- The total of a document is the sum of its lines and its tax, in one currency; no line is without its document.
 {{ config(meta={"dagster": {"ref": {"name": "invoice_lines"}}}) }}
-with lines as (
-    select
-        number,
-        currency,
-        sum(amount) as amount
-    from {{ ref("invoice_lines") }}
-    group by number, currency
-)
+with lines as (select number, currency, sum(amount) as amount from {{ ref("invoice_lines") }} group by number, currency)
 
 select
     coalesce(documents.number, lines.number) as number,
@@ -17,8 +10,7 @@ select
     documents.total,
     lines.amount as sum_of_lines
 from {{ ref("invoices") }} as documents
-full outer join lines
-    on documents.number = lines.number and documents.currency = lines.currency
+full outer join lines on documents.number = lines.number and documents.currency = lines.currency
 where
     documents.subtotal is distinct from lines.amount
     or documents.total is distinct from documents.subtotal + documents.tax

@@ -1,0 +1,114 @@
+"""The assets between the lake and the published warehouse that are not dbt models: preparing, pricing, publishing."""
+
+import shutil
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from orchestration.assets import metadata, progress
+from orchestration.assets.models import finance_models, usage_models
+from orchestration.billing.documents import Group
+from orchestration.catalog import load_catalog
+from orchestration.ledger.store import Ledger
+from orchestration.pipeline import run
+from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.prepare import open_build
+from orchestration.resources.instance import TallystickInstance
+
+QUANTITIES = dg.AssetKey(["marts", "charge_quantities"])
+
+
+@dg.asset(
+    deps=["lake"],
+    group_name="metering",
+    kinds={"duckdb"},
+    description="A copy of the published warehouse with the catalog, the record and views over the lake, to build in.",
+)
+def warehouse_build(context: dg.AssetExecutionContext, tallystick: TallystickInstance) -> dg.MaterializeResult[Any]:
+    """Begin a build, if anything has changed since the published generation."""
+    working = tallystick.context(context)
+    catalog = load_catalog(working.instance.catalog)
+    with Ledger.open(working.instance.home) as ledger:
+        plan = run.begin_build(working, catalog, ledger)
+    if plan is None:
+        shutil.rmtree(working.instance.build_folder, ignore_errors=True)
+        return dg.MaterializeResult(metadata=metadata.UNCHANGED)
+    progress.begin(working.instance, plan)
+    return dg.MaterializeResult(
+        metadata={
+            "status": "built from nothing" if plan.fresh else "built on the published generation",
+            "usage_changes": plan.usage_changed,
+            "new_files": len(plan.new_files),
+            "files_read": len(plan.read_files),
+            "new_lines": sum(f.lines for f in plan.new_files),
+            "last_batch": plan.state.last_batch,
+            "catalog": plan.state.catalog_digest,
+        }
+    )
+
+
+@dg.asset(
+    deps=[QUANTITIES],
+    group_name="finance",
+    kinds={"python"},
+    description="What the next invoices would say: usage at the prices in force, recomputed until a period is closed.",
+)
+def drafts(context: dg.AssetExecutionContext, tallystick: TallystickInstance) -> dg.MaterializeResult[Any]:
+    """Price every charge of every segment, and put drafts and issued documents into the build."""
+    working = tallystick.context(context)
+    catalog = load_catalog(working.instance.catalog)
+    with Ledger.open(working.instance.home) as ledger:
+        working, build = progress.open_build_of(working, catalog, ledger)
+        if build is None:
+            return dg.MaterializeResult(metadata=metadata.UNCHANGED)
+        with progress.step(working.instance, build, "drafts"):
+            found = run.price_drafts(working, catalog, ledger)
+    return dg.MaterializeResult(metadata=_drafts([(day, group) for day, groups in found.items() for group in groups]))
+
+
+def _drafts(groups: list[tuple[Any, Group]]) -> dict[str, Any]:
+    rows = [(day, g.entity, g.customer, len(g.lines), str(g.total)) for day, g in groups]
+    return {
+        "drafts": len(groups),
+        "lines": sum(len(group.lines) for _, group in groups),
+        "customers": len({group.customer for _, group in groups}),
+        "money": metadata.money(group.total for _, group in groups),
+        "preview": metadata.table(["cut-off", "seller", "customer", "lines", "total"], rows[: metadata.PREVIEW_ROWS]),
+    }
+
+
+@dg.asset(
+    deps=[*usage_models.keys, *finance_models.keys],
+    group_name="finance",
+    kinds={"duckdb"},
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)),
+    description="The warehouse that readers open, `warehouse/current`. Published only when every check has passed.",
+)
+def published_warehouse(context: dg.AssetExecutionContext, tallystick: TallystickInstance) -> dg.MaterializeResult[Any]:
+    """Publish the build, if all of it has been built and all of its checks have passed."""
+    working = tallystick.context(context)
+    catalog = load_catalog(working.instance.catalog)
+    with Ledger.open(working.instance.home) as ledger:
+        working, build = progress.open_build_of(working, catalog, ledger)
+    if build is None:
+        generation = working.instance.current.resolve().name
+        return dg.MaterializeResult(metadata={**metadata.UNCHANGED, "generation": generation})
+    progress.require_whole(working.instance, build)
+    summary = published_metadata(working.instance)
+    return dg.MaterializeResult(metadata={"generation": run.publish_build(working), **summary})
+
+
+def published_metadata(instance: Instance) -> dict[str, Any]:
+    """Size and contents of the build that is about to be published."""
+    with open_build(instance) as con:
+        found = con.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'marts' ORDER BY table_name"
+        ).fetchall()
+        rows = [(name, metadata.row_count(con, "marts", name)) for (name,) in found]
+    return {
+        "bytes": instance.build_db.stat().st_size,
+        "tables": len(rows),
+        "rows": sum(count for _, count in rows),
+        "preview": metadata.table(["table", "rows"], rows),
+    }

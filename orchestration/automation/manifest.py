@@ -1,0 +1,76 @@
+"""The prepared manifest of the dbt project: made once by `dbt parse`, read when the definitions are loaded.
+
+    python -m orchestration.automation.manifest
+
+makes it, or leaves it alone when the models have not changed since. Parsing takes seconds, so no import does it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from orchestration.canonical import canonical_bytes, sha256_hex
+from orchestration.errors import ConfigInvalid, TallystickError
+from orchestration.pipeline.transform import PROJECT, invoke
+from orchestration.settings import offer_build
+
+TARGET = PROJECT / "target"
+MANIFEST = TARGET / "manifest.json"
+STAMP = TARGET / "manifest.sources"
+COMMAND = "python -m orchestration.automation.manifest"
+_MADE = ("target", "logs")
+
+
+def prepared_manifest() -> Path:
+    """Path of the manifest. Raises ConfigInvalid when there is none, or when the models have changed since."""
+    if not MANIFEST.exists() or not STAMP.exists():
+        raise _not_ready("the manifest of the dbt project has not been prepared")
+    if STAMP.read_text() != _sources_digest():
+        raise _not_ready("the dbt project has changed since its manifest was prepared")
+    return MANIFEST
+
+
+def prepare_manifest() -> bool:
+    """Parse the dbt project, unless its manifest is up to date. Returns whether it was parsed."""
+    wanted = _sources_digest()
+    if MANIFEST.exists() and STAMP.exists() and STAMP.read_text() == wanted:
+        return False
+    STAMP.unlink(missing_ok=True)
+    # Parsing opens no database; the profile only needs a name for it, the same as every build has.
+    offer_build(TARGET, TARGET / "tallystick.duckdb")
+    folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    logs = ["--target-path", str(TARGET), "--log-path", str(PROJECT / "logs"), "--log-level", "none"]
+    invoke(["parse", *folders, *logs])
+    STAMP.write_text(wanted)
+    return True
+
+
+def _sources_digest() -> str:
+    """SHA-256 over names and contents of everything that dbt parses."""
+    kinds = (".sql", ".yml", ".md")
+    paths = sorted(p for p in PROJECT.rglob("*") if p.suffix in kinds and p.relative_to(PROJECT).parts[0] not in _MADE)
+    return sha256_hex(canonical_bytes({p.relative_to(PROJECT).as_posix(): sha256_hex(p.read_bytes()) for p in paths}))
+
+
+def _not_ready(message: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        message,
+        where=str(MANIFEST.relative_to(PROJECT.parent)),
+        not_done="the definitions were not loaded",
+        next_step=f"run `{COMMAND}` (`make ui` does it), then reload",
+    )
+
+
+def main() -> int:
+    try:
+        done = "prepared" if prepare_manifest() else "up to date"
+    except TallystickError as error:
+        sys.stderr.write(f"{error.render()}\n")
+        return error.exit_code
+    sys.stdout.write(f"manifest of the dbt models: {done}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

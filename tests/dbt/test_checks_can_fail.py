@@ -1,0 +1,148 @@
+"""Every test of the dbt project passes on a good build, and finds the fault that it is there for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+import tiny
+
+from orchestration.catalog import load_catalog
+from orchestration.errors import IntegrityFailure
+from orchestration.ledger.store import Ledger
+from orchestration.pipeline import run
+from orchestration.pipeline.accounting import RULES, require_balance, unbalanced
+from orchestration.pipeline.close import close, parse_cut_off
+from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.transform import PROJECT
+from orchestration.settings import parse_instant
+
+TOUCHED = "(customer, local_day) IN (SELECT customer, local_day FROM metering.touched_days)"
+NEW_FILE = "file_id = (SELECT max(file_id) FROM control.new_files)"
+FAULTS = {
+    "accepted_lines_are_staged_or_unattributed": f"UPDATE record.files SET accepted = accepted + 1 WHERE {NEW_FILE}",
+    "active_users_lie_between_their_days": "UPDATE marts.active_users_monthly SET active_users = active_users + 100",
+    "charged_days_equal_usage": "UPDATE marts.charge_quantities SET quantity = quantity + 1 "
+    "WHERE line_id LIKE 'sub-alder/requests/%'",
+    "conflicts_have_one_counted_payload": "UPDATE marts.conflicting_events SET counted = true",
+    "days_add_up_to_months": "UPDATE marts.usage_monthly SET quantity = quantity + 0.000000001 WHERE meter = 'egress'",
+    "days_add_up_to_weeks": "DELETE FROM marts.usage_weekly WHERE customer = 'birch'",
+    "draft_totals_are_sums_of_lines": "DELETE FROM marts.invoice_draft_lines WHERE charge = 'base'",
+    "events_staged_are_in_hours": f"UPDATE metering.usage_hourly SET events = events + 1 WHERE {TOUCHED}",
+    "hours_add_up_to_days": f"UPDATE metering.usage_by_day SET quantity = quantity + 1 WHERE {TOUCHED}",
+    "invoice_totals_are_sums_of_lines": "UPDATE marts.invoice_lines SET amount = amount + 0.01 WHERE position = 1",
+    "line_accounting_is_whole": "UPDATE marts.line_accounting SET blank = NULL",
+    "lines_are_in_one_bucket": "UPDATE marts.ingested_files SET conflict = NULL",
+    "no_window_lies_above_its_watermark": "UPDATE marts.high_watermarks SET value = value - 1",
+    "plans_change_no_quantity": "INSERT INTO marts.usage_daily SELECT * FROM marts.usage_daily",
+    "quarantined_lines_are_kept": "DELETE FROM marts.quarantined_lines",
+    "unattributed_usage_is_whole": "DELETE FROM marts.unattributed_usage",
+}
+RULE_FAULTS = {
+    "buckets": "UPDATE record.files SET blank = NULL",
+    "quarantine": "DELETE FROM record.quarantine",
+    "lake": f"UPDATE record.files SET duplicate = duplicate + 1 WHERE {NEW_FILE}",
+    "staged": "CREATE OR REPLACE VIEW lake.verdicts AS SELECT file_id, line, 'duplicate' AS verdict FROM lake.events",
+    "hours": f"DELETE FROM metering.usage_hourly WHERE {TOUCHED} AND customer = 'birch'",
+    "unattributed": "DELETE FROM metering.unattributed_by_file",
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny instance with a closed month and a later file, built up to where it would be published."""
+    home = tiny.make(tmp_path_factory.mktemp("checks"))
+    context = run.Context(Instance(home), parse_instant(tiny.NOW, "test"))
+    run.run(context)
+    close(context, parse_cut_off(tiny.MONTH))
+    tiny.write_log(home, "access-2.log", 4)
+    catalog = load_catalog(home / "catalog")
+    with Ledger.open(home) as ledger:
+        run.take_files(context, catalog, ledger)
+        plan = run.begin_build(context, catalog, ledger)
+        assert plan is not None
+        assert not plan.fresh
+        run.build_usage(context, fresh=False)
+        run.price_drafts(context, catalog, ledger)
+        run.build_finance(context)
+    return home
+
+
+@pytest.fixture
+def con(built: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The build; whatever a test does to it is taken back."""
+    with duckdb.connect(str(Instance(built).build_db)) as connection:
+        connection.execute("SET TimeZone = 'UTC'; BEGIN")
+        yield connection
+        connection.execute("ROLLBACK")
+
+
+def _compiled(home: Path, name: str) -> str:
+    [path] = (home / "dbt" / "target" / "compiled").rglob(f"{name}.sql")
+    return path.read_text()
+
+
+def _generic(prefix: str) -> list[str]:
+    lines = [line.strip() for path in (PROJECT / "models").rglob("*.yml") for line in path.read_text().splitlines()]
+    return sorted(line.removeprefix("name: ") for line in lines if line.startswith(f"name: {prefix}"))
+
+
+def _table(con: duckdb.DuckDBPyConnection, model: str) -> str:
+    [(schema,)] = con.execute(f"SELECT schema_name FROM duckdb_tables() WHERE table_name = '{model}'").fetchall()
+    return f"{schema}.{model}"
+
+
+def test_no_singular_test_is_without_its_fault() -> None:
+    assert sorted(FAULTS) == sorted(path.stem for path in (PROJECT / "tests").glob("*.sql"))
+    assert sorted(RULE_FAULTS) == sorted(RULES)
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_singular_test_finds_its_fault_and_nothing_else(built: Path, con: duckdb.DuckDBPyConnection, name: str) -> None:
+    query = _compiled(built, name)
+    assert con.execute(query).fetchall() == []
+    con.execute(FAULTS[name])
+    assert con.execute(query).fetchall() != []
+
+
+@pytest.mark.parametrize("name", _generic("grain_of_"))
+def test_a_row_that_is_there_twice_or_without_its_key_is_found(
+    built: Path, con: duckdb.DuckDBPyConnection, name: str
+) -> None:
+    query, table = _compiled(built, name), _table(con, name.removeprefix("grain_of_"))
+    assert con.execute(f"SELECT count(*) > 0 FROM {table}").fetchall() == [(True,)], "an empty table proves nothing"
+    assert con.execute(query).fetchall() == []
+    con.execute(f"CREATE TEMP TABLE copy AS SELECT * FROM {table}")
+    con.execute(f"INSERT INTO {table} SELECT * FROM copy")
+    assert con.execute(query).fetchall() != []
+    keys = set(re.findall(r"or (\w+) is null", query))
+    # Where only the touched days are looked at, a row without its day or customer is not among them.
+    keys -= {"customer", "local_day"} if "as touched" in query else set()
+    assert keys
+    for key in sorted(keys):
+        con.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * REPLACE (NULL AS {key}) FROM copy")
+        assert con.execute(query).fetchall() != [], key
+
+
+@pytest.mark.parametrize("name", _generic("known_"))
+def test_a_value_that_is_none_of_the_known_ones_is_found(
+    built: Path, con: duckdb.DuckDBPyConnection, name: str
+) -> None:
+    column, _, model = name.removeprefix("known_").partition("_of_")
+    query = _compiled(built, name)
+    assert con.execute(query).fetchall() == []
+    con.execute(f"UPDATE {_table(con, model)} SET {column} = 'nonsense'")
+    assert con.execute(query).fetchall() != []
+
+
+@pytest.mark.parametrize("rule", sorted(RULE_FAULTS))
+def test_accounting_names_the_rule_that_does_not_hold(con: duckdb.DuckDBPyConnection, rule: str) -> None:
+    assert unbalanced(con) == []
+    require_balance(con)
+    con.execute(RULE_FAULTS[rule])
+    assert rule in {problem.code for problem in unbalanced(con)}
+    with pytest.raises(IntegrityFailure, match="account for every line"):
+        require_balance(con)
