@@ -18,7 +18,8 @@ from orchestration.settings import parse_instant
 
 NOW = parse_instant("2026-11-25T09:00:00Z", "test")
 CUT_OFF = date(2026, 11, 1)
-UMBRA = "sub-umbra,umbra-studio,growth,2026-11-16,,"
+AURORA = "aurora-analytics,growth,2026-10-01"
+UMBRA = "umbra-studio,growth,2026-10-01,2026-11-16,\nsub-umbra,umbra-studio,growth,2026-11-16,,"
 USAGE = {
     "sub-delta/requests/2026-10-01": [(date(2026, 10, 7), Decimal(6000), None)],
     "sub-aurora/requests/2026-10-01": [(date(2026, 10, 7), Decimal(100), None)],
@@ -55,7 +56,7 @@ def check(billed: Catalog, now: Catalog) -> None:
         ("plans/starter.yaml", '{price: "0.0015"}', '{price: "0.0016"}', "sub-delta, charge 'requests'.*price_edited"),
         ("subscriptions.csv", "sub-vela,vela-studio,growth,2026-10-01,,\n", "", "line_gone"),
         ("subscriptions.csv", "growth,2026-10-01,2026-10-21", "growth,2026-10-01,2026-10-20", "end_moved"),
-        ("subscriptions.csv", "aurora-analytics,growth,2026-10-01,,", "aurora-analytics,growth,2026-10-01,2026-10-31,", "end_moved"),
+        ("subscriptions.csv", AURORA + ",,", AURORA + ",2026-10-31,", "end_moved"),
         ("meters.yaml", "value: 429", "value: 430", "meter 'requests' counts otherwise"),
         ("customers.csv", "DE000000001,Europe/Berlin", "DE000000001,Asia/Tokyo", "zone_edited"),
         ("customers.csv", "Europe/Berlin,tidestone-eu", "Europe/Berlin,tidestone-us", "entity_edited"),
@@ -73,13 +74,13 @@ def test_an_edit_that_would_bill_a_closed_month_again_is_refused(
     ("name", "old", "new"),
     [
         ("subscriptions.csv", "growth,2026-10-01,,\nsub-birchwood", "growth,2026-10-01,2026-11-20,\nsub-birchwood"),
-        ("subscriptions.csv", "umbra-studio,growth,2026-10-01,,", "umbra-studio,growth,2026-10-01,2026-11-16,\n" + UMBRA),
+        ("subscriptions.csv", "umbra-studio,growth,2026-10-01,,", UMBRA),
         ("customers.csv", "Aurora Analytics GmbH", "Aurora Analytics SE"),
         ("meters.yaml", "name: API requests", "name: Requests served"),
         ("credentials.csv", "ak_aurora_1,", "ak_aurora_9,aurora-analytics,,,\nak_aurora_1,"),
         ("plans/nippon.yaml", 'price: "0.25"', 'price: "0.30"'),
     ],
-    ids=["end after the cut-off", "phase after it", "name", "meter's name", "credential", "price of what nobody used"],
+    ids=["end", "phase", "name", "name of a meter", "credential", "price of what nobody used"],
 )  # fmt: skip
 def test_an_edit_that_changes_no_closed_amount_is_an_ordinary_fact(
     billed: Catalog, name: str, old: str, new: str
