@@ -48,7 +48,7 @@ verify: $(INSTALLED)
 	@$(BIN)/tallystick verify
 
 ui: $(INSTALLED) manifest
-	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
+	@mkdir -p $(DAGSTER_HOME) && cp orchestration/automation/dagster.yaml $(DAGSTER_HOME)/dagster.yaml
 	@echo "== Dagster on http://127.0.0.1:$(PORT) (it has no login: keep it on this machine)"
 	@$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml
 

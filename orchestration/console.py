@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from orchestration.pipeline.overview import Overview
     from orchestration.pipeline.run import RunResult
 
-out = Console(highlight=False, soft_wrap=True)
+# Piped output has no width of its own; tables are then as wide as they need to be.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _BUCKETS = ("lines", "accepted", "duplicate", "conflict", "quarantined", "blank")
