@@ -1,0 +1,64 @@
+"""Forks the `tallystick` command out of a process that has imported everything: a command costs no start-up time.
+
+Requests come as JSON lines: {"argv", "env", "log"} starts a command in a process group of its own, {"wait": pid} asks
+for its exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import dbt.adapters.duckdb.connections
+import dbt.cli.main
+import dbt.task.build  # noqa: F401
+
+import orchestration.audit.verify
+import orchestration.exports.csvfiles
+import orchestration.pipeline.close
+import orchestration.pipeline.overview
+import orchestration.pipeline.run  # noqa: F401
+from orchestration.cli import main
+
+
+def child(argv: list[str], env: dict[str, str], log: str) -> None:
+    """Become the command. Ends the process."""
+    os.setpgid(0, 0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(env)
+    code = 0
+    try:
+        main(argv)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def serve() -> None:
+    requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
+    answers.write("{}\n")
+    answers.flush()
+    for request in requests:
+        asked = json.loads(request)
+        if "wait" in asked:
+            ended, status = os.waitpid(asked["wait"], os.WNOHANG)
+            answer = {"code": os.waitstatus_to_exitcode(status) if ended else None}
+        else:
+            pid = os.fork()
+            if pid == 0:
+                child(asked["argv"], asked["env"], asked["log"])
+            answer = {"pid": pid}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve()
