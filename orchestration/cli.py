@@ -6,6 +6,7 @@ Exit codes: 0 ok, 2 configuration, 3 input held, 4 lock held, 5 integrity, 6 res
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -115,8 +116,9 @@ def verify(
     from orchestration.audit.verify import verify as verify_record
 
     instance = Instance.of(_environment(home))
+    scratch = instance.scratch / f"verify-{os.getpid()}"
     with Progress().shown() as progress:
-        result = verify_record(instance.home, instance.exports, instance.scratch / "verify", fast=fast, report=progress)
+        result = verify_record(instance.home, instance.exports, scratch, fast=fast, report=progress)
     if result.problems:
         raise IntegrityFailure(
             f"{len(result.problems)} thing(s) do not hold:\n" + "\n".join(f"    {p}" for p in result.problems),
@@ -144,7 +146,7 @@ def export_invoices_command(
     from orchestration.ledger.store import Ledger
 
     instance = Instance.of(_environment(home))
-    with Ledger.open(instance.home, create=False) as ledger:
+    with Ledger.open(instance.home, create=False) as ledger, instance_lock(instance.home, "export", wait=True):
         paths = export_invoices(ledger, to or instance.exports)
     for path in paths:
         out.print(str(path))

@@ -48,10 +48,25 @@ class Knowledge:
     last_batch: int
     code_digest: str
     waived: str = ""
+    waived_inputs: tuple[str, ...] = ()
 
 
-def check_may_close(catalog: Catalog, ledger: Ledger, cut_off: date, now_us: int, waive: str | None) -> None:
-    """Raise if the cut-off lies too near, before an earlier close, or if input is held back without a waiver."""
+def missing_input(ledger: Ledger, others: Sequence[str] = ()) -> list[str]:
+    """Input that may hold usage and was not counted: held files that no earlier close has waived, and `others`."""
+    waived = {
+        text
+        for entry in ledger.journal()
+        if entry.kind == CLOSE
+        for text in (json.loads(entry.body)["waived"] or {"held": []})["held"]
+    }
+    held = [f"{h.source}: {h.path}: {h.reason}" for h in ledger.held()]
+    return [*(text for text in held if text not in waived), *others]
+
+
+def check_may_close(
+    catalog: Catalog, ledger: Ledger, cut_off: date, now_us: int, waive: str | None, others: Sequence[str] = ()
+) -> None:
+    """Raise if the cut-off lies too near, before an earlier close, or if input is missing without a waiver."""
     opens = max((midnight_us(c.zone, cut_off) for c in catalog.customers.values()), default=0)
     if now_us < opens + catalog.settings.grace_days * DAY_US:
         first = local_date("UTC", opens) + timedelta(days=catalog.settings.grace_days)
@@ -70,13 +85,13 @@ def check_may_close(catalog: Catalog, ledger: Ledger, cut_off: date, now_us: int
             not_done="nothing was issued",
             next_step="what came late for a closed period is issued with the next close",
         )
-    held = ledger.held()
-    if held and not (waive or "").strip():
-        listing = "\n".join(f"    {h.source}: {h.path}: {h.reason}" for h in held)
+    missing = missing_input(ledger, others)
+    if missing and not (waive or "").strip():
+        listing = "\n".join(f"    {text}" for text in missing)
         raise InputHeld(
-            f"{len(held)} file(s) are held, so usage may be missing:\n{listing}",
+            f"{len(missing)} input(s) were not counted, so usage may be missing:\n{listing}",
             not_done="nothing was issued",
-            next_step='deliver the files whole, or close with --waive "reason", which is journalled',
+            next_step='deliver them whole and readable, or close with --waive "reason", which is journalled',
         )
 
 
@@ -179,7 +194,5 @@ def _entry(
         "root": root_hash(leaves).hex(),
         "skipped": list(skipped),
         "parked": dict(parked),
-        "waived": {"reason": knowledge.waived, "held": [f"{h.source}: {h.path}: {h.reason}" for h in ledger.held()]}
-        if knowledge.waived
-        else None,
+        "waived": {"reason": knowledge.waived, "held": list(knowledge.waived_inputs)} if knowledge.waived else None,
     }

@@ -52,6 +52,8 @@ class Ledger:
                 not_done="nothing was read",
                 next_step="name the folder with --home or TALLYSTICK_HOME, or begin with `tallystick run`",
             )
+        if fresh:
+            _refuse_lost_ledger(home)
         home.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, isolation_level=None, timeout=30)
         for pragma in ("journal_mode=TRUNCATE", "synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF"):
@@ -213,6 +215,18 @@ class Ledger:
 
 def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
+
+
+def _refuse_lost_ledger(home: Path) -> None:
+    """A new ledger would number from 1 again and take every file again: not where there has been one."""
+    left = [name for name in ("raw", "exports", "lake") if (home / name).is_dir() and any((home / name).iterdir())]
+    if left:
+        raise IntegrityFailure(
+            f"ledger.sqlite is gone, but there is {', '.join(f'{name}/' for name in left)} of an instance",
+            where=str(home / "ledger.sqlite"),
+            not_done="no new ledger was begun",
+            next_step="restore ledger.sqlite and instance.key from a backup; to begin anew, use an empty folder",
+        )
 
 
 def _create(db: sqlite3.Connection, home: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from orchestration.catalog import Catalog, load_catalog
-from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue
+from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue, missing_input
 from orchestration.closing.rated import rate_all
 from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid, InputHeld
@@ -44,31 +45,33 @@ def close(context: Context, cut_off: date, *, waive: str | None = None) -> Close
     """
     catalog = load_catalog(context.instance.catalog)
     with Ledger.open(context.instance.home) as ledger:
-        _require_whole_input(take_files(context, catalog, ledger), waive)
+        others = _not_taken(take_files(context, catalog, ledger))
         refresh(context, catalog, ledger)
-        result = issue_due(context, catalog, ledger, cut_off, waive=waive)
+        result = issue_due(context, catalog, ledger, cut_off, waive=waive, others=others)
         refresh(context, catalog, ledger)
         export_invoices(ledger, context.instance.exports)
     return result
 
 
-def _require_whole_input(taken: IngestReport, waive: str | None) -> None:
+def _not_taken(taken: IngestReport) -> list[str]:
     """A folder that can't be listed, or a file that changed while it was read, may hold usage of the period."""
-    missing = [f"{e.source}: {e.path}: {e.reason}" for e in (*taken.unreadable, *taken.deferred)]
-    if missing and not (waive or "").strip():
-        listing = "\n".join(f"    {m}" for m in missing)
-        raise InputHeld(
-            f"{len(missing)} input(s) could not be read, so usage may be missing:\n{listing}",
-            not_done="nothing was issued",
-            next_step='make them readable and close again, or close with --waive "reason", which is journalled',
-        )
+    return [f"{e.source}: {e.path}: {e.reason}" for e in (*taken.unreadable, *taken.deferred)]
 
 
 def issue_due(
-    context: Context, catalog: Catalog, ledger: Ledger, cut_off: date, *, waive: str | None = None
+    context: Context,
+    catalog: Catalog,
+    ledger: Ledger,
+    cut_off: date,
+    *,
+    waive: str | None = None,
+    others: Sequence[str] = (),
 ) -> CloseResult:
-    """Issue from the published generation, which must know all that the ledger and the catalog hold."""
-    check_may_close(catalog, ledger, cut_off, context.now_us, waive)
+    """Issue from the published generation, which must know all that the ledger and the catalog hold.
+
+    `others` is input that could not be read, beside the files that the ledger holds back.
+    """
+    check_may_close(catalog, ledger, cut_off, context.now_us, waive, others)
     charged = charged_segments(catalog, context.now_us)
     state, path = read_state(context.instance), context.instance.published_db()
     stale = plan_build(context.instance, catalog, ledger, charged, context.now_us) is not None
@@ -82,7 +85,8 @@ def issue_due(
         lines = list(rate_all(catalog, charged, price.read_quantities(con)))
         groups = due_groups(catalog, ledger, lines, cut_off)
         waiting = parked(con, catalog, groups, cut_off)
-    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive or "")
+    waived = tuple(missing_input(ledger, others)) if waive else ()
+    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive or "", waived)
     result = issue(catalog, ledger, groups, cut_off, waiting, knowledge)
     context.report(f"issued {len(result.documents)} document(s) at cut-off {cut_off}")
     return result

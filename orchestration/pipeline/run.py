@@ -67,7 +67,11 @@ def take_files(context: Context, catalog: Catalog, ledger: Ledger) -> IngestRepo
 
 
 def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan | None:
-    """Decide what to build and prepare the database for it; None when the published generation is up to date."""
+    """Decide what to build and prepare the database for it; None when the published generation is up to date.
+
+    Raises PeriodClosed for a catalog that has lost a customer or changed a currency that was billed.
+    """
+    refuse_lost(catalog, issued_so_far(ledger))
     charged = charged_segments(catalog, context.now_us)
     plan = plan_build(context.instance, catalog, ledger, charged, context.now_us)
     if plan is not None:
@@ -92,17 +96,14 @@ def account(context: Context) -> None:
 def rate_lines(context: Context, catalog: Catalog, ledger: Ledger) -> list[Line]:
     """Price every charge of every segment from the build's quantities.
 
-    Raises PeriodClosed for a catalog that has lost a customer or changed a currency that was billed, or that prices
-    issued lines otherwise than the catalog they were issued under.
+    Raises PeriodClosed for a catalog that prices issued lines otherwise than the one they were issued under.
     """
-    issued = issued_so_far(ledger)
-    refuse_lost(catalog, issued)
     with open_build(context.instance) as con:
         quantities = price.read_quantities(con)
     lines = list(rate_all(catalog, charged_segments(catalog, context.now_us), quantities))
     last = last_close(ledger)
     if last is not None:
-        refuse_edits(last.catalog, catalog, quantities, lines, issued, last.cut_off, context.now_us)
+        refuse_edits(last.catalog, catalog, quantities, lines, issued_so_far(ledger), last.cut_off, context.now_us)
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 from faultkit import CATALOG
 
 from orchestration.audit.verify import verify
+from orchestration.canonical import canonical_bytes
 from orchestration.catalog import Catalog
 from orchestration.catalog.load import parse_catalog
-from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue
+from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue, missing_input
 from orchestration.closing.rated import rate_all
 from orchestration.errors import InputHeld, IntegrityFailure, PeriodClosed, TallystickError
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
@@ -214,3 +216,16 @@ def test_verify_finds_what_a_close_has_written_consistent(ledger: Ledger, tmp_pa
     close(ledger, a_catalog("skip"), "2026-11-01", "2026-11-05T09:00:00Z")
     result = verify(tmp_path / "home", tmp_path / "exports", tmp_path / "scratch")
     assert result.problems == ()
+
+
+def test_a_held_file_that_a_close_has_waived_does_not_block_the_next(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as ledger:
+        held = DeliveryRow("gw", "a.gz", 1, 1, "00", "held", "bad_gzip: cut", 0)
+        ledger.record_deliveries([held])
+        assert missing_input(ledger) == ["gw: a.gz: bad_gzip: cut"]
+        body = {"cut_off": "2026-10-01", "skipped": [], "waived": {"reason": "lost", "held": missing_input(ledger)}}
+        with ledger.transaction():
+            ledger.append_journal("close", canonical_bytes(body))
+        assert missing_input(ledger) == []
+        ledger.record_deliveries([replace(held, path="b.gz")])
+        assert missing_input(ledger, ["gw: .: unreadable"]) == ["gw: b.gz: bad_gzip: cut", "gw: .: unreadable"]

@@ -199,3 +199,13 @@ def test_a_kill_inside_a_transaction_that_has_reached_the_disk_is_undone(tmp_pat
         assert len(ledger.journal()) == 1
         assert list(ledger.documents()) == [document(1)]
     assert (tmp_path / "ledger.sqlite").stat().st_size == size
+
+
+def test_a_lost_ledger_is_not_begun_again_beside_what_was_issued(tmp_path: Path) -> None:
+    Ledger.open(tmp_path).close()
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "2026-11-01").mkdir()
+    (tmp_path / "ledger.sqlite").unlink()
+    with pytest.raises(IntegrityFailure, match=r"ledger\.sqlite is gone"):
+        Ledger.open(tmp_path)
+    assert not (tmp_path / "ledger.sqlite").exists()
