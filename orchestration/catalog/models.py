@@ -58,8 +58,9 @@ def _currency(value: str) -> str:
 
 
 EVENT_FIELDS = frozenset(
-    ("source", "feed", "event_type", "credential", "user", "method")
-    + ("path", "endpoint", "address", "agent", "status", "bytes")
+    # fmt: skip
+    ["source", "feed", "event_type", "credential", "user", "method", "path", "endpoint", "address", "agent"]
+    + ["status", "bytes"]
 )
 """What every event has (or lacks), whatever its source; further fields are properties that a source declares."""
 

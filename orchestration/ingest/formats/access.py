@@ -129,6 +129,6 @@ class AccessLog:
             values |= {"referer": words[7], "agent": words[8], "extra": words[9].strip(" ") or None}
             values |= {f"extra_{n}": text for n, text in enumerate(_QUOTED_FIELD.findall(words[9]), 1)}
         # A log writes "-" for what is not there; the request and its parts are kept as they stand.
-        for name in values.keys() - {"request", "method", "path", "protocol"}:
+        for name in values.keys() - {"time", "request", "method", "path", "protocol"}:
             values[name] = None if values[name] == "-" else values[name]
         return None, tuple(values.get(name) for name in raw)
