@@ -57,11 +57,8 @@ def _currency(value: str) -> str:
     return value
 
 
-EVENT_FIELDS = frozenset(
-    # fmt: skip
-    ["source", "feed", "event_type", "credential", "user", "method", "path", "endpoint", "address", "agent"]
-    + ["status", "bytes"]
-)
+_TEXT_FIELDS = {"source", "feed", "event_type", "credential", "user", "method", "path", "endpoint", "address", "agent"}
+EVENT_FIELDS = frozenset(_TEXT_FIELDS | {"status", "bytes"})
 """What every event has (or lacks), whatever its source; further fields are properties that a source declares."""
 
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
