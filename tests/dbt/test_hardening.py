@@ -41,5 +41,5 @@ def test_a_file_of_the_instance_can_be_read(show) -> None:
     ],
 )
 def test_S6_a_model_cannot_reach_outside_of_the_instance(show, query: str) -> None:
-    with pytest.raises(TallystickError, match="Permission Error|disabled by configuration"):
+    with pytest.raises(TallystickError, match=r"Permission Error|disabled by configuration"):
         show(query)
