@@ -63,6 +63,10 @@ browser:
 		&& echo "== installing chromium for the browser test" \
 		&& apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true
 
+# Kills a run at 500 random moments and checks each time that nothing was lost or doubled (hours).
+kill-campaign: $(INSTALLED)
+	@$(BIN)/python -m tests.faults.campaign --kills 500
+
 schemas: $(INSTALLED)
 	@$(BIN)/tallystick schema docs/schema
 

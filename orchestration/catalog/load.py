@@ -39,6 +39,7 @@ M = TypeVar("M", bound=Model)
 YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", "routes.yaml")
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
 _MAY_BE_ABSENT = {"routes.yaml"}
+_NAMED_BY: dict[type[Model], str] = {Plan: "key", Meter: "key", Customer: "customer", Source: "name"}
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
     problems = list(reader.problems)
     if settings is not None:
         problems += cross_check(settings, sources, meters, plans, customers, credentials, subscriptions, reader.places)
+        problems = [p for p in problems if not reader.follows_from_broken(p)]
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
     files = {name: texts[name] for name in sorted(texts)}
@@ -129,6 +131,7 @@ class _Reader:
         self.prefix = prefix
         self.problems: list[Problem] = []
         self.places = Places()
+        self.broken: set[str] = set()
 
     def one(self, model: type[M], name: str, texts: Mapping[str, str]) -> M | None:
         """A file that holds one object."""
@@ -185,6 +188,10 @@ class _Reader:
             self.problems.append(Problem("bad_csv", str(error), f"{self.prefix}{name}:{rows.line_num}"))
         return made
 
+    def follows_from_broken(self, problem: Problem) -> bool:
+        """Whether a problem is only that something is unknown which is there, but is itself named as wrong."""
+        return problem.code.startswith("unknown_") and any(text in problem.message for text in self.broken)
+
     def _make(self, model: type[M], data: Any, name: str, lines: Lines, path: tuple[str | int, ...]) -> M | None:
         where = self.prefix + name
         try:
@@ -193,6 +200,9 @@ class _Reader:
             for issue in error.errors():
                 place = (*path, *issue["loc"])
                 self.problems.append(Problem("invalid", _explain(issue), f"{where}:{_nearest(lines, place)}"))
+            if model in _NAMED_BY and isinstance(data, dict):
+                self.broken.add(f"'{data.get(_NAMED_BY[model])}'")
+            self.broken |= {"which no source declares"} if model is Source else set()
             return None
         self.places.put(made, where, lines, path)
         return made

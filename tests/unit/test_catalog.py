@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,20 @@ def test_an_odd_table_is_a_problem_or_empty_and_not_a_traceback(text: str) -> No
     for name in ("customers", "credentials", "subscriptions"):
         problems(**{name: text})
     assert any("unknown customer 'acme'" in p for p in problems(customers=text))
+
+
+def test_what_names_a_broken_plan_or_source_is_not_reported_as_well(tmp_path: Path) -> None:
+    folder = tmp_path / "catalog"
+    shutil.copytree(REPOSITORY / "data" / "catalog", folder)
+    for name, old, new in (
+        ("plans/starter.yaml", '"19.00"', "19.00"),
+        ("sources.yaml", "zone: UTC", "zone: Nowhere"),
+        ("meters.yaml", "aggregation: max", "aggregation: most"),
+    ):
+        path = folder / name
+        path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(CatalogInvalid) as refusal:
+        load_catalog(folder)
+    places = {p.where.rsplit("/", 1)[-1].split(":")[0] for p in refusal.value.problems}
+    assert places == {"meters.yaml", "starter.yaml", "sources.yaml"}
+    assert {p.code for p in refusal.value.problems} == {"invalid"}
