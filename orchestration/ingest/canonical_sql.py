@@ -146,32 +146,61 @@ def _extra(value: str) -> str:
 def _clock(reader: Reader) -> str:
     """`blank`, the time's text, and its parts: wall clock in microseconds, and offset text ('' for none)."""
     time = "f_time" if "time" in reader.targets else "CAST(NULL AS VARCHAR)"
-    if reader.time_style == "clf":
-        shape = f"[0-3][0-9]/[A-Z][a-z][a-z]/[0-9]{{4}}:{_CLOCK}( [+-][0-9]{{4}})?"
-        length = 20
-        parsed = "try_strptime({second}, '%d/%b/%Y:%H:%M:%S')"
-        zone = f"CASE WHEN {time}[-5] IN ('+', '-') THEN {time}[-5:-3] || ':' || right({time}, 2) ELSE '' END"
+    if reader.time_style == "iso":
+        wall, zone = _iso(time)
     else:
-        shape = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})?"
-        length = 19
-        parsed = "try_cast(upper({second}) AS TIMESTAMP)"
-        zone = (
-            f"CASE WHEN right({time}, 1) IN ('Z', 'z') THEN 'Z' "
-            f"WHEN {time}[-6] IN ('+', '-') THEN right({time}, 6) ELSE '' END"
-        )
+        (iso, iso_zone), (clf, clf_zone) = _iso(time), _clf(time)
+        # A server can be told to write the other kind in its brackets.
+        wall = f"CASE WHEN contains({time}, '/') THEN {clf} ELSE {iso} END"
+        zone = f"CASE WHEN contains({time}, '/') THEN {clf_zone} ELSE {iso_zone} END"
+    if reader.time_style not in ("iso", "clf"):
+        number = f"regexp_full_match({time}, '[0-9]{{1,19}}([.][0-9]+)?')"
+        wall = f"CASE WHEN {number} THEN {_epoch(time, reader.time_style)} ELSE {wall} END"
+        zone = f"CASE WHEN {number} THEN 'Z' ELSE {zone} END"
+    comment = f"WHEN starts_with(text, {literal(reader.comment)}) THEN true " if reader.comment else ""
+    return (
+        # Trimming is dear, and a line that begins with a printed character needs none.
+        f"CASE {comment}WHEN ord(text) > 32 THEN false ELSE length(trim(text, E' \\t\\r')) = 0 END AS blank, "
+        f"nullif({time}, '') AS time_text, {wall} AS wall, {zone} AS zone"
+    )
+
+
+def _clf(time: str) -> tuple[str, str]:
+    """SQL for wall clock and offset of `06/Feb/2009:12:14:14.655 +0100`; fraction and offset may be missing."""
+    shape = f"[0-3][0-9]/[A-Z][a-z][a-z]/[0-9]{{4}}:{_CLOCK}( [+-][0-9]{{4}})?"
+    zone = f"CASE WHEN {time}[-5] IN ('+', '-') THEN {time}[-5:-3] || ':' || right({time}, 2) ELSE '' END"
+    return _wall(time, shape, 20, "try_strptime({second}, '%d/%b/%Y:%H:%M:%S')"), zone
+
+
+def _iso(time: str) -> tuple[str, str]:
+    """SQL for wall clock and offset of an RFC 3339 time, whose offset may be missing."""
+    shape = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})?"
+    zone = (
+        f"CASE WHEN right({time}, 1) IN ('Z', 'z') THEN 'Z' "
+        f"WHEN {time}[-6] IN ('+', '-') THEN right({time}, 6) ELSE '' END"
+    )
+    return _wall(time, shape, 19, "try_cast(upper({second}) AS TIMESTAMP)"), zone
+
+
+def _wall(time: str, shape: str, length: int, parsed: str) -> str:
     leap = f"substr({time}, {length - 1}, 2) = '60'"
     plain = f"epoch_us({parsed.format(second=f'left({time}, {length})')})"
     at_59 = f"epoch_us({parsed.format(second=f'left({time}, {length - 2})' + _AND_59)}) + 999999"
     fraction = f"CAST(rpad(regexp_extract({time}, '[.]([0-9]{{1,6}})', 1), 6, '0') AS BIGINT)"
-    wall = (
+    return (
         f"CASE WHEN NOT regexp_full_match({time}, '{shape}') THEN NULL WHEN {leap} THEN {at_59} "
         f"WHEN contains({time}, '.') THEN {plain} + {fraction} ELSE {plain} END"
     )
-    return (
-        # Trimming is dear, and a line that begins with a printed character needs none.
-        "CASE WHEN ord(text) > 32 THEN false ELSE length(trim(text, E' \\t\\r')) = 0 END AS blank, "
-        f"nullif({time}, '') AS time_text, {wall} AS wall, {zone} AS zone"
-    )
+
+
+def _epoch(time: str, style: str) -> str:
+    """SQL for microseconds out of a number of the style's unit; finer parts are cut off."""
+    places = {"epoch_s": 6, "epoch_ms": 3, "epoch_us": 0, "epoch_ns": -3}[style]
+    whole = f"split_part({time}, '.', 1)"
+    if places < 0:
+        return f"TRY_CAST(CAST({whole} AS HUGEINT) // 1000 AS BIGINT)"
+    fraction = f"rpad(left(split_part({time}, '.', 2), {places}), {places}, '0')"
+    return f"TRY_CAST({whole} || {fraction} AS BIGINT)"
 
 
 def _instant(source: Source, context: Context) -> str:

@@ -1,9 +1,16 @@
-"""Bytes as delivered to bytes of text: gzip by its magic, every member, checksums and lengths checked, with caps."""
+"""Bytes as delivered to bytes of text: gzip, bzip2 and Zstandard by their magic, every member of them, with caps.
+
+What a compressed file says of itself (checksums, lengths, its own end) is checked.
+"""
 
 from __future__ import annotations
 
+import bz2
+import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK = 4 << 20
@@ -11,31 +18,68 @@ MAX_INFLATED = 50 << 30
 MAX_RATIO = 200
 RATIO_APPLIES_ABOVE = 1 << 20
 _FEED = 1 << 16
+_ZSTD_FEED = 1 << 11
+_ZSTD_WINDOW = 1 << 27
 
 
 class Refused(Exception):
     """The file as a whole can't be taken; the message is the reason it is held for."""
 
 
-def is_gzip(head: bytes, name: str) -> bool:
-    """Whether the content is gzip: the first bytes decide, never the name.
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """A way of compressing: how its content begins, how its files are named, and what inflates them."""
 
-    Raises Refused for a file that is named as gzip and ends before its magic does.
+    name: str
+    magic: re.Pattern[bytes]
+    suffix: str
+    inflater: Callable[[int], Inflating]
+
+
+class Inflating(Protocol):
+    """Inflates what was delivered, piece by piece, in bounded memory. Raises Refused."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]: ...
+
+    def finish(self) -> None: ...
+
+
+def packing_of(head: bytes, name: str) -> Packing | None:
+    """How content is compressed: its first bytes decide, never the name.
+
+    Raises Refused for a file that is named as compressed and ends before its magic does.
     """
-    if name.endswith(".gz") and len(head) < 2 and head in (b"", GZIP_MAGIC[:1]):
-        raise Refused("bad_gzip: empty" if not head else "bad_gzip: truncated")
-    return head[:2] == GZIP_MAGIC
+    for packing in PACKINGS:
+        if packing.magic.match(head):
+            return packing
+        if name.endswith(packing.suffix) and len(head) < 2:
+            raise Refused(f"bad_{packing.name}: empty" if not head else f"bad_{packing.name}: truncated")
+    return None
 
 
-class Inflater:
+class _Capped:
+    """Counts what goes in and comes out, and refuses a bomb."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._given = 0
+
+    def _count(self, size: int) -> None:
+        self._given += size
+        if self._given > MAX_INFLATED:
+            raise Refused(f"too_large: more than {MAX_INFLATED} bytes inflated")
+        if self._given > RATIO_APPLIES_ABOVE and self._given > MAX_RATIO * self._taken:
+            raise Refused(f"expansion_ratio: more than {MAX_RATIO} times its compressed size")
+
+
+class Inflater(_Capped):
     """Inflates concatenated gzip members in bounded memory. Raises Refused with the reason."""
 
     def __init__(self, block: int = BLOCK) -> None:
+        super().__init__()
         self._block = block
         self._member = zlib.decompressobj(wbits=31)
         self._between = b""
-        self._taken = 0
-        self._given = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Inflated blocks for one piece of the delivered bytes, in order."""
@@ -81,13 +125,6 @@ class Inflater:
         self._member = zlib.decompressobj(wbits=31)
         return rest
 
-    def _count(self, size: int) -> None:
-        self._given += size
-        if self._given > MAX_INFLATED:
-            raise Refused(f"too_large: more than {MAX_INFLATED} bytes inflated")
-        if self._given > RATIO_APPLIES_ABOVE and self._given > MAX_RATIO * self._taken:
-            raise Refused(f"expansion_ratio: more than {MAX_RATIO} times its compressed size")
-
     def finish(self) -> None:
         """Call at the end of the delivered bytes."""
         if self._between:
@@ -96,11 +133,86 @@ class Inflater:
             raise Refused("bad_gzip: truncated")
 
 
+class Bunzipper(_Capped):
+    """Inflates concatenated bzip2 streams in bounded memory; their checksums are checked. Raises Refused."""
+
+    def __init__(self, block: int = BLOCK) -> None:
+        super().__init__()
+        self._block = block
+        self._stream = bz2.BZ2Decompressor()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _FEED):
+            rest = data[start : start + _FEED]
+            self._taken += len(rest)
+            while rest or not (self._stream.needs_input or self._stream.eof):
+                if self._stream.eof:
+                    self._stream = bz2.BZ2Decompressor()
+                try:
+                    out = self._stream.decompress(rest, self._block)
+                except (OSError, ValueError) as error:
+                    raise Refused(f"bad_bzip2: {error}") from error
+                rest = self._stream.unused_data if self._stream.eof else b""
+                self._count(len(out))
+                if out:
+                    yield out
+
+    def finish(self) -> None:
+        if not self._stream.eof:
+            raise Refused("bad_bzip2: truncated")
+
+
+class Unzstd(_Capped):
+    """Inflates concatenated Zstandard frames. Raises Refused.
+
+    A frame's checksum is checked where it has one. The input is fed in pieces so small that even the densest block
+    can't swell beyond some 64 MiB before the caps are looked at; windows above 128 MiB are refused.
+    """
+
+    def __init__(self, block: int = BLOCK) -> None:
+        super().__init__()
+        try:
+            import zstandard
+        except ImportError as error:
+            raise Refused("no_zstd: the package 'zstandard' is not installed") from error
+        self._error = zstandard.ZstdError
+        self._new = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
+        self._frame = self._new()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _ZSTD_FEED):
+            rest = data[start : start + _ZSTD_FEED]
+            self._taken += len(rest)
+            while rest:
+                if self._frame.eof:
+                    self._frame = self._new()
+                try:
+                    out = self._frame.decompress(rest)
+                except self._error as error:
+                    raise Refused(f"bad_zstd: {str(error).rpartition(': ')[2]}") from error
+                rest = self._frame.unused_data if self._frame.eof else b""
+                self._count(len(out))
+                if out:
+                    yield out
+
+    def finish(self) -> None:
+        if not self._frame.eof:
+            raise Refused("bad_zstd: truncated")
+
+
+PACKINGS = (
+    Packing("gzip", re.compile(re.escape(GZIP_MAGIC)), ".gz", Inflater),
+    Packing("bzip2", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), ".bz2", Bunzipper),
+    Packing("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL), ".zst", Unzstd),
+)
+
+
 def inflated(delivered: Iterable[bytes], name: str = "", block: int = BLOCK) -> Iterator[bytes]:
     """The text bytes of a delivered file, in blocks. Raises Refused."""
     pieces = iter(delivered)
     head = next(pieces, b"")
-    inflater = Inflater(block) if is_gzip(head, name) else None
+    packing = packing_of(head, name)
+    inflater = packing.inflater(block) if packing else None
     size = 0
     while head:
         if inflater is None:

@@ -6,15 +6,18 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import duckdb
 
+from orchestration.catalog.models import Source
 from orchestration.ingest.discover import Candidate
 from orchestration.ingest.formats import FORMATS
-from orchestration.ingest.inflate import GZIP_MAGIC, Refused, inflated
+from orchestration.ingest.formats.detect import resolve
+from orchestration.ingest.inflate import PACKINGS, Refused, inflated, packing_of
 from orchestration.ingest.lines import BOM
 from orchestration.ingest.parse import head_text, table_head
 from orchestration.ingest.raw import READ_BLOCK, Incoming, RawStore
@@ -30,10 +33,11 @@ class Deferred(Exception):
 class Landed:
     """A file in the raw store, and what one look through its inflated bytes found.
 
-    `prefix_sha` has, for each offset that was asked for and that the file reaches, the hash of the bytes before it and
-    whether a line ends exactly there.
+    `source` is the candidate's, with the format that was found in place of 'auto'. `prefix_sha` has, for each offset
+    that was asked for and that the file reaches, the hash of the bytes before it and whether a line ends exactly there.
     """
 
+    source: Source
     sha256: str
     size: int
     inflated: int = 0
@@ -55,30 +59,47 @@ def land(con: duckdb.DuckDBPyConnection, raw: RawStore, candidate: Candidate, of
         Deferred: it changed or vanished meanwhile.
         OSError: it can't be opened or read (PermissionError and the like), or the disk is full.
     """
-    table = FORMATS[candidate.source.format].table
     descriptor = _open(candidate)
     try:
         incoming = raw.incoming()
         try:
-            look = _Look(offsets)
-            delivered = _delivered(descriptor, incoming, look)
-            for block in delivered if table else inflated(delivered, candidate.path):
-                look.take(block)
+            delivered = _delivered(descriptor, incoming)
+            beginning = next(delivered, b"")
+            candidate = replace(candidate, source=resolve(candidate.source, beginning, candidate.path, FORMATS))
+            landed = _looked_through(candidate, chain([beginning], delivered), offsets)
             _unchanged(descriptor, candidate)
-            landed = look.result(incoming.sha256, candidate.size)
-            if not table:
-                _check_lines(candidate, landed, look.head)
+            landed.sha256 = incoming.sha256
         except BaseException:
             incoming.drop()
             raise
         incoming.keep()
     finally:
         os.close(descriptor)
-    if table:
+    if FORMATS[candidate.source.format].table:
         _check_table(con, raw, candidate, landed)
-    elif candidate.path.endswith(".gz") != (look.magic == GZIP_MAGIC):
-        landed.notices.append("its name and its content disagree about gzip; the content decides")
+    else:
+        landed.notices += _misnamed(candidate.path, beginning)
     return landed
+
+
+def _looked_through(candidate: Candidate, delivered: Iterable[bytes], offsets: Collection[int]) -> Landed:
+    form = FORMATS[candidate.source.format]
+    look = _Look(offsets, max(form.head, 1))
+    for block in delivered if form.table else form.unpack(inflated(delivered, candidate.path)):
+        look.take(block)
+    landed = look.result(candidate)
+    if not form.table:
+        _check_lines(candidate, landed, look.head)
+    return landed
+
+
+def _misnamed(path: str, beginning: bytes) -> list[str]:
+    packing = packing_of(beginning, path)
+    return [
+        f"its name and its content disagree about {other.name}; the content decides"
+        for other in PACKINGS
+        if path.endswith(other.suffix) != (other is packing)
+    ]
 
 
 def _open(candidate: Candidate) -> int:
@@ -106,19 +127,18 @@ def _unchanged(descriptor: int, candidate: Candidate) -> None:
         raise Deferred("changing")
 
 
-def _delivered(descriptor: int, incoming: Incoming, look: _Look) -> Iterator[bytes]:
+def _delivered(descriptor: int, incoming: Incoming) -> Iterator[bytes]:
     while data := os.read(descriptor, READ_BLOCK):
-        look.magic = look.magic or data[:2]
         incoming.write(data)
         yield data
 
 
 class _Look:
-    """One pass over the inflated bytes: lines, the head, hashes of prefixes."""
+    """One pass over the inflated bytes: lines, the head of so many lines, hashes of prefixes."""
 
-    def __init__(self, offsets: Collection[int]) -> None:
+    def __init__(self, offsets: Collection[int], head_lines: int) -> None:
         self.head = b""
-        self.magic = b""
+        self._head_lines = head_lines
         self._head_done = False
         self._head_sha = hashlib.sha256()
         self._sha = hashlib.sha256()
@@ -162,21 +182,24 @@ class _Look:
             self._open = None
 
     def _take_head(self, block: bytes) -> None:
+        if self._lines < self._head_lines and len(self.head) <= 1 << 20:
+            end = 0
+            for _ in range(self._head_lines - self._lines):
+                end = block.find(b"\n", end) + 1 or len(block)
+            self.head += block[:end]
         if not self._head_done:
             end = block.find(b"\n")
-            piece = block if end < 0 else block[: end + 1]
-            self._head_sha.update(piece)
+            self._head_sha.update(block if end < 0 else block[: end + 1])
             self._head_done = end >= 0
-            if len(self.head) <= 1 << 20:
-                self.head += piece
 
-    def result(self, sha256: str, size: int) -> Landed:
+    def result(self, candidate: Candidate) -> Landed:
         if self._open is not None:
             self._found[self._open[0]] = (self._open[1], True)
         unterminated = self._last != b"\n"
         return Landed(
-            sha256=sha256,
-            size=size,
+            source=candidate.source,
+            sha256="",
+            size=candidate.size,
             inflated=self._size,
             lines=self._lines + unterminated,
             head_sha=self._head_sha.hexdigest(),
@@ -192,8 +215,9 @@ def _check_lines(candidate: Candidate, landed: Landed, head: bytes) -> None:
         raise Refused("unterminated: the last line has no newline")
     if head.startswith(BOM):
         landed.notices.append("a byte order mark at its beginning was left out")
-    if FORMATS[source.format].header and landed.lines:
-        FORMATS[source.format].reader(source, head_text([head]))
+    form = FORMATS[source.format]
+    if form.head and landed.lines:
+        form.reader(source, head_text([head], form.head))
 
 
 def _check_table(con: duckdb.DuckDBPyConnection, raw: RawStore, candidate: Candidate, landed: Landed) -> None:

@@ -21,7 +21,7 @@ from orchestration.ingest.lake import write_parquet
 from orchestration.ingest.lines import BOM, MAX_LINE, BadLine, Block, blocks
 from orchestration.ingest.raw import RawStore
 
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 """Goes up when a line could come to mean something else; the ledger records it with each batch."""
 
 _SLOW_AT_ONCE = 50_000
@@ -83,17 +83,17 @@ def parse_file(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) -
     return _write(con, task, lines)
 
 
-def head_text(chunks: Iterable[bytes]) -> str:
-    """Line 1 as text, without byte order mark and newline. Raises Refused."""
+def head_text(chunks: Iterable[bytes], lines: int = 1) -> str:
+    """The first lines as text, without byte order mark and last newline. Raises Refused."""
     data = b""
     for chunk in chunks:
         data += chunk
-        if b"\n" in chunk or len(data) > MAX_LINE:
+        if data.count(b"\n") >= lines or len(data) > lines * MAX_LINE:
             break
-    line = data.split(b"\n", 1)[0].removeprefix(BOM)
+    head = b"\n".join(data.split(b"\n", lines)[:lines]).removeprefix(BOM)
     try:
-        if len(line) <= MAX_LINE and b"\0" not in line:
-            return line.decode()
+        if len(head) <= lines * MAX_LINE and b"\0" not in head:
+            return head.decode().rstrip("\n")
     except UnicodeDecodeError:
         pass
     raise Refused("bad_header: line 1 is not text")
@@ -104,13 +104,15 @@ def head_text(chunks: Iterable[bytes]) -> str:
 
 def _read_lines(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask, context: Context) -> int:
     form = FORMATS[task.source.format]
-    head = ""
-    if form.header:
-        head = head_text(inflated(raw.read(task.sha256, task.path)))
+
+    def text() -> Iterator[bytes]:
+        return form.unpack(inflated(raw.read(task.sha256, task.path)))
+
+    head = head_text(text(), form.head) if form.head else ""
     reader = form.reader(task.source, head)
     lane = _Lane(con, reader, task, context)
     skip = max(task.first_line - 1, 1 if form.header else 0)
-    counted = _Counted(inflated(raw.read(task.sha256, task.path)))
+    counted = _Counted(text())
     for block in blocks(counted, skip):
         lane.take(block)
     lane.finish()

@@ -6,7 +6,7 @@ import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -156,6 +156,7 @@ class _Work:
         try:
             tapes = self._tapes(candidate)
             landed = land(con, self._shop.raw, candidate, [tape.consumed_bytes for tape in tapes])
+            candidate = replace(candidate, source=landed.source)
             self._register(candidate, landed, tapes)
         except Deferred as reason:
             self.result.deferred.append(Entry(candidate.source.name, candidate.path, str(reason)))
@@ -229,7 +230,7 @@ class _Work:
 
         def bytes_of(sha256: str, path: str) -> Iterator[bytes]:
             stored = self._shop.raw.read(sha256, path)
-            return stored if form.table else inflated(stored)
+            return stored if form.table else form.unpack(inflated(stored))
 
         def reread(tape: TapeRow) -> Iterator[bytes]:
             row = files.get(tape.file_id) or self._committed(tape.file_id)
@@ -243,7 +244,7 @@ class _Work:
             tapes,
             reread,
             lambda: bytes_of(landed.sha256, candidate.path),
-            first=2 if form.header else 1,
+            first=form.head + 1,
         )
 
     def _committed(self, file_id: int) -> FileRow:

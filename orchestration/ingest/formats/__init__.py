@@ -4,12 +4,55 @@ from __future__ import annotations
 
 from orchestration.catalog.models import Source
 from orchestration.errors import Problem
-from orchestration.ingest.formats import cloudevents, combined, common, csv, parquet
+from orchestration.ingest.formats import (
+    alb,
+    api_gateway,
+    azure,
+    caddy,
+    cloudevents,
+    cloudevents_batch,
+    cloudevents_binary,
+    cloudfront,
+    combined,
+    common,
+    csv,
+    elb,
+    envoy,
+    envoy_json,
+    error_log,
+    gcp,
+    haproxy,
+    json_lines,
+    kong,
+    nginx_ingress,
+    nginx_json,
+    nginx_proxy_manager,
+    parquet,
+    s3,
+    squid,
+    tomcat,
+    traefik_clf,
+    traefik_json,
+    tsv,
+    varnish,
+    vhost,
+    zoraxy,
+)
 from orchestration.ingest.formats.base import Format
+from orchestration.ingest.formats.detect import Auto
 
-FORMATS: dict[str, Format] = {
-    module.FORMAT.name: module.FORMAT for module in (cloudevents, combined, common, csv, parquet)
-}
+_MODULES = (
+    # Where two formats recognise as many lines of a file, the earlier is taken: the stricter stand first.
+    *(tsv, csv, parquet),
+    *(cloudevents, cloudevents_binary, cloudevents_batch),
+    *(caddy, traefik_json, envoy_json, kong, api_gateway, azure, gcp, nginx_json, json_lines),
+    *(alb, elb, s3, cloudfront, squid, zoraxy),
+    *(haproxy, envoy, traefik_clf, nginx_ingress, nginx_proxy_manager, vhost, combined, common, tomcat, varnish),
+    error_log,
+)
+
+FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
+FORMATS["auto"] = Auto(FORMATS)
 
 
 def check_source(source: Source) -> list[Problem]:

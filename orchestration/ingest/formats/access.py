@@ -1,7 +1,8 @@
 """What the access log formats share: `host ident user [time] "request" status bytes`, then quoted fields.
 
 Most lines are taken apart in SQL by splitting on quotes and spaces. A line of any other shape goes to a regular
-expression in Python, whose word is final.
+expression in Python, whose word is final. A dash may stand for any field that is missing, quoted or not. `target` is
+the path, or the request as it stands where it is none.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ from collections.abc import Sequence
 from orchestration.catalog.models import Source
 from orchestration.errors import Problem
 from orchestration.ingest.engine import without_cr
-from orchestration.ingest.formats.base import Reader, SlowResult, check_names, wanted
+from orchestration.ingest.formats.base import LineFormat, Reader, SlowResult, check_names, check_positional, wanted
+from orchestration.ingest.formats.nonrequests import NOT_A_REQUEST, is_no_request
 from orchestration.sqltext import literal
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
-_PREFIX = r"([^ ]+) ([^ ]+) (.+?) \[([^\]]{1,64})\] " + _QUOTED + r" ([0-9]{3}) ([0-9]{1,18}|-)"
-_FIELDS = ("remote_addr", "ident", "remote_user", "time", "request", "method", "path", "protocol", "status", "bytes")
+_PREFIX = r"([^ ]+) ([^ ]+) (.+?) (?:\[([^\]]{1,64})\]|-) (?:-|" + _QUOTED + r") ([0-9]{3}|-) ([0-9]{1,18}|-)"
+_FIELDS = (
+    *("remote_addr", "ident", "remote_user", "time", "request", "method", "path", "protocol", "status", "bytes"),
+    *("target", "http_version"),
+)
 _EXTRA = re.compile(r"extra(_[1-9][0-9]?)?")
+_SIMPLE = re.compile("[A-Z]+")
 _QUOTED_FIELD = re.compile(_QUOTED)
 
 DEFAULTS = {
@@ -41,6 +47,8 @@ _SQL = {
     "method": "CASE WHEN is_request THEN r[1] END",
     "path": "CASE WHEN is_request THEN r[2] END",
     "protocol": "CASE WHEN is_request THEN r[3] END",
+    "target": "CASE WHEN is_request THEN r[2] ELSE q[2] END",
+    "http_version": "CASE WHEN is_request THEN substr(r[3], 6) END",
     "status": "b[2]",
     "bytes": "CASE WHEN b[3] = '-' THEN '0' ELSE b[3] END",
 }
@@ -52,17 +60,26 @@ _COMBINED_SQL = {
 }
 
 
-class AccessLog:
-    """A log of the common shape; `quoted` names the quoted fields that follow it."""
+def _request_parts(request: str) -> dict[str, str | None]:
+    """What a request line consists of; nothing of one that is none. A simple one, of HTTP 0.9, names no protocol."""
+    words = request.split(" ")
+    if len(words) > 2 and words[-1].startswith("HTTP/"):
+        path = " ".join(words[1:-1])
+        version = words[-1].removeprefix("HTTP/")
+        return {"method": words[0], "path": path, "target": path, "protocol": words[-1], "http_version": version}
+    if len(words) == 2 and words[1].startswith("/") and _SIMPLE.fullmatch(words[0]):
+        return {"method": words[0], "path": words[1], "target": words[1]}
+    return {}
 
-    header = False
-    table = False
+
+class AccessLog(LineFormat):
+    """A log of the common shape; `quoted` names the quoted fields that follow it."""
 
     def __init__(self, name: str, quoted: Sequence[str], *, further: bool) -> None:
         self.name = name
-        self._fields = (*_FIELDS, *quoted)
+        self.fields = (*_FIELDS, *quoted)
         self._further = further
-        rest = "".join(f" {_QUOTED}" for _ in quoted)
+        rest = "".join(f" (?:-|{_QUOTED})" for _ in quoted)
         if further:
             rest += "((?: " + _QUOTED.replace("(", "(?:", 1) + ")*)"
         self._line = re.compile(_PREFIX + rest)
@@ -73,12 +90,13 @@ class AccessLog:
 
     def check(self, source: Source) -> list[Problem]:
         problems = check_names(source, self._offers, f"a field of format '{self.name}'")
-        if "id" in source.fields or "id" in source.constants:
-            problems.append(Problem("no_id", f"lines of format '{self.name}' carry no id", f"source '{source.name}'"))
-        return problems
+        return problems + check_positional(source, self.name)
+
+    def recognises(self, source: Source, lines: list[str]) -> int:
+        return sum(self._line.fullmatch(line.rstrip("\r")) is not None for line in lines)
 
     def _offers(self, name: str) -> bool:
-        return name in self._fields or (self._further and _EXTRA.fullmatch(name) is not None)
+        return name in self.fields or (self._further and _EXTRA.fullmatch(name) is not None)
 
     def reader(self, source: Source, head: str) -> Reader:
         chosen = wanted(source, self._defaults)
@@ -109,6 +127,8 @@ class AccessLog:
         )
         return (
             f"{tail} AND NOT contains(text, {literal(chr(92))}) "
+            # A path with blanks in it, and a request without a protocol.
+            "AND NOT (len(r) > 3 AND starts_with(r[-1], 'HTTP/')) AND NOT (len(r) = 2 AND starts_with(r[2], '/')) "
             "AND len(h) = 6 AND h[6] = '' AND h[1] <> '' AND h[2] <> '' AND h[3] <> '' "
             "AND starts_with(h[4], '[') AND ends_with(h[5], ']') AND length(h[4]) + length(h[5]) < 60 "
             "AND NOT contains(h[4], ']') AND length(h[5]) - length(replace(h[5], ']', '')) = 1 "
@@ -118,17 +138,17 @@ class AccessLog:
     def _slow(self, text: str, raw: tuple[str, ...]) -> SlowResult:
         match = self._line.fullmatch(text.rstrip("\r"))
         if match is None:
-            return f"not_{self.name}", (None,) * len(raw)
+            reason = NOT_A_REQUEST if is_no_request(text) else f"not_{self.name}"
+            return reason, (None,) * len(raw)
         words = match.groups()
         values: dict[str, str | None] = dict(zip(_FIELDS[:4], words[:4], strict=True))
         values |= {"request": words[4], "status": words[5], "bytes": "0" if words[6] == "-" else words[6]}
-        request = words[4].split(" ")
-        if len(request) == 3 and request[2].startswith("HTTP/"):
-            values |= {"method": request[0], "path": request[1], "protocol": request[2]}
+        values["target"] = words[4]
+        values |= _request_parts(words[4] or "")
         if self._further:
             values |= {"referer": words[7], "agent": words[8], "extra": words[9].strip(" ") or None}
             values |= {f"extra_{n}": text for n, text in enumerate(_QUOTED_FIELD.findall(words[9]), 1)}
         # A log writes "-" for what is not there; the request and its parts are kept as they stand.
-        for name in values.keys() - {"time", "request", "method", "path", "protocol"}:
+        for name in values.keys() - {"request", "method", "path", "protocol", "target", "time"}:
             values[name] = None if values[name] == "-" else values[name]
         return None, tuple(values.get(name) for name in raw)

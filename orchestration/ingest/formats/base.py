@@ -6,9 +6,9 @@ The SQL lane flags the lines that it can't judge (`slow`): escapes, repeated nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from orchestration.catalog.models import Source
 from orchestration.errors import Problem
@@ -30,11 +30,28 @@ TARGETS = (
 )
 """The canonical fields that a source's `fields` and `constants` may fill."""
 
+REQUEST_TARGETS = {
+    "time": "time",
+    "credential": "remote_user",
+    "method": "method",
+    "path": "path",
+    "status": "status",
+    "bytes": "bytes",
+    "address": "remote_addr",
+    "agent": "agent",
+}
+"""Which raw field of an access log fills which target, unless the format or the source says otherwise."""
+
 PROPERTY = "p_"
 """Prefix of the lake columns, and targets, of a source's properties."""
 
 SlowResult = tuple[str | None, tuple[str | None, ...]]
 """Reason of refusal or None, and the values of the reader's targets in order."""
+
+TimeStyle = Literal["iso", "clf", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns"]
+"""How times are written. `clf` takes an `iso` time too, and an epoch style, where it is no number, either."""
+
+_AS = " as "
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +59,14 @@ class Reader:
     """How the lines of one file are read.
 
     `sql` selects `line, text, slow, grammar, f_<target>...` from a relation `src(line, text)`; for a table format
-    from the file whose path is the engine's variable `raw_path`.
+    from the file whose path is the engine's variable `raw_path`. Lines that begin with `comment` count as blank.
     """
 
     targets: tuple[str, ...]
     sql: str
     slow: Callable[[str], SlowResult]
-    time_style: Literal["iso", "clf"] = "iso"
+    time_style: TimeStyle = "iso"
+    comment: str | None = None
 
 
 class Format(Protocol):
@@ -59,6 +77,8 @@ class Format(Protocol):
     """Whether line 1 names the columns."""
     table: bool
     """Whether the file is read whole by the engine, rows being its lines."""
+    head: int
+    """How many lines from the file's beginning `reader` has to see."""
 
     def positional(self, source: Source) -> bool:
         """Whether events have no id of their own and are known by their place."""
@@ -69,8 +89,27 @@ class Format(Protocol):
         ...
 
     def reader(self, source: Source, head: str) -> Reader:
-        """Compile the mapping. `head` is the text of line 1, without its end. Raises inflate.Refused."""
+        """Compile the mapping. `head` is the text of the first `head` lines. Raises inflate.Refused."""
         ...
+
+    def unpack(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """From the file's inflated bytes to those in which each record is a line."""
+        ...
+
+    def recognises(self, source: Source, lines: list[str]) -> int:
+        """How many of a file's first lines, none of them blank, are surely in this format."""
+        ...
+
+
+class LineFormat:
+    """What formats share that have a record on each line, and no header."""
+
+    header = False
+    table = False
+    head = 0
+
+    def unpack(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        return iter(chunks)
 
 
 def wanted(source: Source, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -80,15 +119,41 @@ def wanted(source: Source, defaults: Mapping[str, str]) -> dict[str, str]:
     return chosen | {PROPERTY + name: source.properties[name] for name in sorted(source.properties)}
 
 
-def check_names(source: Source, offered: Callable[[str], bool], what: str) -> list[Problem]:
-    """Problems with the mapping's targets, and with names on its right side that `offered` refuses."""
+def time_unit(chosen: dict[str, str], style: TimeStyle) -> TimeStyle:
+    """The style of the field mapped to `time`, and that field's bare name put into `chosen`.
+
+    A mapping may say how its time is written: `time: ts as epoch_ms`.
+    """
+    name, said, unit = chosen.get("time", "").rpartition(_AS)
+    for known in get_args(TimeStyle):
+        if said and unit == known:
+            chosen["time"] = name
+            style = known
+    return style
+
+
+def check_names(source: Source, offered: Callable[[str], bool], what: str, *, units: bool = False) -> list[Problem]:
+    """Problems with the mapping's targets, and with names on its right side that `offered` refuses.
+
+    With `units`, the name mapped to `time` may end in ` as <style>`.
+    """
     where = f"source '{source.name}'"
     problems = [
         Problem("unknown_target", f"'{name}' is not one of {', '.join(TARGETS)}", where)
         for name in (*source.fields, *source.constants)
         if name not in TARGETS
     ]
-    for name in (*source.fields.values(), *source.properties.values()):
+    fields = dict(source.fields)
+    if units:
+        time_unit(fields, "iso")
+    for name in (*fields.values(), *source.properties.values()):
         if not offered(name):
             problems.append(Problem("unknown_field", f"'{name}' is not {what}", where))
     return problems
+
+
+def check_positional(source: Source, name: str) -> list[Problem]:
+    """Problems with a mapping that names an id where lines carry none."""
+    if "id" in source.fields or "id" in source.constants:
+        return [Problem("no_id", f"lines of format '{name}' carry no id", f"source '{source.name}'")]
+    return []

@@ -8,28 +8,26 @@ from __future__ import annotations
 
 from orchestration.catalog.models import Source
 from orchestration.errors import Problem
-from orchestration.ingest.formats.base import PROPERTY, Reader, SlowResult, check_names, wanted
+from orchestration.ingest.formats.base import PROPERTY, LineFormat, Reader, SlowResult, check_names, wanted
 from orchestration.ingest.formats.jsontext import (
     NOT_JSON,
+    Path,
     any_text,
     anything,
+    extracted,
     member,
-    path_literal,
     read_exactly,
     scalar,
     scalar_text,
-    suspicion,
 )
 
 _DEFAULTS = {"id": "id", "source": "source", "event_type": "type", "time": "time", "credential": "subject"}
 
 
-class CloudEvents:
+class CloudEvents(LineFormat):
     """Format 'cloudevents'."""
 
     name = "cloudevents"
-    header = False
-    table = False
 
     def positional(self, source: Source) -> bool:
         return False
@@ -38,31 +36,33 @@ class CloudEvents:
         return check_names(source, _is_path, "a dotted path of plain names")
 
     def reader(self, source: Source, head: str) -> Reader:
-        paths = {target: tuple(name.split(".")) for target, name in wanted(source, _DEFAULTS).items()}
+        paths: dict[str, Path] = {target: tuple(name.split(".")) for target, name in wanted(source, _DEFAULTS).items()}
         return Reader(tuple(paths), _sql(paths), lambda text: _slow(text, paths))
+
+    def recognises(self, source: Source, lines: list[str]) -> int:
+        return sum(is_event(read_exactly(line)[1]) for line in lines)
+
+
+def is_event(value: object) -> bool:
+    """Whether a JSON value has what every event in structured mode has."""
+    return isinstance(value, dict) and {"specversion", "id", "source", "type"} <= value.keys()
 
 
 def _is_path(name: str) -> bool:
     return all(part and not set(part) & set('"\\*') for part in name.split("."))
 
 
-def _sql(paths: dict[str, tuple[str, ...]]) -> str:
-    listed = ", ".join(path_literal(path) for path in paths.values())
+def _sql(paths: dict[str, Path]) -> str:
     fields = ""
     for number, (target, path) in enumerate(paths.items(), 1):
         read = anything if target.startswith(PROPERTY) else scalar
         fields += f", {read(f'v[{number}]', path[-1])} AS f_{target}"
-    names = [segment for path in paths.values() for segment in path]
     return f"""
-        SELECT line, text, slow, CASE WHEN NOT slow AND v IS NULL THEN '{NOT_JSON}' END AS grammar{fields} FROM (
-            SELECT line, text, slow,
-                CASE WHEN NOT slow AND (starts_with(text, '{{') OR regexp_matches(text, '^[ \\t]+\\{{'))
-                    THEN CAST(try(json_extract(text, [{listed}])) AS VARCHAR[]) END AS v
-            FROM (SELECT line, text, {suspicion(names)} AS slow FROM src)
-        )"""
+        SELECT line, raw AS text, slow, CASE WHEN NOT slow AND v IS NULL THEN '{NOT_JSON}' END AS grammar{fields}
+        FROM ({extracted(list(paths.values()))})"""
 
 
-def _slow(text: str, paths: dict[str, tuple[str, ...]]) -> SlowResult:
+def _slow(text: str, paths: dict[str, Path]) -> SlowResult:
     nothing: tuple[str | None, ...] = (None,) * len(paths)
     reason, event = read_exactly(text)
     if reason is not None:

@@ -1,37 +1,38 @@
 """CSV with a header line and a column mapping. One line is one record.
 
-Quoted fields may hold the delimiter and doubled quotes. A quoted field that runs over a line end is not supported:
-each of its lines is quarantined `not_csv`. An empty field is a missing value. Without an `id` column events are known
-by place.
+`time` may say how it is written (`ts as epoch_ms`). Quoted fields may hold the delimiter and doubled quotes. A quoted
+field that runs over a line end is not supported: each of its lines is quarantined `not_csv`. An empty field is a
+missing value. Without an `id` column events are known by place.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from orchestration.catalog.models import Source
 from orchestration.errors import Problem
 from orchestration.ingest.engine import without_cr
-from orchestration.ingest.formats.base import Reader, SlowResult, check_names, wanted
+from orchestration.ingest.formats.base import LineFormat, Reader, SlowResult, check_names, time_unit, wanted
 from orchestration.ingest.inflate import Refused
 from orchestration.sqltext import literal
 
 NOT_CSV = "not_csv"
 
 
-class Csv:
+class Csv(LineFormat):
     """Format 'csv'."""
 
     name = "csv"
     header = True
-    table = False
+    head = 1
 
     def positional(self, source: Source) -> bool:
         return "id" not in source.fields
 
     def check(self, source: Source) -> list[Problem]:
-        problems = check_names(source, bool, "a column name")
+        problems = check_names(source, bool, "a column name", units=True)
         if "time" not in source.fields:
             problems.append(Problem("no_time_column", "no column is mapped to 'time'", f"source '{source.name}'"))
         return problems
@@ -41,9 +42,21 @@ class Csv:
         if columns is None:
             raise Refused("bad_header: line 1 is not a CSV record")
         chosen = wanted(source, {})
+        style = time_unit(chosen, "iso")
         places = {target: column_place(columns, name) for target, name in chosen.items()}
         sql = _sql(places, len(columns), source.delimiter)
-        return Reader(tuple(places), sql, lambda text: _slow(text, source.delimiter, len(columns), places))
+        return Reader(tuple(places), sql, lambda text: _slow(text, source.delimiter, len(columns), places), style)
+
+    def recognises(self, source: Source, lines: list[str]) -> int:
+        return header_fits(source, lines, lambda line: _split(line, source.delimiter) or [])
+
+
+def header_fits(source: Source, lines: list[str], split: Callable[[str], list[str]]) -> int:
+    """All lines where the first names every column that the source maps, and there are several; else none."""
+    chosen = wanted(source, {})
+    time_unit(chosen, "iso")
+    columns = split(lines[0].rstrip("\r")) if lines and "time" in chosen else []
+    return len(lines) if len(columns) > 1 and set(chosen.values()) <= set(columns) else 0
 
 
 def column_place(columns: list[str], name: str) -> int:

@@ -1,7 +1,8 @@
 """Reading JSON without loss: numbers stay the text that was written, repeated names are seen.
 
-The engine reads most objects. It turns fractions into doubles, takes the first of two equal names, and accepts trailing
-commas and NaN; `suspicion` is the SQL that finds the texts in which any of that could matter, and they are read here.
+The engine reads most objects. It turns fractions into doubles, takes the first of two equal names, and accepts
+trailing commas and NaN; `suspicion` is the SQL that finds the texts in which any of that could matter, and they are
+read here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 from orchestration.sqltext import literal
 
 NOT_JSON = "not_json"
+Path = tuple[str | int, ...]
+"""Names of members, and indexes into arrays, from the outermost object on."""
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -26,7 +29,11 @@ class Number(str):
 class _Object(dict[str, Any]):
     """A JSON object that remembers which names, letter case aside, occurred more than once."""
 
+    __slots__ = ("repeated",)
     repeated: frozenset[str]
+
+
+_NONE: frozenset[str] = frozenset()
 
 
 def suspicion(names: Iterable[str]) -> str:
@@ -39,14 +46,36 @@ def suspicion(names: Iterable[str]) -> str:
     return f"regexp_matches(text, {literal('|'.join(special + repeated))})"
 
 
-def path_literal(segments: Sequence[str]) -> str:
-    """SQL literal of a JSON path to a member. Segments hold no quote and no backslash."""
-    return literal("$" + "".join(f'."{segment}"' for segment in segments))
+def path_literal(segments: Path) -> str:
+    """SQL literal of a JSON path to a member. Names hold no quote and no backslash."""
+    return literal("$" + "".join(f"[{s}]" if isinstance(s, int) else f'."{s}"' for s in segments))
 
 
-def scalar(value: str, leaf: str) -> str:
+def extracted(paths: Sequence[Path], body: str = "text") -> str:
+    """SQL: `line, raw, text, slow, v` from `src`; v is the list of the JSON values at `paths`, NULL if not an object.
+
+    `raw` is the line, `text` the JSON in it: the SQL expression `body` over `text`.
+    """
+    listed = ", ".join(path_literal(path) for path in paths)
+    names = [segment for path in paths for segment in path if isinstance(segment, str)]
+    indexed = [n for n, path in enumerate(paths, 1) if isinstance(path[-1], int)]
+    # A fraction in an array can't be found again in the text by the name before it.
+    lost = "".join(f" OR coalesce(regexp_matches(v[{n}], '^-?[0-9]+[.eE]'), false)" for n in indexed)
+    return f"""
+        SELECT line, raw, text, slow{lost} AS slow, v FROM (
+            SELECT line, raw, text, slow,
+                CASE WHEN NOT slow AND (starts_with(text, '{{') OR regexp_matches(text, '^[ \\t]+\\{{'))
+                    THEN CAST(try(json_extract(text, [{listed}])) AS VARCHAR[]) END AS v
+            FROM (
+                SELECT line, raw, text, {suspicion(names)} AS slow
+                FROM (SELECT line, text AS raw, {body} AS text FROM src)
+            )
+        )"""
+
+
+def scalar(value: str, leaf: str | int) -> str:
     """SQL for the text of the JSON scalar `value`: a string's content, a number as written; NULL for the rest."""
-    number = literal(f'"{re.escape(leaf)}"\\s*:\\s*(-?[0-9][0-9.eE+-]*)')
+    number = literal(f'"{re.escape(str(leaf))}"\\s*:\\s*(-?[0-9][0-9.eE+-]*)')
     return (
         f"CASE WHEN starts_with({value}, '\"') THEN {_unquoted(value)} "
         f"WHEN NOT regexp_matches({value}, '^[-0-9]') THEN NULL "
@@ -54,7 +83,7 @@ def scalar(value: str, leaf: str) -> str:
     )
 
 
-def anything(value: str, leaf: str) -> str:
+def anything(value: str, leaf: str | int) -> str:
     """SQL like `scalar`, but true, false, arrays and objects give their JSON text."""
     return f"coalesce({scalar(value, leaf)}, nullif({value}, 'null'))"
 
@@ -67,7 +96,7 @@ def _unquoted(value: str) -> str:
 
 def read_exactly(text: str) -> tuple[str | None, _Object | None]:
     """Reason of refusal or None, and the object."""
-    if _NUL.search(text):
+    if "\\u0000" in text and _NUL.search(text):
         return "nul_byte", None
     try:
         value = json.loads(
@@ -89,6 +118,10 @@ def _refuse(text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
+    if len({name.lower() for name, _ in pairs}) == len(pairs):
+        plain = _Object(pairs)
+        plain.repeated = _NONE
+        return plain
     result = _Object()
     folded: set[str] = set()
     repeated: set[str] = set()
@@ -100,9 +133,14 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
     return result
 
 
-def member(value: Any, segments: Sequence[str]) -> tuple[bool, Any]:
+def member(value: Any, segments: Path) -> tuple[bool, Any]:
     """Whether a name on the way is repeated, and the member or None."""
     for segment in segments:
+        if isinstance(segment, int):
+            if not isinstance(value, list) or segment >= len(value):
+                return False, None
+            value = value[segment]
+            continue
         if not isinstance(value, _Object):
             return False, None
         if segment.lower() in value.repeated:

@@ -1,7 +1,7 @@
 """Parquet with a column mapping. Rows are lines; values become the text that the engine writes for their type.
 
-A TIMESTAMP without zone needs the source's `zone`. A floating-point column gives the shortest text of its double:
-write quantities as integers, decimals or text.
+A TIMESTAMP without zone needs the source's `zone`; a number says of what it is (`time: ts as epoch_ms`). A
+floating-point column gives the shortest text of its double: write quantities as integers, decimals or text.
 """
 
 from __future__ import annotations
@@ -11,23 +11,22 @@ import json
 from orchestration.catalog.models import Source
 from orchestration.errors import Problem
 from orchestration.ingest.engine import column_name
-from orchestration.ingest.formats.base import Reader, SlowResult, check_names, wanted
+from orchestration.ingest.formats.base import LineFormat, Reader, SlowResult, check_names, time_unit, wanted
 from orchestration.ingest.formats.csv import column_place
 from orchestration.sqltext import literal
 
 
-class Parquet:
+class Parquet(LineFormat):
     """Format 'parquet'. Its `head` is a JSON list of [column, type], read from the file's own schema."""
 
     name = "parquet"
-    header = False
     table = True
 
     def positional(self, source: Source) -> bool:
         return "id" not in source.fields
 
     def check(self, source: Source) -> list[Problem]:
-        problems = check_names(source, bool, "a column name")
+        problems = check_names(source, bool, "a column name", units=True)
         if "time" not in source.fields:
             problems.append(Problem("no_time_column", "no column is mapped to 'time'", f"source '{source.name}'"))
         return problems
@@ -35,6 +34,7 @@ class Parquet:
     def reader(self, source: Source, head: str) -> Reader:
         types: dict[str, str] = dict(json.loads(head))
         chosen = wanted(source, {})
+        style = time_unit(chosen, "iso")
         for name in chosen.values():
             column_place(list(types), name)
         fields = "".join(f", {_as_text(name, types[name])} AS f_{target}" for target, name in chosen.items())
@@ -43,7 +43,10 @@ class Parquet:
             SELECT file_row_number + 1 AS line, CAST(to_json({{{packed}}}) AS VARCHAR) AS text, false AS slow,
                 CAST(NULL AS VARCHAR) AS grammar{fields}
             FROM read_parquet(getvariable('raw_path'), file_row_number = true)"""
-        return Reader(tuple(chosen), sql, _no_slow_lane)
+        return Reader(tuple(chosen), sql, _no_slow_lane, style)
+
+    def recognises(self, source: Source, lines: list[str]) -> int:
+        return 0
 
 
 def _as_text(name: str, kind: str) -> str:
