@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import zstandard
+
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK = 4 << 20
 MAX_INFLATED = 50 << 30
@@ -28,10 +30,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """A way of compressing: how its content begins, how its files are named, and what inflates them."""
+    """A way of compressing: how its content begins, how its files are named, and what inflates them.
+
+    `start` are the bytes that all content begins with, `needs` is how many `magic` looks at.
+    """
 
     name: str
     magic: re.Pattern[bytes]
+    start: bytes
+    needs: int
     suffix: str
     inflater: Callable[[int], Inflating]
 
@@ -52,7 +59,8 @@ def packing_of(head: bytes, name: str) -> Packing | None:
     for packing in PACKINGS:
         if packing.magic.match(head):
             return packing
-        if name.endswith(packing.suffix) and len(head) < 2:
+        begun = packing.start.startswith(head) or head.startswith(packing.start)
+        if name.endswith(packing.suffix) and len(head) < packing.needs and begun:
             raise Refused(f"bad_{packing.name}: empty" if not head else f"bad_{packing.name}: truncated")
     return None
 
@@ -171,11 +179,6 @@ class Unzstd(_Capped):
 
     def __init__(self, block: int = BLOCK) -> None:
         super().__init__()
-        try:
-            import zstandard
-        except ImportError as error:
-            raise Refused("no_zstd: the package 'zstandard' is not installed") from error
-        self._error = zstandard.ZstdError
         self._new = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
         self._frame = self._new()
 
@@ -188,7 +191,7 @@ class Unzstd(_Capped):
                     self._frame = self._new()
                 try:
                     out = self._frame.decompress(rest)
-                except self._error as error:
+                except zstandard.ZstdError as error:
                     raise Refused(f"bad_zstd: {str(error).rpartition(': ')[2]}") from error
                 rest = self._frame.unused_data if self._frame.eof else b""
                 self._count(len(out))
@@ -200,10 +203,14 @@ class Unzstd(_Capped):
             raise Refused("bad_zstd: truncated")
 
 
+_BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
+_ZSTD = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+"""A stream's first block or its end; a frame, or one that is to be skipped."""
+
 PACKINGS = (
-    Packing("gzip", re.compile(re.escape(GZIP_MAGIC)), ".gz", Inflater),
-    Packing("bzip2", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), ".bz2", Bunzipper),
-    Packing("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL), ".zst", Unzstd),
+    Packing("gzip", re.compile(re.escape(GZIP_MAGIC)), GZIP_MAGIC, 2, ".gz", Inflater),
+    Packing("bzip2", _BZIP2, b"BZh", 10, ".bz2", Bunzipper),
+    Packing("zstd", _ZSTD, b"\x28\xb5\x2f\xfd", 4, ".zst", Unzstd),
 )
 
 

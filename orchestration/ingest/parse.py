@@ -21,7 +21,7 @@ from orchestration.ingest.lake import write_parquet
 from orchestration.ingest.lines import BOM, MAX_LINE, BadLine, Block, blocks
 from orchestration.ingest.raw import RawStore
 
-PARSER_VERSION = "2"
+PARSER_VERSION = "1"
 """Goes up when a line could come to mean something else; the ledger records it with each batch."""
 
 _SLOW_AT_ONCE = 50_000

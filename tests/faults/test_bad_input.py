@@ -95,7 +95,7 @@ def test_links_pipes_and_folders_are_never_opened_and_never_passed_over_in_silen
 
 
 def test_a_close_waits_for_held_files_until_a_reason_is_journalled(spoiled: Spoiled, tmp_path: Path) -> None:
-    assert "3 file(s) are held" in spoiled.close and "--waive" in spoiled.close
+    assert "3 input(s) were not counted" in spoiled.close and "--waive" in spoiled.close
     assert spoiled.box.ledger("SELECT count(*) FROM documents") == [(0,)]
     box = spoiled.box.copy_without_pipes(tmp_path / "home")
     said = box.do("close", "2026-10", "--waive", "gateway t, u, v were down for tests")

@@ -16,7 +16,7 @@ _BEGIN = CRI + r"\[(?P<time>[^\]]+)\] "
 _REQUEST = r'(?P<request>(?:-|(?P<method>[^ "]+)) (?:-|(?P<path>[^ "]+)) (?P<protocol>HTTP/(?P<http_version>[0-9.]+)))'
 _STATUS = r" (?P<status>[0-9]{1,3}|-) (?P<flags>[^ ]+) "
 _FIGURES = r"(?P<bytes_received>[0-9]+|-) (?P<bytes>[0-9]+|-) (?P<duration>[0-9]+|-) (?P<upstream_duration>[0-9]+|-) "
-_FORWARDED = rf'(?P<forwarded_for>(?:[^",]*, ?)*\[?(?:-|{_ADDRESS})\]?(?::[0-9]+)?|[^"]*)'
+_FORWARDED = rf'(?P<forwarded_for>(?:[^",]*,)* *\[?(?:-|{_ADDRESS})\]?(?::[0-9]+)?|[^"]*)'
 # Istio writes how the response came to be, and why the upstream failed, between status and figures.
 _ISTIO = r'(?:(?P<details>[^ ]+) (?P<termination>[^ ]+) "(?P<failure>[^"]*)" )?'
 _LAST = ("agent", "request_id", "host", "upstream")

@@ -11,7 +11,7 @@ http_version, tls, process.
 
 from orchestration.ingest.formats.textlog import TextLog
 
-_SYSLOG = r"(?:[^\n]*?(?P<process>[^ \[\]]+)\[[0-9]+\]: |<[0-9]{1,3}>[^\n]*? )?"
+_SYSLOG = r"(?:(?:[^ ]+ +)*?(?P<process>[^ \[\]]+)\[[0-9]+\]: |<[0-9]{1,3}>(?:[^ ]+ +)*?)?"
 _REQUEST = (
     r'"(?P<request>(?P<method>[A-Za-z]+) (?P<path>[^ "]+)(?: (?P<protocol>HTTP/(?P<http_version>[0-9.]+)))?|[^"]*)'
 )
@@ -25,7 +25,7 @@ FORMAT = TextLog(
     r"(?P<request_cookie>[^ ]+) (?P<response_cookie>[^ ]+) (?P<termination>[^ ]{4}) "
     r"(?P<connections>[0-9]+/[0-9]+/[0-9]+/[0-9]+)/(?P<retries>\+?[0-9]+) "
     r"(?P<server_queue>[0-9]+)/(?P<backend_queue>[0-9]+) "
-    r"(?:\{(?P<request_headers>[^\n]*?)\} )?(?:\{(?P<response_headers>[^\n]*?)\} )?"
+    r"(?:\{(?P<request_headers>[^{}]*)\} )?(?:\{(?P<response_headers>[^{}]*)\} )?"
     + _REQUEST
     + r'(?:"(?: (?P<tls>[0-9]+/[0-9A-Fa-f]+/[0-9]+/[0-9]+/[0-9]+ [^ ]+))?)?',
     time_style="clf",

@@ -50,7 +50,7 @@ VERSION = r"^HTTP/([0-9.]+)$"
 URL_TARGET = r"^(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?([/?][^#]*)"
 URL_HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(\[[^\]]*\]|[^/?#:]*)"
 """Parts of an absolute URL: path and query, and the host without its port."""
-LAST_OF_LIST = r"([^, ]+) *$"
+LAST_OF_LIST = r"(?:^|[, ])([^, ]+) *$"
 PORT = r"^(?:\[[^\]]+\]|[^:\[\]]+):([0-9]+)$"
 
 

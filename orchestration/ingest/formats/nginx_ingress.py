@@ -9,7 +9,7 @@ upstream, upstream_bytes, upstream_duration, upstream_status, request_id.
 
 from orchestration.ingest.formats.textlog import CLF, CLF_PIECES, CRI, TAIL, TextLog
 
-_LIST = r"[^ ]+(?:(?:,| :) [^ ]+)*"
+_LIST = r"[^ ,:][^ ,]*(?:(?:, | : )[^ ,:][^ ,]*)*"
 
 _UPSTREAM = (
     r" (?P<bytes_received>[0-9]+) (?P<duration>[0-9.]+) \[(?P<upstream_name>[^\]]*)\]"

@@ -7,7 +7,7 @@ upstream, agent, referer.
 from orchestration.ingest.formats.textlog import QUOTED, TextLog
 
 _BEGIN = (
-    r"\[(?P<time>[^\]]+)\] (?:(?P<cache_status>[^ ]+) (?P<upstream_status>[^ ]+(?:(?:,| :) [^ ]+)*) )?"
+    r"\[(?P<time>[^\]]+)\] (?:(?P<cache_status>[^ ]+) (?P<upstream_status>[^ ,:]+(?:(?:, | : )[^ ,:]+)*) )?"
     r"(?P<status>[0-9]{3}|-) - (?P<method>[^ ]+) (?P<scheme>[^ ]+) (?P<host>[^ ]+) "
 )
 _PATH = rf"(?P<path>{QUOTED})"

@@ -1,8 +1,9 @@
 """What the formats share whose lines one regular expression takes apart.
 
 The expression is of the kind that the engine and Python read alike: named groups, no look-around, no back references,
-no `\\d`, `\\w` or `.` (classes are written out). The engine reads the lines that fit; the others go to Python, which
-has the last word and says why they don't.
+no `\\d`, `\\w` or `.` (classes are written out). Its parts can't be cut up in ever more ways by a long line of rubbish:
+Python would try them all. The engine reads the lines that fit; the others go to Python, which has the last word and
+says why they don't.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _EITHER = {
     "target": ("path", "simple_path", "request"),
 }
 """Raw fields that a pattern with REQUEST has."""
+_EITHER_URL = {"target": ("url_target", "bare_target")}
+"""Raw fields that a pattern with URL has."""
 
 CLF = (
     r"(?P<remote_addr>[^ ]+) (?P<ident>[^ ]+) (?P<remote_user>[^ ]+(?: [^ \[]+)*) \[(?P<time>[^\]]+)\] "
@@ -51,9 +54,9 @@ TAIL = rf' (?:-|"(?P<referer>{QUOTED})") (?:-|"(?P<agent>{QUOTED})")'
 """What the combined log format adds to it."""
 
 URL = (
-    r"(?P<url>(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
-    r"(?P<url_authority>(?P<url_host>\[[^\]]*\]|[^/?# :\"\\]*)(?::(?P<url_port>[0-9]*))?))?"
-    r"(?P<target>(?:[^ \"\\]|\\[^\n])*))"
+    r"(?P<url>(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
+    r"(?P<url_authority>(?P<url_host>\[[^\] \"\\]*\]|[^/?# :\"\\\[]*)(?::(?P<url_port>[0-9]*))?)"
+    r"(?P<url_target>[/?#](?:[^ \"\\]|\\[^\n])*)?|(?P<bare_target>(?:[^ \"\\]|\\[^\n])*))"
 )
 """A request target that may be an absolute URL; `target` is what follows its authority."""
 
@@ -75,7 +78,10 @@ CRI = r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9]{2}:[0-9]{2}) std(?:
 
 _GROUP = re.compile(r"\(\?P<(\w+)>")
 _WHOLE = re.compile(r"\(\?P<(\w+)>" + re.escape(QUOTED) + r"\)")
-_AS_WRITTEN = ("request", "method", "path", "url", "target", "protocol", "simple_method", "simple_path")
+_AS_WRITTEN = (
+    *("request", "method", "path", "url", "protocol"),
+    *("simple_method", "simple_path", "url_target", "bare_target"),
+)
 
 
 class _Piece:
@@ -138,7 +144,9 @@ class TextLog(LineFormat):
         self._more = more
         self._line = re.compile(pattern)
         self._sure = re.compile(sure or pattern)
-        self._either = {**(_EITHER if "simple_path" in pattern else {}), **(either or {})}
+        self._either = dict(either or {})
+        self._either |= _EITHER if "simple_path" in pattern else {}
+        self._either |= _EITHER_URL if "bare_target" in pattern else {}
         self._zero = frozenset(zero)
         self._time_style = time_style
         self.fields = tuple(dict.fromkeys([*_GROUP.findall(pattern), *self._either]))

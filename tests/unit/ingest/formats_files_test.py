@@ -219,6 +219,7 @@ def test_a_cut_damaged_or_continued_packing_is_refused_with_its_reason(kind: str
         (damaged, ""),
         (b"", f"x{suffix}"),
         (data[:1], f"x{suffix}"),
+        (data[:3], f"x{suffix}"),
     ]:
         with pytest.raises(Refused, match=f"^bad_{kind}: "):
             whole(broken, name=name)
@@ -233,6 +234,12 @@ def test_a_bomb_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inflate, "MAX_INFLATED", 1000)
     with pytest.raises(Refused, match=r"^too_large: "):
         whole(PACK[kind][0](TEXT))
+
+
+@pytest.mark.parametrize("kind", PACK)
+def test_a_text_that_is_only_named_as_packed_is_read_as_text(kind: str) -> None:
+    for text in (b"x", b"BZip\n", b"a line\n"):
+        assert whole(text, name=f"x{PACK[kind][1]}") == text
 
 
 def test_a_skippable_frame_is_skipped_and_a_huge_window_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,6 +120,21 @@ def test_a_request_is_never_taken_for_none(form: str) -> None:
     for name in ("combined", "haproxy", "error_log"):
         ((reason, _),) = formatkit.python_lane(formatkit.source(name), [LINES[form][:-1] + "\x7f"])
         assert reason != "not_a_request" or form in ("cloudfront",)
+
+
+RUBBISH = ["a", "a ", "a, ", " : a", '"', '" "', "[", "] [", "{a} ", " -", "1/", "a[1]: ", "\\", "http://", ":", " - ["]
+
+
+@pytest.mark.parametrize("form", sorted(LINES))
+def test_a_long_line_of_rubbish_takes_no_more_time_than_its_length_asks_for(form: str) -> None:
+    reader = FORMATS[form].reader(formatkit.every_field(form), "")
+    line = LINES[form]
+    for rubbish in RUBBISH:
+        long = (rubbish * (30_000 // len(rubbish) + 1))[:30_000]
+        for cut in {0, len(line), *(n for n, sign in enumerate(line) if sign in ' "[{,')}:
+            started = time.perf_counter()
+            reader.slow(line[:cut] + long + line[cut:] + " \x01")
+            assert time.perf_counter() - started < 2, (rubbish, line[:cut])
 
 
 def test_each_format_offers_its_common_fields_by_the_same_names() -> None:

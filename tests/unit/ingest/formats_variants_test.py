@@ -102,7 +102,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("haproxy", LINES["haproxy"] + " 0/0000/0/0/0 h.example/TLSv1.3/TLS_AES_256_GCM_SHA384", {"path": "/a/b"}),
     ("haproxy", changed("haproxy", ("{api.example.org} {} ", "")), {"path": "/a/b"}),
-    ("haproxy", changed("haproxy", ("{api.example.org} {} ", '{a|{b} "c"|d} ')), {"path": "/a/b"}),
+    ("haproxy", changed("haproxy", ("{api.example.org} {} ", "{a|b c|d} ")), {"path": "/a/b"}),
     ("haproxy", LINES["haproxy"].partition("]: ")[2], {"path": "/a/b"}),
     ("haproxy", "<134>1 2026-10-06T12:00:00Z lb haproxy 9 - - " + LINES["haproxy"].partition("]: ")[2], {"bytes": 512}),
     (
