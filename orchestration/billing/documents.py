@@ -221,6 +221,21 @@ def build_document(
         "due_date": due_date.isoformat(),
         "cut_off": cut_off.isoformat(),
         "currency": currency,
+        **_parties(entity, customer),
+        "references": sorted({due.before.document for due in group.lines if due.before is not None}),
+        "service_start": min(due.line.start for due in group.lines).isoformat(),
+        "service_end": max(due.line.end for due in group.lines).isoformat(),
+        "lines": [_line(position, due) for position, due in enumerate(group.lines, 1)],
+        "subtotal": group.total.text,
+        "tax": Money.zero(currency).text,
+        "total": group.total.text,
+        "amount_due": group.total.text,
+    }
+
+
+def _parties(entity: Entity, customer: Customer) -> dict[str, Any]:
+    """Seller and buyer as they are called on the day of issue."""
+    return {
         "seller": {
             "entity": entity.key,
             "name": entity.name,
@@ -235,14 +250,6 @@ def build_document(
             "tax_id": customer.tax_id,
             "zone": customer.zone,
         },
-        "references": sorted({due.before.document for due in group.lines if due.before is not None}),
-        "service_start": min(due.line.start for due in group.lines).isoformat(),
-        "service_end": max(due.line.end for due in group.lines).isoformat(),
-        "lines": [_line(position, due) for position, due in enumerate(group.lines, 1)],
-        "subtotal": group.total.text,
-        "tax": Money.zero(currency).text,
-        "total": group.total.text,
-        "amount_due": group.total.text,
     }
 
 

@@ -186,7 +186,7 @@ def _entry(
         "files": str(len(files)),
         "lines": str(sum(f.lines for f in files)),
         "accepted": str(sum(f.accepted for f in files)),
-        "input_digest": input_digest(files, knowledge.last_batch),
+        "input_digest": input_digest(files),
         "catalog": catalog.digest,
         "code": knowledge.code_digest,
         "tzdata": TZDATA_VERSION,

@@ -31,9 +31,9 @@ def settled(ledger: Ledger, cut_off: date, before_seq: int | None = None) -> set
     }
 
 
-def input_digest(files: Iterable[FileRow], last_batch: int) -> str:
-    """Hex SHA-256 over number, hash and counts of every file up to a batch, in the order of the ledger."""
-    inputs = [f"{f.file_id} {f.sha256} {f.lines} {f.accepted}" for f in files if f.batch_id <= last_batch]
+def input_digest(files: Iterable[FileRow]) -> str:
+    """Hex SHA-256 over number, hash and counts of files, in the order of the ledger."""
+    inputs = [f"{f.file_id} {f.sha256} {f.lines} {f.accepted}" for f in files]
     return sha256_hex("\n".join(inputs).encode())
 
 

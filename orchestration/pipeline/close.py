@@ -71,6 +71,7 @@ def issue_due(
 
     `others` is input that could not be read, beside the files that the ledger holds back.
     """
+    waive = (waive or "").strip()
     check_may_close(catalog, ledger, cut_off, context.now_us, waive, others)
     charged = charged_segments(catalog, context.now_us)
     state, path = read_state(context.instance), context.instance.published_db()
@@ -86,7 +87,7 @@ def issue_due(
         groups = due_groups(catalog, ledger, lines, cut_off)
         waiting = parked(con, catalog, groups, cut_off)
     waived = tuple(missing_input(ledger, others)) if waive else ()
-    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive or "", waived)
+    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive, waived)
     result = issue(catalog, ledger, groups, cut_off, waiting, knowledge)
     context.report(f"issued {len(result.documents)} document(s) at cut-off {cut_off}")
     return result

@@ -6,13 +6,13 @@ own. Everything depends on the instance's durable parts and on `now_us`, never o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from orchestration.billing.documents import Group
-from orchestration.billing.rating import Line
+from orchestration.billing.documents import Group, Issued
+from orchestration.billing.rating import Line, LineKey
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.edits import last_close, refuse_edits, refuse_lost
 from orchestration.closing.issued import issued_so_far
@@ -93,7 +93,7 @@ def account(context: Context) -> None:
         require_balance(con)
 
 
-def rate_lines(context: Context, catalog: Catalog, ledger: Ledger) -> list[Line]:
+def rate_lines(context: Context, catalog: Catalog, ledger: Ledger, issued: Mapping[LineKey, Issued]) -> list[Line]:
     """Price every charge of every segment from the build's quantities.
 
     Raises PeriodClosed for a catalog that prices issued lines otherwise than the one they were issued under.
@@ -103,17 +103,18 @@ def rate_lines(context: Context, catalog: Catalog, ledger: Ledger) -> list[Line]
     lines = list(rate_all(catalog, charged_segments(catalog, context.now_us), quantities))
     last = last_close(ledger)
     if last is not None:
-        refuse_edits(last.catalog, catalog, quantities, lines, issued_so_far(ledger), last.cut_off, context.now_us)
+        refuse_edits(last.catalog, catalog, quantities, lines, issued, last.cut_off, context.now_us)
     return lines
 
 
 def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any, list[Group]]:
     """Rate everything, and put drafts and issued documents into the build. Raises PeriodClosed as `rate_lines` does."""
     context.report("pricing")
-    lines = rate_lines(context, catalog, ledger)
+    issued = issued_so_far(ledger)
+    lines = rate_lines(context, catalog, ledger, issued)
     # The earliest day anywhere: a draft without a period of its own stands at tomorrow's cut-off.
     today = local_date("UTC", context.now_us) + timedelta(days=1)
-    found = price.drafts(catalog, lines, issued_so_far(ledger), today)
+    found = price.drafts(catalog, lines, issued, today)
     with open_build(context.instance) as con:
         price.load_drafts(con, context.instance, found)
         price.load_issued(con, context.instance, ledger)

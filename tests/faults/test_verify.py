@@ -42,7 +42,12 @@ def test_one_flipped_bit_of_a_raw_file_is_named_with_the_documents_behind_it(box
     edit(path, bytes(data))
     said = box.do("verify", code=5)
     assert f"{path}: raw file {path.name} (delivered as '{delivered}') is damaged" in said
-    assert "SEL-2026-000001" in said and "no document was recomputed" in said
+    # The file came with October, after September had been closed: only October's documents rest on it.
+    october = [
+        number for (number,) in box.ledger("SELECT number FROM documents WHERE cut_off = '2026-11-01' ORDER BY 1")
+    ]
+    assert len(october) == 3 and f"behind documents issued since: {', '.join(october)} [raw_damaged]" in said
+    assert "SEL-2026-000001" not in said and "no document was recomputed" in said
 
 
 def test_a_deleted_raw_file_is_named(box: Box) -> None:
