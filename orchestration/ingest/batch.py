@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from orchestration.crash import crash_point
 from orchestration.errors import IntegrityFailure
 from orchestration.ingest.engine import connect
 from orchestration.ingest.lake import Lake
+from orchestration.ingest.lines import Census
 from orchestration.ingest.parse import Parsed, ParseTask, parse_file
 from orchestration.ingest.raw import RawStore
 from orchestration.ingest.verdicts import LakeFile, judge_batch
@@ -45,7 +46,7 @@ def mapping_json(source: Source) -> str:
     return source.model_dump_json()
 
 
-def task_of(row: FileRow, batch: BatchRow, lake: Lake) -> ParseTask:
+def task_of(row: FileRow, batch: BatchRow, lake: Lake, census: Census | None = None) -> ParseTask:
     """How a file of the ledger was, and is always, read."""
     return ParseTask(
         sha256=row.sha256,
@@ -58,6 +59,7 @@ def task_of(row: FileRow, batch: BatchRow, lake: Lake) -> ParseTask:
         skew_us=batch.skew_us,
         events=lake.events(batch.batch_id, row.file_id),
         quarantine=lake.quarantine(batch.batch_id, row.file_id),
+        census=census,
     )
 
 
@@ -97,17 +99,22 @@ def lake_files(lake: Lake, rows: Sequence[FileRow]) -> list[LakeFile]:
 
 
 def make_batch(
-    shop: Workshop, batch: BatchRow, rows: Sequence[FileRow], history: Sequence[FileRow]
+    shop: Workshop,
+    batch: BatchRow,
+    rows: Sequence[FileRow],
+    history: Sequence[FileRow],
+    censuses: Mapping[int, Census],
 ) -> tuple[list[FileRow], list[Parsed]]:
     """Write all lake files of a batch and count its lines.
 
     Args:
         rows: the batch's files; their counts are not read.
         history: the files of all batches before.
+        censuses: what landing found in the text of the files, by id.
     Returns:
         The rows with their counts, each adding up, and what the parser said of each.
     """
-    parsed = parse_all(shop, [task_of(row, batch, shop.lake) for row in rows])
+    parsed = parse_all(shop, [task_of(row, batch, shop.lake, censuses.get(row.file_id)) for row in rows])
     con = shop.connect()
     try:
         new, old = lake_files(shop.lake, rows), lake_files(shop.lake, history)

@@ -15,7 +15,6 @@ from orchestration.sqltext import identifier, literal
 from orchestration.zones import DAY_US, offset_intervals
 
 MAX_ID_BYTES = 1024
-MAX_AGENT = 64
 COLUMNS = (
     ("file_id", "INTEGER"),
     ("line", "BIGINT"),
@@ -31,7 +30,9 @@ COLUMNS = (
     ("status", "INTEGER"),
     ("bytes", "BIGINT"),
     ("address_key", "VARCHAR"),
+    ("network", "VARCHAR"),
     ("agent", "VARCHAR"),
+    ("agent_key", "VARCHAR"),
     ("extra", "VARCHAR"),
 )
 """Columns of every lake file, in order; then one VARCHAR column `p_<property>` for each property, by name."""
@@ -39,7 +40,6 @@ COLUMNS = (
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?"
 _PLACES = 10**12
 _AND_59 = " || '59'"
-_TOKEN = "[A-Za-z0-9!#$%&''*+.^_`|~-]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def lake_columns(source: Source) -> list[str]:
 
 
 def parsed_columns(source: Source) -> list[tuple[str, str]]:
-    """Names and types of what `canonical` selects."""
+    """Names and types of what `canonical` selects; user, address and agent still stand as they were written."""
     kinds = dict(COLUMNS)
     lake = [(name, kinds.get(name, "VARCHAR")) for name in lake_columns(source)]
     flags = [(name, "BOOLEAN") for name in ("blank", "slow", "rounded")]
@@ -73,6 +73,8 @@ def parsed_columns(source: Source) -> list[tuple[str, str]]:
 def canonical(reader: Reader, read: str, source: Source, context: Context) -> str:
     """SQL: the lake's columns, then `reason, blank, slow, rounded, text`, for what `read` selects.
 
+    `text` is NULL for the lines that are accepted. `disguise` makes keyed hashes of what is in the columns *_key.
+
     Args:
         reader: which targets `read` offers, and how its times are written.
         read: SQL that selects `line, text, slow, grammar, f_<target>...`.
@@ -80,11 +82,14 @@ def canonical(reader: Reader, read: str, source: Source, context: Context) -> st
     return f"""
         SELECT {_columns(reader, source, context)},
             CASE WHEN slow OR blank THEN NULL ELSE {_reason(reader, source, context)} END AS reason,
-            blank, slow, {_was_rounded(source)} AS rounded, text
+            blank, slow, {_was_rounded(source)} AS rounded,
+            CASE WHEN slow OR reason IS NOT NULL THEN text END AS text
         FROM (SELECT *, {_instant(source, context)} AS us FROM (SELECT *, {_clock(reader)} FROM ({read})))"""
 
 
 def _field(reader: Reader, source: Source, target: str) -> str:
+    if target in source.drop:
+        return "CAST(NULL AS VARCHAR)"
     if target in source.constants:
         return literal(source.constants[target])
     return f"f_{target}" if target in reader.targets else "CAST(NULL AS VARCHAR)"
@@ -106,13 +111,15 @@ def _columns(reader: Reader, source: Source, context: Context) -> str:
         "event_type": field("event_type") if typed else literal(source.event_type),
         "feed": literal(source.name),
         "credential": f"nullif({field('credential')}, '')",
-        "user_key": keyed_hash(f"nullif({field('user')}, '')"),
+        "user_key": f"nullif({field('user')}, '')",
         "method": field("method"),
         "path": _path(field("path")),
         "status": _whole(field("status"), 9),
         "bytes": _whole(field("bytes"), 18),
-        "address_key": keyed_hash(f"nullif({field('address')}, '')"),
-        "agent": f"nullif(left(regexp_extract({field('agent')}, '^{_TOKEN}(/{_TOKEN})?'), {MAX_AGENT}), '')",
+        "address_key": f"nullif({field('address')}, '')",
+        "network": "NULL",
+        "agent": "NULL",
+        "agent_key": f"nullif({field('agent')}, '')",
         "extra": _extra(field("extra")),
     }
     columns = [f"CAST({values[name]} AS {kind}) AS {name}" for name, kind in COLUMNS]
@@ -169,27 +176,36 @@ def _clf(time: str) -> tuple[str, str]:
     """SQL for wall clock and offset of `06/Feb/2009:12:14:14.655 +0100`; fraction and offset may be missing."""
     shape = f"[0-3][0-9]/[A-Z][a-z][a-z]/[0-9]{{4}}:{_CLOCK}( [+-][0-9]{{4}})?"
     zone = f"CASE WHEN {time}[-5] IN ('+', '-') THEN {time}[-5:-3] || ':' || right({time}, 2) ELSE '' END"
-    return _wall(time, shape, 20, "try_strptime({second}, '%d/%b/%Y:%H:%M:%S')"), zone
+    parsed = "epoch_us(try_strptime({second}, '%d/%b/%Y:%H:%M:%S'))"
+    fraction = f"CAST(rpad(regexp_extract({time}, '[.]([0-9]{{1,6}})', 1), 6, '0') AS BIGINT)"
+    plain = parsed.format(second=f"left({time}, 20)")
+    plain = f"CASE WHEN contains({time}, '.') THEN {plain} + {fraction} ELSE {plain} END"
+    return _wall(time, shape, 20, plain, parsed), zone
 
 
 def _iso(time: str) -> tuple[str, str]:
     """SQL for wall clock and offset of an RFC 3339 time, whose offset may be missing."""
     shape = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})?"
     zone = (
-        f"CASE WHEN right({time}, 1) IN ('Z', 'z') THEN 'Z' "
+        f"CASE WHEN suffix({time}, 'Z') OR suffix({time}, 'z') THEN 'Z' "
         f"WHEN {time}[-6] IN ('+', '-') THEN right({time}, 6) ELSE '' END"
     )
-    return _wall(time, shape, 19, "try_cast(upper({second}) AS TIMESTAMP)"), zone
+    parsed = "epoch_us(try_cast({second} AS TIMESTAMP))"
+    # The engine cuts off what is finer than a microsecond.
+    without_zone = (
+        f"CASE WHEN suffix({time}, 'Z') THEN left({time}, length({time}) - 1) "
+        f"WHEN suffix({time}, 'z') THEN upper(left({time}, length({time}) - 1)) "
+        f"WHEN {time}[-6] IN ('+', '-') THEN upper(left({time}, length({time}) - 6)) ELSE upper({time}) END"
+    )
+    return _wall(time, shape, 19, parsed.format(second=without_zone), parsed), zone
 
 
-def _wall(time: str, shape: str, length: int, parsed: str) -> str:
-    leap = f"substr({time}, {length - 1}, 2) = '60'"
-    plain = f"epoch_us({parsed.format(second=f'left({time}, {length})')})"
-    at_59 = f"epoch_us({parsed.format(second=f'left({time}, {length - 2})' + _AND_59)}) + 999999"
-    fraction = f"CAST(rpad(regexp_extract({time}, '[.]([0-9]{{1,6}})', 1), 6, '0') AS BIGINT)"
+def _wall(time: str, shape: str, length: int, plain: str, parsed: str) -> str:
+    """SQL for microseconds of the wall clock: `plain`, but for a leap second, which is the end of the second before."""
+    at_59 = parsed.format(second=f"upper(left({time}, {length - 2}))" + _AND_59)
     return (
-        f"CASE WHEN NOT regexp_full_match({time}, '{shape}') THEN NULL WHEN {leap} THEN {at_59} "
-        f"WHEN contains({time}, '.') THEN {plain} + {fraction} ELSE {plain} END"
+        f"CASE WHEN NOT regexp_full_match({time}, '{shape}') THEN NULL "
+        f"WHEN substr({time}, {length - 1}, 2) = '60' THEN {at_59} + 999999 ELSE {plain} END"
     )
 
 

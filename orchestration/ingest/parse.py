@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,21 +15,30 @@ import duckdb
 
 from orchestration.catalog.models import Source
 from orchestration.errors import IntegrityFailure
-from orchestration.ingest.canonical_sql import Context, canonical, lake_columns, parsed_columns
+from orchestration.ingest.canonical_sql import Context, canonical, parsed_columns
+from orchestration.ingest.disguise import disguised
+from orchestration.ingest.durable import make_folder
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.base import Reader
-from orchestration.ingest.inflate import Refused, inflated
+from orchestration.ingest.inflate import MAGIC, Refused, inflated, packing_of
 from orchestration.ingest.lake import write_parquet
-from orchestration.ingest.lines import BOM, MAX_LINE, BadLine, Block, blocks
+from orchestration.ingest.lines import BOM, MAX_LINE, BadLine, Block, Census, blocks
 from orchestration.ingest.raw import RawStore
+from orchestration.sqltext import literal
 
 PARSER_VERSION = "1"
 """Goes up when a line could come to mean something else; the ledger records it with each batch."""
 
+_ONE_COLUMN = (
+    "columns = {text: 'VARCHAR'}, delim = '\x01', quote = '', escape = '', new_line = '\\n', header = false, "
+    "auto_detect = false"
+)
 _SLOW_AT_ONCE = 50_000
 _READ_AT_ONCE = 64 << 20
-_ADD_RANGE = "INSERT INTO src SELECT unnest(range($2::BIGINT, $3::BIGINT)), unnest(string_split($1::VARCHAR, chr(10)))"
-_ADD_LISTED = "INSERT INTO src SELECT unnest($2::BIGINT[]), unnest(string_split($1::VARCHAR, chr(10)))"
+_ADD_RANGE = (
+    "INSERT INTO gathered SELECT unnest(range($2::BIGINT, $3::BIGINT)), unnest(string_split($1::VARCHAR, chr(10)))"
+)
+_ADD_LISTED = "INSERT INTO gathered SELECT unnest($2::BIGINT[]), unnest(string_split($1::VARCHAR, chr(10)))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,8 @@ class ParseTask:
     skew_us: int
     events: Path
     quarantine: Path
+    census: Census | None = None
+    """What landing found in the file's text; None where nobody has looked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,37 +122,72 @@ def _read_lines(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask, 
         return form.unpack(inflated(raw.read(task.sha256, task.path)))
 
     head = head_text(text(), form.head) if form.head else ""
-    reader = form.reader(task.source, head)
-    lane = _Lane(con, reader, task, context)
+    lane = _Lane(con, form.reader(task.source, head), task, context)
     skip = max(task.first_line - 1, 1 if form.header else 0)
-    counted = _Counted(text())
-    for block in blocks(counted, skip):
-        lane.take(block)
+    lines = _read_whole(lane, raw, task, text, skip)
+    if lines is None:
+        census = Census()
+        for block in blocks(census.counting(text()), skip):
+            lane.take(block)
+        lane.read()
+        lines = census.lines
     lane.finish()
-    return counted.lines()
+    return lines
 
 
-class _Counted:
-    """Passes chunks through and counts the lines in them, independently of how they are cut into blocks."""
+def _read_whole(
+    lane: _Lane, raw: RawStore, task: ParseTask, text: Callable[[], Iterator[bytes]], skip: int
+) -> int | None:
+    """The fast way: the engine splits the file into lines. How many; None if they have to be split here instead.
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = chunks
-        self._newlines = 0
-        self._last = b"\n"
+    The raw bytes are compared with their hash when they are looked at: here, or as the file was landed just now.
+    """
+    census, path = task.census or Census(), raw.path(task.sha256)
+    aside = task.events.with_suffix(".text.tmp")
+    try:
+        if not _is_text(task, raw):
+            make_folder(aside.parent)
+            census = Census()
+            with aside.open("wb") as handle:
+                for chunk in census.counting(text()):
+                    handle.write(chunk)
+            path = aside
+        elif task.census is None:
+            deque(census.counting(text()), 0)
+        if census.plain and lane.read_file(path, skip, census.lines):
+            return census.lines
+        return None
+    finally:
+        aside.unlink(missing_ok=True)
 
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            if chunk:
-                self._newlines += chunk.count(b"\n")
-                self._last = chunk[-1:]
-                yield chunk
 
-    def lines(self) -> int:
-        return self._newlines + (self._last != b"\n")
+def _is_text(task: ParseTask, raw: RawStore) -> bool:
+    """Whether the raw bytes are the text itself: not compressed, and one record a line."""
+    beginning = next(raw.read(task.sha256, task.path, MAGIC), b"")
+    return FORMATS[task.source.format].record_a_line and packing_of(beginning, "") is None
+
+
+def reading(con: duckdb.DuckDBPyConnection, reader: Reader) -> str:
+    """The reader's SQL, with the lines flagged in which a name that is read comes twice. They are in `src` already."""
+    if reader.shape is None:
+        return reader.sql
+    shape = f"CAST(to_json({reader.shape.sql}) AS VARCHAR)"
+    found = con.execute(f"SELECT DISTINCT {shape} AS shape FROM src WHERE shape IS NOT NULL")
+    repeating: list[str] = []
+    while rows := found.fetchmany(_SLOW_AT_ONCE):
+        repeating += [text for (text,) in rows if reader.shape.repeats(json.loads(text))]
+    if not repeating:
+        return reader.sql
+    con.execute("CREATE OR REPLACE TEMP TABLE repeating AS SELECT unnest($1::VARCHAR[])", [repeating])
+    repeats = f"coalesce({shape} IN (FROM repeating), false)"
+    return f"SELECT * REPLACE (slow OR {repeats} AS slow) FROM ({reader.sql})"
 
 
 class _Lane:
-    """Feeds blocks of lines through the reader's SQL, and the lines that it flags through the reader's Python."""
+    """Feeds lines through the reader's SQL, and the lines that it flags through the reader's Python.
+
+    Lines come from a file that the engine splits, or in blocks; both give the same.
+    """
 
     def __init__(self, con: duckdb.DuckDBPyConnection, reader: Reader, task: ParseTask, context: Context) -> None:
         self._con = con
@@ -147,14 +195,27 @@ class _Lane:
         self._task = task
         self._context = context
         self._bytes = 0
-        self._sql = f"INSERT INTO parsed {self._canonical(reader.sql)}"
         columns = ", ".join(f'"{name}" {kind}' for name, kind in parsed_columns(task.source))
         con.execute(
-            f"CREATE TEMP TABLE parsed ({columns}); CREATE OR REPLACE TEMP TABLE src (line BIGINT, text VARCHAR)"
+            f"CREATE TEMP TABLE parsed ({columns}); CREATE OR REPLACE TEMP TABLE gathered (line BIGINT, text VARCHAR)"
         )
 
-    def _canonical(self, read: str) -> str:
-        return canonical(self._reader, read, self._task.source, self._context)
+    def read_file(self, path: Path, skip: int, lines: int) -> bool:
+        """Read all lines of a file after the first `skip`. False, and nothing read, if the engine finds other lines."""
+        try:
+            self._con.execute(
+                "CREATE OR REPLACE TEMP VIEW src AS SELECT line, text FROM (SELECT row_number() OVER () AS line, "
+                "coalesce(text, '') AS text "
+                f"FROM read_csv({literal(str(path))}, {_ONE_COLUMN})) WHERE line > {skip}"
+            )
+            self._read()
+            (found,) = self._con.execute("SELECT count(*) FROM parsed").fetchall()[0]
+        except duckdb.InvalidInputException:
+            found = -1
+        if found != max(lines - skip, 0):
+            self._con.execute("TRUNCATE parsed")
+            return False
+        return True
 
     def take(self, block: Block) -> None:
         if block.bad:
@@ -165,13 +226,20 @@ class _Lane:
             self._con.execute(_ADD_LISTED, [block.text, block.numbers])
         self._bytes += len(block.text)
         if self._bytes > _READ_AT_ONCE:
-            self._read()
+            self.read()
+
+    def read(self) -> None:
+        """Read the lines gathered so far: one large statement costs less than many, its planning is dear."""
+        self._con.execute("CREATE OR REPLACE TEMP VIEW src AS FROM gathered")
+        self._read()
+        self._con.execute("TRUNCATE gathered")
+        self._bytes = 0
 
     def _read(self) -> None:
-        """Read the lines gathered so far: one large statement costs less than many, its planning is dear."""
-        self._con.execute(self._sql)
-        self._con.execute("TRUNCATE src")
-        self._bytes = 0
+        self._con.execute(f"INSERT INTO parsed {self._canonical(reading(self._con, self._reader))}")
+
+    def _canonical(self, read: str) -> str:
+        return canonical(self._reader, read, self._task.source, self._context)
 
     def _set_aside(self, bad: list[BadLine]) -> None:
         columns = [[b.line for b in bad], [b.reason for b in bad], [b.raw for b in bad]]
@@ -180,8 +248,7 @@ class _Lane:
         )
 
     def finish(self) -> None:
-        """Read what is left, then the flagged lines one by one."""
-        self._read()
+        """Read the flagged lines one by one."""
         self._con.execute(
             "CREATE OR REPLACE TEMP TABLE flagged AS SELECT line, text FROM parsed WHERE slow AND NOT blank"
         )
@@ -238,17 +305,17 @@ def _read_table(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask, 
 
 
 def _write(con: duckdb.DuckDBPyConnection, task: ParseTask, lines: int) -> Parsed:
-    columns = ", ".join(f'"{name}"' for name in lake_columns(task.source))
     good = "NOT slow AND NOT blank AND reason IS NULL"
     con.execute(
         "INSERT INTO bad SELECT line, reason, encode(text) FROM parsed WHERE reason IS NOT NULL; "
         "CREATE OR REPLACE TEMP VIEW quarantined AS "
-        f"SELECT {task.file_id}::INTEGER AS file_id, line, reason, raw FROM bad ORDER BY line"
+        f"SELECT {task.file_id}::INTEGER AS file_id, line, reason, raw FROM bad ORDER BY line; "
+        f"CREATE OR REPLACE TEMP VIEW accepted AS FROM parsed WHERE {good}"
     )
     counts = con.execute(
         f"SELECT count(*) FILTER (WHERE {good}), count(*) FILTER (WHERE blank), "
         f"count(*) FILTER (WHERE {good} AND rounded), min(time_us) FILTER (WHERE {good}), "
-        f"max(time_us) FILTER (WHERE {good}) FROM parsed"
+        f"max(time_us) FILTER (WHERE {good}), count(*) FILTER (WHERE slow) FROM parsed"
     ).fetchall()[0]
     reasons = dict(con.execute("SELECT reason, count(*) FROM bad GROUP BY reason ORDER BY reason").fetchall())
     header = FORMATS[task.source.format].header and lines > 0 and task.first_line == 1
@@ -264,12 +331,14 @@ def _write(con: duckdb.DuckDBPyConnection, task: ParseTask, lines: int) -> Parse
         max_us=counts[4],
     )
     _must_balance(parsed, task)
-    write_parquet(con, f"SELECT {columns} FROM parsed WHERE {good} ORDER BY line", task.events)
+    # Lines that were read one by one stand at the end.
+    order = " ORDER BY line" if counts[5] else ""
+    write_parquet(con, f"{disguised(con, task.source)}{order}", task.events)
     if reasons:
         write_parquet(con, "FROM quarantined", task.quarantine)
     else:
         task.quarantine.unlink(missing_ok=True)
-    con.execute("DROP VIEW quarantined; DROP TABLE parsed; DROP TABLE bad")
+    con.execute("DROP VIEW quarantined; DROP VIEW accepted; DROP TABLE parsed; DROP TABLE bad")
     return parsed
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from orchestration.ingest.batch import Workshop, make_batch, mapping_json
 from orchestration.ingest.discover import Candidate, Entry, discover
 from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.inflate import Refused, inflated
-from orchestration.ingest.landing import Deferred, Landed, land
+from orchestration.ingest.landing import Deferred, Landed, check_table, land
+from orchestration.ingest.lines import Census
 from orchestration.ingest.parse import PARSER_VERSION
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.ingest.report import BUCKETS, IngestReport
@@ -28,6 +31,8 @@ from orchestration.ledger.store import Ledger
 
 MAX_BATCH_LINES = 5_000_000
 MAX_BATCH_BYTES = 2 << 30
+LANDERS = 4
+"""How many files are fetched side by side."""
 _MINUTE_US = 60_000_000
 _SCARCE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EIO}
 
@@ -82,10 +87,25 @@ class _Pending:
     """Files fetched and placed, not yet parsed."""
 
     rows: list[FileRow] = field(default_factory=list)
+    by_bytes: dict[tuple[str, str], FileRow] = field(default_factory=dict)
+    censuses: dict[int, Census] = field(default_factory=dict)
+    """What was found in the text of the files, by id."""
     tapes: dict[str, TapeRow] = field(default_factory=dict)
     deliveries: list[DeliveryRow] = field(default_factory=list)
     lines: int = 0
     bytes: int = 0
+    _tape_ids: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+
+    def put_tape(self, tape: TapeRow) -> None:
+        self.tapes[tape.tape_id] = tape
+        for sign in (tape.head_sha, tape.path):
+            self._tape_ids.setdefault((tape.stream, sign), {})[tape.tape_id] = None
+
+    def tapes_like(self, stream: str, head_sha: str, path: str) -> list[TapeRow]:
+        """The tapes of a stream that begin alike, and those that were last read under a path."""
+        ids = self._tape_ids.get((stream, head_sha), {}) | self._tape_ids.get((stream, path), {})
+        found = [self.tapes[tape_id] for tape_id in ids]
+        return [tape for tape in found if tape.head_sha == head_sha or tape.path == path]
 
 
 class _Work:
@@ -111,13 +131,14 @@ class _Work:
     def take(self, sources: Sequence[Source]) -> None:
         con = self._shop.connect()
         try:
+            candidates = list(self._candidates(sources))
             again: list[Candidate] = []
-            for candidate in self._candidates(sources):
-                if not self._fetch(con, candidate, last_try=False):
+            for candidate, landed in self._landing(candidates):
+                if not self._register(con, candidate, landed, last_try=False):
                     again.append(candidate)
             # A file may look mutated only because the log that it replaced is listed after it.
-            for candidate in again:
-                self._fetch(con, candidate, last_try=True)
+            for candidate, landed in self._landing(again):
+                self._register(con, candidate, landed, last_try=True)
         finally:
             con.close()
         self._commit()
@@ -150,14 +171,32 @@ class _Work:
                 else:
                     yield candidate
 
-    def _fetch(self, con: duckdb.DuckDBPyConnection, candidate: Candidate, *, last_try: bool) -> bool:
-        """Land one file and place it in the pending batch. False if it is to be tried again, last."""
-        landed: Landed | None = None
+    def _landing(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, Future[Landed]]]:
+        """Fetch files side by side, a few ahead; they come in the order of the listing."""
+        with ThreadPoolExecutor(LANDERS) as pool:
+            ahead: deque[tuple[Candidate, Future[Landed]]] = deque()
+            try:
+                for candidate in candidates:
+                    ahead.append((candidate, pool.submit(land, self._shop.raw, candidate)))
+                    if len(ahead) > 2 * LANDERS:
+                        yield ahead.popleft()
+                while ahead:
+                    yield ahead.popleft()
+            finally:
+                for _, future in ahead:
+                    future.cancel()
+
+    def _register(
+        self, con: duckdb.DuckDBPyConnection, candidate: Candidate, landing: Future[Landed], *, last_try: bool
+    ) -> bool:
+        """Place one landed file in the pending batch. False if it is to be tried again, last."""
+        sha256 = ""
         try:
-            tapes = self._tapes(candidate)
-            landed = land(con, self._shop.raw, candidate, [tape.consumed_bytes for tape in tapes])
-            candidate = replace(candidate, source=landed.source)
-            self._register(candidate, landed, tapes)
+            landed = landing.result()
+            sha256 = landed.sha256
+            if FORMATS[landed.source.format].table:
+                check_table(con, self._shop.raw, landed)
+            self._enter(replace(candidate, source=landed.source), landed)
         except Deferred as reason:
             self.result.deferred.append(Entry(candidate.source.name, candidate.path, str(reason)))
         except PermissionError as error:
@@ -165,16 +204,16 @@ class _Work:
         except Refused as refused:
             if str(refused).startswith("source_mutated") and not last_try:
                 return False
-            self._hold(candidate, landed.sha256 if landed else "", str(refused))
+            self._hold(candidate, sha256, str(refused))
         return True
 
-    def _tapes(self, candidate: Candidate) -> list[TapeRow]:
-        if not FORMATS[candidate.source.format].positional(candidate.source):
-            return []
-        pending = {t.tape_id: t for t in self._pending.tapes.values() if t.stream == candidate.stream}
-        return list(({t.tape_id: t for t in self._ledger.tapes(candidate.stream)} | pending).values())
+    def _tapes(self, candidate: Candidate, landed: Landed) -> list[TapeRow]:
+        """The tapes that the file may continue, as they will be when what is pending is committed."""
+        known = self._ledger.tapes(candidate.stream, landed.head_sha, candidate.path)
+        pending = self._pending.tapes_like(candidate.stream, landed.head_sha, candidate.path)
+        return [tape for tape in known if tape.tape_id not in self._pending.tapes] + pending
 
-    def _register(self, candidate: Candidate, landed: Landed, tapes: Sequence[TapeRow]) -> None:
+    def _enter(self, candidate: Candidate, landed: Landed) -> None:
         for notice in landed.notices:
             self._notice(candidate.source.name, candidate.path, notice)
         twin = self._twin(candidate.stream, landed.sha256)
@@ -184,7 +223,7 @@ class _Work:
             self._other.append(self._delivery(candidate, landed.sha256, "duplicate_of", reason))
             return
         self._make_room(landed)
-        placed = self._place(candidate, landed, tapes)
+        placed = self._place(candidate, landed)
         file_id = self._ledger.next_file_id() + len(self._pending.rows)
         row = FileRow(
             file_id=file_id,
@@ -208,8 +247,11 @@ class _Work:
             max_us=None,
         )
         if placed:
-            self._pending.tapes[placed.tape.tape_id] = placed.tape
+            self._pending.put_tape(placed.tape)
         self._pending.rows.append(row)
+        self._pending.by_bytes[row.stream, row.sha256] = row
+        if landed.census:
+            self._pending.censuses[file_id] = landed.census
         self._pending.deliveries.append(self._delivery(candidate, landed.sha256, "taken", ""))
         self._pending.lines += landed.lines
         self._pending.bytes += landed.inflated
@@ -221,7 +263,7 @@ class _Work:
         if pending.rows and full:
             self._commit()
 
-    def _place(self, candidate: Candidate, landed: Landed, tapes: Sequence[TapeRow]) -> Placed | None:
+    def _place(self, candidate: Candidate, landed: Landed) -> Placed | None:
         if not FORMATS[candidate.source.format].positional(candidate.source):
             return None
         file_id = self._ledger.next_file_id() + len(self._pending.rows)
@@ -233,7 +275,7 @@ class _Work:
             return stored if form.table else form.unpack(inflated(stored))
 
         def reread(tape: TapeRow) -> Iterator[bytes]:
-            row = files.get(tape.file_id) or self._committed(tape.file_id)
+            row = files.get(tape.file_id) or self._ledger.file(tape.file_id)
             return bytes_of(row.sha256, row.path)
 
         return place(
@@ -241,20 +283,14 @@ class _Work:
             candidate.path,
             landed,
             file_id,
-            tapes,
+            self._tapes(candidate, landed),
             reread,
             lambda: bytes_of(landed.sha256, candidate.path),
             first=form.head + 1,
         )
 
-    def _committed(self, file_id: int) -> FileRow:
-        return next(row for row in self._ledger.files() if row.file_id == file_id)
-
     def _twin(self, stream: str, sha256: str) -> FileRow | None:
-        for row in self._pending.rows:
-            if (row.stream, row.sha256) == (stream, sha256):
-                return row
-        return self._ledger.find_file(stream, sha256)
+        return self._pending.by_bytes.get((stream, sha256)) or self._ledger.find_file(stream, sha256)
 
     def _delivery(self, candidate: Candidate, sha256: str, status: str, reason: str) -> DeliveryRow:
         return DeliveryRow(
@@ -282,7 +318,7 @@ class _Work:
             return
         batch = BatchRow(self._ledger.next_batch_id(), self._now_us, self._skew_us, PARSER_VERSION)
         self._say(f"batch {batch.batch_id}: reading {len(pending.rows)} file(s), {pending.lines} line(s)")
-        rows, parsed = make_batch(self._shop, batch, pending.rows, self._ledger.files())
+        rows, parsed = make_batch(self._shop, batch, pending.rows, self._ledger.files(), pending.censuses)
         crash_point("ingest_before_commit")
         self._ledger.commit_batch(batch, rows, list(pending.tapes.values()), pending.deliveries)
         crash_point("ingest_after_commit")

@@ -45,6 +45,7 @@ CREATE TABLE tapes (
     file_id INTEGER NOT NULL REFERENCES files
 ) STRICT;
 CREATE INDEX tapes_by_head ON tapes (stream, head_sha);
+CREATE INDEX tapes_by_path ON tapes (stream, path);
 
 CREATE TABLE deliveries (
     source TEXT NOT NULL,
