@@ -107,7 +107,8 @@ class Source(Model):
     """Where events come from, how they are written, and which of their fields are read.
 
     `path` is a glob below `root` (relative to the instance folder); `{name}` captures one path part, and the captures
-    tell streams apart: equal lines of two gateways are two events.
+    tell streams apart: equal lines of two gateways are two events. A file of whose lines more than
+    `hold_above_percent` can't be read is held whole (100: never).
     """
 
     name: Key
@@ -125,6 +126,7 @@ class Source(Model):
     not_before: Instant = datetime(2000, 1, 1, tzinfo=UTC)
     unterminated: Literal["hold", "accept"] = "hold"
     more_decimals: Literal["refuse", "round"] = "refuse"
+    hold_above_percent: int = Field(default=50, ge=0, le=100)
 
     @model_validator(mode="after")
     def _quantity_is_read(self) -> Source:

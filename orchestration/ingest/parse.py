@@ -35,6 +35,7 @@ class ParseTask:
     """A raw file, its reading rules and where its lake files go.
 
     `first_line` is the first line that is new; those before are duplicates by place and are not read.
+    `only` is SQL that selects the lines to take (a column `line`); the file's other lines were dealt with before.
     """
 
     sha256: str
@@ -47,6 +48,7 @@ class ParseTask:
     skew_us: int
     events: Path
     quarantine: Path
+    only: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,10 @@ def _read_table(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask, 
 
 
 def _write(con: duckdb.DuckDBPyConnection, task: ParseTask, lines: int) -> Parsed:
+    header = FORMATS[task.source.format].header and lines > 0 and task.first_line == 1
+    if task.only is not None:
+        lines, first = _keep_only(con, task.only)
+        header = header and first
     columns = ", ".join(f'"{name}"' for name in lake_columns(task.source))
     good = "NOT slow AND NOT blank AND reason IS NULL"
     con.execute(
@@ -251,7 +257,6 @@ def _write(con: duckdb.DuckDBPyConnection, task: ParseTask, lines: int) -> Parse
         f"max(time_us) FILTER (WHERE {good}) FROM parsed"
     ).fetchall()[0]
     reasons = dict(con.execute("SELECT reason, count(*) FROM bad GROUP BY reason ORDER BY reason").fetchall())
-    header = FORMATS[task.source.format].header and lines > 0 and task.first_line == 1
     parsed = Parsed(
         lines=lines,
         events=counts[0],
@@ -265,12 +270,22 @@ def _write(con: duckdb.DuckDBPyConnection, task: ParseTask, lines: int) -> Parse
     )
     _must_balance(parsed, task)
     write_parquet(con, f"SELECT {columns} FROM parsed WHERE {good} ORDER BY line", task.events)
-    if reasons:
+    if reasons and task.only is None:
         write_parquet(con, "FROM quarantined", task.quarantine)
     else:
         task.quarantine.unlink(missing_ok=True)
     con.execute("DROP VIEW quarantined; DROP TABLE parsed; DROP TABLE bad")
     return parsed
+
+
+def _keep_only(con: duckdb.DuckDBPyConnection, only: str) -> tuple[int, bool]:
+    """Forget every line that isn't selected: how many lines are, and whether line 1 is among them."""
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT line FROM ({only}); "
+        "DELETE FROM parsed WHERE line NOT IN (FROM wanted); DELETE FROM bad WHERE line NOT IN (FROM wanted)"
+    )
+    count, first = con.execute("SELECT count(*), count(*) FILTER (WHERE line = 1) FROM wanted").fetchall()[0]
+    return count, first > 0
 
 
 def _must_balance(parsed: Parsed, task: ParseTask) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from orchestration.ingest.discover import Candidate, Entry, discover
 from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.inflate import Refused, inflated
 from orchestration.ingest.landing import Deferred, Landed, land
-from orchestration.ingest.parse import PARSER_VERSION
+from orchestration.ingest.parse import PARSER_VERSION, Parsed
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.ingest.report import BUCKETS, IngestReport
+from orchestration.ingest.share import HeldBack, held_back
 from orchestration.ingest.tapes import Placed, place
 from orchestration.ledger.rows import BatchRow, DeliveryRow, FileRow, TapeRow
 from orchestration.ledger.store import Ledger
@@ -83,6 +84,8 @@ class _Pending:
 
     rows: list[FileRow] = field(default_factory=list)
     tapes: dict[str, TapeRow] = field(default_factory=dict)
+    placed: list[TapeRow | None] = field(default_factory=list)
+    """For each row, its tape as it is after this file."""
     deliveries: list[DeliveryRow] = field(default_factory=list)
     lines: int = 0
     bytes: int = 0
@@ -179,7 +182,7 @@ class _Work:
             self._notice(candidate.source.name, candidate.path, notice)
         twin = self._twin(candidate.stream, landed.sha256)
         if twin is not None:
-            reason = f"the same bytes as '{twin.path}' ({landed.sha256})"
+            reason = _same_bytes(twin)
             self._notice(candidate.source.name, candidate.path, f"duplicate_of: {reason}")
             self._other.append(self._delivery(candidate, landed.sha256, "duplicate_of", reason))
             return
@@ -209,6 +212,7 @@ class _Work:
         )
         if placed:
             self._pending.tapes[placed.tape.tape_id] = placed.tape
+        self._pending.placed.append(placed.tape if placed else None)
         self._pending.rows.append(row)
         self._pending.deliveries.append(self._delivery(candidate, landed.sha256, "taken", ""))
         self._pending.lines += landed.lines
@@ -273,6 +277,23 @@ class _Work:
         self._other.append(self._delivery(candidate, sha256, "held", reason))
         self._say(f"held: {candidate.source.name}: {candidate.path}: {reason}")
 
+    def _hold_back(self, pending: _Pending, held: dict[int, HeldBack]) -> None:
+        """Tell of files that were read and are not taken, and of their second copies: they all come again."""
+        for row, delivery in zip(pending.rows, pending.deliveries, strict=True):
+            why = held.get(row.file_id)
+            if why is None:
+                continue
+            if why.held:
+                self.result.held.append(Entry(row.source, row.path, why.reason))
+                self._other.append(replace(delivery, status="held", reason=why.reason))
+                self._say(f"held: {row.source}: {row.path}: {why.reason}")
+            else:
+                self.result.deferred.append(Entry(row.source, row.path, why.reason))
+            copies = [d for d in self._other if (d.source, d.reason) == (row.source, _same_bytes(row))]
+            self._other = [d for d in self._other if d not in copies]
+            told = f"the same bytes as '{row.path}', which is not taken yet"
+            self.result.deferred += [Entry(copy.source, copy.path, told) for copy in copies]
+
     def _notice(self, source: str, path: str, text: str) -> None:
         self.result.notices.append(Entry(source, path, text))
 
@@ -282,9 +303,20 @@ class _Work:
             return
         batch = BatchRow(self._ledger.next_batch_id(), self._now_us, self._skew_us, PARSER_VERSION)
         self._say(f"batch {batch.batch_id}: reading {len(pending.rows)} file(s), {pending.lines} line(s)")
-        rows, parsed = make_batch(self._shop, batch, pending.rows, self._ledger.files())
+        held: dict[int, HeldBack] = {}
+
+        def leave_out(rows: Sequence[FileRow], parsed: Mapping[int, Parsed]) -> frozenset[int]:
+            held.update(held_back(rows, parsed))
+            return frozenset(held)
+
+        rows, parsed = make_batch(self._shop, batch, pending.rows, self._ledger.files(), leave_out)
+        self._hold_back(pending, held)
+        if not rows:
+            return
+        taken = [n for n, row in enumerate(pending.rows) if row.file_id not in held]
+        tapes = {tape.tape_id: tape for n in taken if (tape := pending.placed[n]) is not None}
         crash_point("ingest_before_commit")
-        self._ledger.commit_batch(batch, rows, list(pending.tapes.values()), pending.deliveries)
+        self._ledger.commit_batch(batch, rows, list(tapes.values()), [pending.deliveries[n] for n in taken])
         crash_point("ingest_after_commit")
         result = self.result
         result.batches.append(batch.batch_id)
@@ -293,7 +325,11 @@ class _Work:
             result.lines += row.lines
             for bucket in BUCKETS:
                 setattr(result, bucket, getattr(result, bucket) + getattr(row, bucket))
-        for found in parsed:
+            found = parsed[row.file_id]
             result.rounded += found.rounded
             for reason, count in found.reasons.items():
                 result.reasons[reason] = result.reasons.get(reason, 0) + count
+
+
+def _same_bytes(row: FileRow) -> str:
+    return f"the same bytes as '{row.path}' ({row.sha256})"
