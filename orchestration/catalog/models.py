@@ -126,7 +126,7 @@ class Source(Model):
     not_before: Instant = datetime(2000, 1, 1, tzinfo=UTC)
     unterminated: Literal["hold", "accept"] = "hold"
     more_decimals: Literal["refuse", "round"] = "refuse"
-    hold_above_percent: int = Field(default=50, ge=0, le=100)
+    hold_above_percent: int = Field(default=80, ge=0, le=100)
 
     @model_validator(mode="after")
     def _quantity_is_read(self) -> Source:

@@ -103,7 +103,7 @@ def lake_files(lake: Lake, rows: Sequence[FileRow]) -> list[LakeFile]:
     ]
 
 
-LeaveOut = Callable[[Sequence[FileRow], Mapping[int, Parsed]], frozenset[int]]
+LeaveOut = Callable[[Sequence[FileRow], Mapping[int, Parsed]], set[int]]
 """Which files don't belong into a batch after all, once it is known what is in them: their numbers."""
 
 

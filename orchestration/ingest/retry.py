@@ -148,8 +148,8 @@ def _enter(
 ) -> list[FileRow]:
     """Make the batch in the lake, without those files of which no line became an event; add what entered up."""
 
-    def nothing_new(rows: Sequence[FileRow], parsed: Mapping[int, Parsed]) -> frozenset[int]:
-        return frozenset(row.file_id for row in rows if not parsed[row.file_id].events)
+    def nothing_new(rows: Sequence[FileRow], parsed: Mapping[int, Parsed]) -> set[int]:
+        return {row.file_id for row in rows if not parsed[row.file_id].events}
 
     entering, parsed = make_batch(shop, batch, rows, history, nothing_new)
     for found in parsed.values():

@@ -22,7 +22,7 @@ from orchestration.ingest.landing import Deferred, Landed, land
 from orchestration.ingest.parse import PARSER_VERSION, Parsed
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.ingest.report import BUCKETS, IngestReport
-from orchestration.ingest.share import HeldBack, held_back
+from orchestration.ingest.share import sort_out
 from orchestration.ingest.tapes import Placed, place
 from orchestration.ledger.rows import BatchRow, DeliveryRow, FileRow, TapeRow
 from orchestration.ledger.store import Ledger
@@ -83,10 +83,13 @@ class _Pending:
     """Files fetched and placed, not yet parsed."""
 
     rows: list[FileRow] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    """Of each row, as it was listed."""
+    copies: dict[int, list[Candidate]] = field(default_factory=dict)
+    """Further files with the bytes of a row, by its number."""
     tapes: dict[str, TapeRow] = field(default_factory=dict)
-    placed: list[TapeRow | None] = field(default_factory=list)
-    """For each row, its tape as it is after this file."""
-    deliveries: list[DeliveryRow] = field(default_factory=list)
+    tapes_after: dict[int, TapeRow] = field(default_factory=dict)
+    """By the number of a row, its tape as it is after this file."""
     lines: int = 0
     bytes: int = 0
 
@@ -104,6 +107,7 @@ class _Work:
         self._shop = Workshop.of(home, ledger.key)
         self._pending = _Pending()
         self._other: list[DeliveryRow] = []
+        self._again: list[Candidate] = []
 
     def clean(self) -> None:
         """Remove what an interrupted run left: half-written raw files, lake files of a batch that never was."""
@@ -121,9 +125,14 @@ class _Work:
             # A file may look mutated only because the log that it replaced is listed after it.
             for candidate in again:
                 self._fetch(con, candidate, last_try=True)
+            self._commit()
+            while self._again:
+                again, self._again = self._again, []
+                for candidate in again:
+                    self._fetch(con, candidate, last_try=True)
+                self._commit()
         finally:
             con.close()
-        self._commit()
         if self._other:
             self._ledger.record_deliveries(self._other)
 
@@ -182,9 +191,10 @@ class _Work:
             self._notice(candidate.source.name, candidate.path, notice)
         twin = self._twin(candidate.stream, landed.sha256)
         if twin is not None:
-            reason = _same_bytes(twin)
-            self._notice(candidate.source.name, candidate.path, f"duplicate_of: {reason}")
-            self._other.append(self._delivery(candidate, landed.sha256, "duplicate_of", reason))
+            if twin in self._pending.rows:
+                self._pending.copies.setdefault(twin.file_id, []).append(candidate)
+            else:
+                self._is_copy(candidate, twin)
             return
         self._make_room(landed)
         placed = self._place(candidate, landed, tapes)
@@ -211,12 +221,16 @@ class _Work:
             max_us=None,
         )
         if placed:
-            self._pending.tapes[placed.tape.tape_id] = placed.tape
-        self._pending.placed.append(placed.tape if placed else None)
+            self._pending.tapes[placed.tape.tape_id] = self._pending.tapes_after[file_id] = placed.tape
         self._pending.rows.append(row)
-        self._pending.deliveries.append(self._delivery(candidate, landed.sha256, "taken", ""))
+        self._pending.candidates.append(candidate)
         self._pending.lines += landed.lines
         self._pending.bytes += landed.inflated
+
+    def _is_copy(self, candidate: Candidate, twin: FileRow) -> None:
+        reason = f"the same bytes as '{twin.path}' ({twin.sha256})"
+        self._notice(candidate.source.name, candidate.path, f"duplicate_of: {reason}")
+        self._other.append(self._delivery(candidate, twin.sha256, "duplicate_of", reason))
 
     def _make_room(self, landed: Landed) -> None:
         """Commit what is pending if this file would take the batch over its cap."""
@@ -277,22 +291,18 @@ class _Work:
         self._other.append(self._delivery(candidate, sha256, "held", reason))
         self._say(f"held: {candidate.source.name}: {candidate.path}: {reason}")
 
-    def _hold_back(self, pending: _Pending, held: dict[int, HeldBack]) -> None:
-        """Tell of files that were read and are not taken, and of their second copies: they all come again."""
-        for row, delivery in zip(pending.rows, pending.deliveries, strict=True):
-            why = held.get(row.file_id)
-            if why is None:
-                continue
-            if why.held:
-                self.result.held.append(Entry(row.source, row.path, why.reason))
-                self._other.append(replace(delivery, status="held", reason=why.reason))
-                self._say(f"held: {row.source}: {row.path}: {why.reason}")
-            else:
-                self.result.deferred.append(Entry(row.source, row.path, why.reason))
-            copies = [d for d in self._other if (d.source, d.reason) == (row.source, _same_bytes(row))]
-            self._other = [d for d in self._other if d not in copies]
-            told = f"the same bytes as '{row.path}', which is not taken yet"
-            self.result.deferred += [Entry(copy.source, copy.path, told) for copy in copies]
+    def _sort_out(self, pending: _Pending, parsed: Mapping[int, Parsed]) -> set[int]:
+        """Hold files most of whose lines are bad; what was placed behind them, or is a copy, is to be tried again."""
+        heads = {file_id: tape.head_sha for file_id, tape in pending.tapes_after.items()}
+        held, again = sort_out(pending.rows, parsed, heads)
+        for row, candidate in zip(pending.rows, pending.candidates, strict=True):
+            if row.file_id in held:
+                self._hold(candidate, row.sha256, held[row.file_id])
+            elif row.file_id in again:
+                self._again.append(candidate)
+            if row.file_id in held or row.file_id in again:
+                self._again += pending.copies.get(row.file_id, [])
+        return again.union(held)
 
     def _notice(self, source: str, path: str, text: str) -> None:
         self.result.notices.append(Entry(source, path, text))
@@ -303,25 +313,28 @@ class _Work:
             return
         batch = BatchRow(self._ledger.next_batch_id(), self._now_us, self._skew_us, PARSER_VERSION)
         self._say(f"batch {batch.batch_id}: reading {len(pending.rows)} file(s), {pending.lines} line(s)")
-        held: dict[int, HeldBack] = {}
-
-        def leave_out(rows: Sequence[FileRow], parsed: Mapping[int, Parsed]) -> frozenset[int]:
-            held.update(held_back(rows, parsed))
-            return frozenset(held)
-
-        rows, parsed = make_batch(self._shop, batch, pending.rows, self._ledger.files(), leave_out)
-        self._hold_back(pending, held)
+        history = self._ledger.files()
+        rows, parsed = make_batch(
+            self._shop, batch, pending.rows, history, lambda _, parsed: self._sort_out(pending, parsed)
+        )
         if not rows:
             return
-        taken = [n for n, row in enumerate(pending.rows) if row.file_id not in held]
-        tapes = {tape.tape_id: tape for n in taken if (tape := pending.placed[n]) is not None}
+        taken = {row.file_id for row in rows}
+        tapes = {tape.tape_id: tape for file_id, tape in pending.tapes_after.items() if file_id in taken}
+        deliveries = [
+            self._delivery(candidate, row.sha256, "taken", "")
+            for row, candidate in zip(pending.rows, pending.candidates, strict=True)
+            if row.file_id in taken
+        ]
         crash_point("ingest_before_commit")
-        self._ledger.commit_batch(batch, rows, list(tapes.values()), [pending.deliveries[n] for n in taken])
+        self._ledger.commit_batch(batch, rows, list(tapes.values()), deliveries)
         crash_point("ingest_after_commit")
         result = self.result
         result.batches.append(batch.batch_id)
         result.files += len(rows)
         for row in rows:
+            for copy in pending.copies.get(row.file_id, []):
+                self._is_copy(copy, row)
             result.lines += row.lines
             for bucket in BUCKETS:
                 setattr(result, bucket, getattr(result, bucket) + getattr(row, bucket))
@@ -329,7 +342,3 @@ class _Work:
             result.rounded += found.rounded
             for reason, count in found.reasons.items():
                 result.reasons[reason] = result.reasons.get(reason, 0) + count
-
-
-def _same_bytes(row: FileRow) -> str:
-    return f"the same bytes as '{row.path}' ({row.sha256})"

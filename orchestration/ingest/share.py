@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestration.catalog.models import Source
 from orchestration.ingest.parse import Parsed
@@ -15,29 +14,30 @@ SET_ASIDE = "not_a_request"
 """Lines of another kind, recognised as such (an error log's among requests); they count on neither side."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldBack:
-    """Why a file isn't taken now. `held` needs a person; otherwise it waits for the file that it continues."""
+def sort_out(
+    rows: Sequence[FileRow], parsed: Mapping[int, Parsed], heads: Mapping[int, str]
+) -> tuple[dict[int, str], set[int]]:
+    """Files of a batch that are held for their share of bad lines and why, and those to be placed anew without them.
 
-    reason: str
-    held: bool
+    A log's place is found by its first line: behind a held log of the same first line it may have been found wrongly.
 
-
-def held_back(rows: Sequence[FileRow], parsed: Mapping[int, Parsed]) -> dict[int, HeldBack]:
-    """By number, the files of a batch that must wait; `rows` in the order in which they were placed on their tapes."""
-    found: dict[int, HeldBack] = {}
-    broken: dict[str, str] = {}
+    Args:
+        rows: in the order in which they were placed. heads: by number, the hash of a log's first line.
+    """
+    held: dict[int, str] = {}
+    again: set[int] = set()
+    begun: set[tuple[str, str]] = set()
     for row in rows:
-        if row.tape_id in broken:
-            # Its first new line was told by a file that isn't there.
-            found[row.file_id] = HeldBack(f"continues '{broken[row.tape_id]}', which is held", held=False)
+        head = heads.get(row.file_id)
+        if head is not None and (row.stream, head) in begun:
+            again.add(row.file_id)
             continue
         reason = over_share(Source.model_validate_json(row.mapping_json), parsed[row.file_id])
         if reason is not None:
-            found[row.file_id] = HeldBack(reason, held=True)
-            if row.tape_id is not None:
-                broken[row.tape_id] = row.path
-    return found
+            held[row.file_id] = reason
+            if head is not None:
+                begun.add((row.stream, head))
+    return held, again
 
 
 def over_share(source: Source, parsed: Parsed) -> str | None:
