@@ -118,7 +118,8 @@ class Source(Model):
     """Where events come from, how they are written, and which of their fields are read.
 
     `path` is a glob below `root` (relative to the instance folder); `{name}` captures one path part, and the captures
-    tell streams apart: equal lines of two gateways are two events.
+    tell streams apart: equal lines of two gateways are two events. A file of whose lines more than
+    `hold_above_percent` can't be read is held whole (100: never).
 
     End users, addresses and user agents are kept as keyed hashes only. `drop` names fields that are not kept at
     all, `hash` properties of which only the keyed hash is, and `network` asks for the network of an address.
@@ -139,6 +140,7 @@ class Source(Model):
     not_before: Instant = datetime(2000, 1, 1, tzinfo=UTC)
     unterminated: Literal["hold", "accept"] = "hold"
     more_decimals: Literal["refuse", "round"] = "refuse"
+    hold_above_percent: int = Field(default=80, ge=0, le=100)
     drop: tuple[Droppable, ...] = ()
     hash: tuple[Name, ...] = ()
     network: Network | None = None

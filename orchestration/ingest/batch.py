@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from orchestration.ingest.lake import Lake
 from orchestration.ingest.lines import Census
 from orchestration.ingest.parse import Parsed, ParseTask, parse_file
 from orchestration.ingest.raw import RawStore
+from orchestration.ingest.retries import Retries
 from orchestration.ingest.verdicts import LakeFile, judge_batch
 from orchestration.ledger.rows import BatchRow, FileRow
 
@@ -46,8 +47,24 @@ def mapping_json(source: Source) -> str:
     return source.model_dump_json()
 
 
-def task_of(row: FileRow, batch: BatchRow, lake: Lake, census: Census | None = None) -> ParseTask:
-    """How a file of the ledger was, and is always, read."""
+def tasks_of(
+    rows: Iterable[FileRow],
+    batch: BatchRow,
+    lake: Lake,
+    history: Sequence[FileRow],
+    censuses: Mapping[int, Census] | None = None,
+) -> list[ParseTask]:
+    """How files of the ledger were, and are always, read.
+
+    Args:
+        history: the files of the batches before.
+        censuses: what landing found in the text of the files, by id, where it has just looked.
+    """
+    retries, found = Retries(history), censuses or {}
+    return [replace(_task_of(row, batch, lake, retries), census=found.get(row.file_id)) for row in rows]
+
+
+def _task_of(row: FileRow, batch: BatchRow, lake: Lake, retries: Retries) -> ParseTask:
     return ParseTask(
         sha256=row.sha256,
         path=row.path,
@@ -59,7 +76,7 @@ def task_of(row: FileRow, batch: BatchRow, lake: Lake, census: Census | None = N
         skew_us=batch.skew_us,
         events=lake.events(batch.batch_id, row.file_id),
         quarantine=lake.quarantine(batch.batch_id, row.file_id),
-        census=census,
+        only=None if row.retry_of is None else retries.lines_of(row, lake),
     )
 
 
@@ -98,23 +115,37 @@ def lake_files(lake: Lake, rows: Sequence[FileRow]) -> list[LakeFile]:
     ]
 
 
+LeaveOut = Callable[[Sequence[FileRow], Mapping[int, Parsed]], set[int]]
+"""Which files don't belong into a batch after all, once it is known what is in them: their numbers."""
+
+
 def make_batch(
     shop: Workshop,
     batch: BatchRow,
     rows: Sequence[FileRow],
     history: Sequence[FileRow],
-    censuses: Mapping[int, Census],
-) -> tuple[list[FileRow], list[Parsed]]:
-    """Write all lake files of a batch and count its lines.
+    leave_out: LeaveOut,
+    censuses: Mapping[int, Census] | None = None,
+) -> tuple[list[FileRow], dict[int, Parsed]]:
+    """Write all lake files of a batch and count its lines. A batch of no file leaves nothing behind.
 
     Args:
         rows: the batch's files; their counts are not read.
         history: the files of all batches before.
+        leave_out: asked before duplicates are looked for, so that what is left out decides about nothing.
         censuses: what landing found in the text of the files, by id.
     Returns:
-        The rows with their counts, each adding up, and what the parser said of each.
+        The rows of the batch with their counts, each adding up, and by file what the parser said of all `rows`.
     """
-    parsed = parse_all(shop, [task_of(row, batch, shop.lake, censuses.get(row.file_id)) for row in rows])
+    tasks = tasks_of(rows, batch, shop.lake, history, censuses)
+    parsed = {task.file_id: found for task, found in zip(tasks, parse_all(shop, tasks), strict=True)}
+    out = leave_out(rows, parsed)
+    for file_id in out:
+        shop.lake.drop(batch.batch_id, file_id)
+    rows = [row for row in rows if row.file_id not in out]
+    if not rows:
+        shop.lake.drop_uncommitted(batch.batch_id - 1)
+        return [], parsed
     con = shop.connect()
     try:
         new, old = lake_files(shop.lake, rows), lake_files(shop.lake, history)
@@ -122,18 +153,19 @@ def make_batch(
     finally:
         con.close()
     crash_point("lake_batch_written")
-    return [_counted(row, p, *verdicts.get(row.file_id, (0, 0))) for row, p in zip(rows, parsed, strict=True)], parsed
+    return [_counted(row, parsed[row.file_id], *verdicts.get(row.file_id, (0, 0))) for row in rows], parsed
 
 
 def _counted(row: FileRow, parsed: Parsed, duplicates: int, conflicts: int) -> FileRow:
+    retried = row.retry_of is not None
     result = replace(
         row,
-        lines=parsed.lines,
+        lines=0 if retried else parsed.lines,
         accepted=parsed.events - duplicates - conflicts,
         duplicate=parsed.earlier + duplicates,
         conflict=conflicts,
-        quarantined=parsed.quarantined,
-        blank=parsed.blank,
+        quarantined=-parsed.events if retried else parsed.quarantined,
+        blank=0 if retried else parsed.blank,
         min_us=parsed.min_us,
         max_us=parsed.max_us,
     )

@@ -46,6 +46,7 @@ class ParseTask:
     """A raw file, its reading rules and where its lake files go.
 
     `first_line` is the first line that is new; those before are duplicates by place and are not read.
+    `only` is SQL that selects the lines to take (a column `line`); the file's other lines were dealt with before.
     """
 
     sha256: str
@@ -58,6 +59,7 @@ class ParseTask:
     skew_us: int
     events: Path
     quarantine: Path
+    only: str | None = None
     census: Census | None = None
     """What landing found in the file's text; None where nobody has looked yet."""
 
@@ -305,6 +307,10 @@ def _read_table(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask, 
 
 
 def _write(con: duckdb.DuckDBPyConnection, task: ParseTask, lines: int) -> Parsed:
+    header = FORMATS[task.source.format].header and lines > 0 and task.first_line == 1
+    if task.only is not None:
+        lines, first = _keep_only(con, task.only)
+        header = header and first
     good = "NOT slow AND NOT blank AND reason IS NULL"
     con.execute(
         "INSERT INTO bad SELECT line, reason, encode(text) FROM parsed WHERE reason IS NOT NULL; "
@@ -318,7 +324,6 @@ def _write(con: duckdb.DuckDBPyConnection, task: ParseTask, lines: int) -> Parse
         f"max(time_us) FILTER (WHERE {good}), count(*) FILTER (WHERE slow) FROM parsed"
     ).fetchall()[0]
     reasons = dict(con.execute("SELECT reason, count(*) FROM bad GROUP BY reason ORDER BY reason").fetchall())
-    header = FORMATS[task.source.format].header and lines > 0 and task.first_line == 1
     parsed = Parsed(
         lines=lines,
         events=counts[0],
@@ -334,12 +339,22 @@ def _write(con: duckdb.DuckDBPyConnection, task: ParseTask, lines: int) -> Parse
     # Lines that were read one by one stand at the end.
     order = " ORDER BY line" if counts[5] else ""
     write_parquet(con, f"{disguised(con, task.source)}{order}", task.events)
-    if reasons:
+    if reasons and task.only is None:
         write_parquet(con, "FROM quarantined", task.quarantine)
     else:
         task.quarantine.unlink(missing_ok=True)
     con.execute("DROP VIEW quarantined; DROP VIEW accepted; DROP TABLE parsed; DROP TABLE bad")
     return parsed
+
+
+def _keep_only(con: duckdb.DuckDBPyConnection, only: str) -> tuple[int, bool]:
+    """Forget every line that isn't selected: how many lines are, and whether line 1 is among them."""
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT line FROM ({only}); "
+        "DELETE FROM parsed WHERE line NOT IN (FROM wanted); DELETE FROM bad WHERE line NOT IN (FROM wanted)"
+    )
+    count, first = con.execute("SELECT count(*), count(*) FILTER (WHERE line = 1) FROM wanted").fetchall()[0]
+    return count, first > 0
 
 
 def _must_balance(parsed: Parsed, task: ParseTask) -> None:

@@ -6,9 +6,9 @@ import errno
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -21,10 +21,11 @@ from orchestration.ingest.discover import Candidate, Entry, discover
 from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.inflate import Refused, inflated
 from orchestration.ingest.landing import Deferred, Landed, check_table, land
-from orchestration.ingest.lines import Census
-from orchestration.ingest.parse import PARSER_VERSION
+from orchestration.ingest.parse import PARSER_VERSION, Parsed
+from orchestration.ingest.pending import Pending
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.ingest.report import BUCKETS, IngestReport
+from orchestration.ingest.share import sort_out
 from orchestration.ingest.tapes import Placed, place
 from orchestration.ledger.rows import BatchRow, DeliveryRow, FileRow, TapeRow
 from orchestration.ledger.store import Ledger
@@ -82,32 +83,6 @@ def _resources(home: Path, error: OSError | duckdb.Error) -> Exception:
     )
 
 
-@dataclass(slots=True)
-class _Pending:
-    """Files fetched and placed, not yet parsed."""
-
-    rows: list[FileRow] = field(default_factory=list)
-    by_bytes: dict[tuple[str, str], FileRow] = field(default_factory=dict)
-    censuses: dict[int, Census] = field(default_factory=dict)
-    """What was found in the text of the files, by id."""
-    tapes: dict[str, TapeRow] = field(default_factory=dict)
-    deliveries: list[DeliveryRow] = field(default_factory=list)
-    lines: int = 0
-    bytes: int = 0
-    _tape_ids: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
-
-    def put_tape(self, tape: TapeRow) -> None:
-        self.tapes[tape.tape_id] = tape
-        for sign in (tape.head_sha, tape.path):
-            self._tape_ids.setdefault((tape.stream, sign), {})[tape.tape_id] = None
-
-    def tapes_like(self, stream: str, head_sha: str, path: str) -> list[TapeRow]:
-        """The tapes of a stream that begin alike, and those that were last read under a path."""
-        ids = self._tape_ids.get((stream, head_sha), {}) | self._tape_ids.get((stream, path), {})
-        found = [self.tapes[tape_id] for tape_id in ids]
-        return [tape for tape in found if tape.head_sha == head_sha or tape.path == path]
-
-
 class _Work:
     def __init__(
         self, home: Path, ledger: Ledger, settings: Settings, now_us: int, report: Callable[[str], None]
@@ -119,8 +94,9 @@ class _Work:
         self._skew_us = settings.future_skew_minutes * _MINUTE_US
         self._say = report
         self._shop = Workshop.of(home, ledger.key)
-        self._pending = _Pending()
+        self._pending = Pending()
         self._other: list[DeliveryRow] = []
+        self._again: list[Candidate] = []
 
     def clean(self) -> None:
         """Remove what an interrupted run left: half-written raw files, lake files of a batch that never was."""
@@ -139,9 +115,14 @@ class _Work:
             # A file may look mutated only because the log that it replaced is listed after it.
             for candidate, landed in self._landing(again):
                 self._register(con, candidate, landed, last_try=True)
+            self._commit()
+            while self._again:
+                again, self._again = self._again, []
+                for candidate, landed in self._landing(again):
+                    self._register(con, candidate, landed, last_try=True)
+                self._commit()
         finally:
             con.close()
-        self._commit()
         if self._other:
             self._ledger.record_deliveries(self._other)
 
@@ -218,9 +199,10 @@ class _Work:
             self._notice(candidate.source.name, candidate.path, notice)
         twin = self._twin(candidate.stream, landed.sha256)
         if twin is not None:
-            reason = f"the same bytes as '{twin.path}' ({landed.sha256})"
-            self._notice(candidate.source.name, candidate.path, f"duplicate_of: {reason}")
-            self._other.append(self._delivery(candidate, landed.sha256, "duplicate_of", reason))
+            if self._pending.by_bytes.get((candidate.stream, landed.sha256)) is twin:
+                self._pending.copies.setdefault(twin.file_id, []).append(candidate)
+            else:
+                self._is_copy(candidate, twin)
             return
         self._make_room(landed)
         placed = self._place(candidate, landed)
@@ -248,13 +230,19 @@ class _Work:
         )
         if placed:
             self._pending.put_tape(placed.tape)
+            self._pending.tapes_after[file_id] = placed.tape
         self._pending.rows.append(row)
+        self._pending.candidates.append(candidate)
         self._pending.by_bytes[row.stream, row.sha256] = row
         if landed.census:
             self._pending.censuses[file_id] = landed.census
-        self._pending.deliveries.append(self._delivery(candidate, landed.sha256, "taken", ""))
         self._pending.lines += landed.lines
         self._pending.bytes += landed.inflated
+
+    def _is_copy(self, candidate: Candidate, twin: FileRow) -> None:
+        reason = f"the same bytes as '{twin.path}' ({twin.sha256})"
+        self._notice(candidate.source.name, candidate.path, f"duplicate_of: {reason}")
+        self._other.append(self._delivery(candidate, twin.sha256, "duplicate_of", reason))
 
     def _make_room(self, landed: Landed) -> None:
         """Commit what is pending if this file would take the batch over its cap."""
@@ -309,27 +297,59 @@ class _Work:
         self._other.append(self._delivery(candidate, sha256, "held", reason))
         self._say(f"held: {candidate.source.name}: {candidate.path}: {reason}")
 
+    def _sort_out(self, pending: Pending, parsed: Mapping[int, Parsed]) -> set[int]:
+        """Hold files most of whose lines are bad; what was placed behind them, or is a copy, is to be tried again."""
+        heads = {file_id: tape.head_sha for file_id, tape in pending.tapes_after.items()}
+        held, again = sort_out(pending.rows, parsed, heads)
+        for row, candidate in zip(pending.rows, pending.candidates, strict=True):
+            if row.file_id in held:
+                self._hold(candidate, row.sha256, held[row.file_id])
+            elif row.file_id in again:
+                self._again.append(candidate)
+            if row.file_id in held or row.file_id in again:
+                self._again += pending.copies.get(row.file_id, [])
+        return again.union(held)
+
     def _notice(self, source: str, path: str, text: str) -> None:
         self.result.notices.append(Entry(source, path, text))
 
     def _commit(self) -> None:
-        pending, self._pending = self._pending, _Pending()
+        pending, self._pending = self._pending, Pending()
         if not pending.rows:
             return
         batch = BatchRow(self._ledger.next_batch_id(), self._now_us, self._skew_us, PARSER_VERSION)
         self._say(f"batch {batch.batch_id}: reading {len(pending.rows)} file(s), {pending.lines} line(s)")
-        rows, parsed = make_batch(self._shop, batch, pending.rows, self._ledger.files(), pending.censuses)
+        history = self._ledger.files()
+        rows, parsed = make_batch(
+            self._shop,
+            batch,
+            pending.rows,
+            history,
+            lambda _, parsed: self._sort_out(pending, parsed),
+            pending.censuses,
+        )
+        if not rows:
+            return
+        taken = {row.file_id for row in rows}
+        tapes = {tape.tape_id: tape for file_id, tape in pending.tapes_after.items() if file_id in taken}
+        deliveries = [
+            self._delivery(candidate, row.sha256, "taken", "")
+            for row, candidate in zip(pending.rows, pending.candidates, strict=True)
+            if row.file_id in taken
+        ]
         crash_point("ingest_before_commit")
-        self._ledger.commit_batch(batch, rows, list(pending.tapes.values()), pending.deliveries)
+        self._ledger.commit_batch(batch, rows, list(tapes.values()), deliveries)
         crash_point("ingest_after_commit")
         result = self.result
         result.batches.append(batch.batch_id)
         result.files += len(rows)
         for row in rows:
+            for copy in pending.copies.get(row.file_id, []):
+                self._is_copy(copy, row)
             result.lines += row.lines
             for bucket in BUCKETS:
                 setattr(result, bucket, getattr(result, bucket) + getattr(row, bucket))
-        for found in parsed:
+            found = parsed[row.file_id]
             result.rounded += found.rounded
             for reason, count in found.reasons.items():
                 result.reasons[reason] = result.reasons.get(reason, 0) + count

@@ -20,7 +20,7 @@ from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ledger.journal import GENESIS, entry_hash
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, TapeRow
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 _FILE_COLUMNS = [f.name for f in fields(FileRow)]
 _FILES = (
     f"SELECT {', '.join('m.body' if c == 'mapping_json' else f'f.{c}' for c in _FILE_COLUMNS)} "
@@ -118,7 +118,8 @@ class Ledger:
         return FileRow(*self._db.execute(f"{_FILES} WHERE f.file_id = ?", (file_id,)).fetchone())
 
     def find_file(self, stream: str, sha256: str) -> FileRow | None:
-        row = self._db.execute(f"{_FILES} WHERE f.stream = ? AND f.sha256 = ?", (stream, sha256)).fetchone()
+        where = "WHERE f.stream = ? AND f.sha256 = ? AND f.retry_of IS NULL"
+        row = self._db.execute(f"{_FILES} {where}", (stream, sha256)).fetchone()
         return FileRow(*row) if row else None
 
     def tapes(self, stream: str, head_sha: str, path: str) -> list[TapeRow]:
