@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +15,11 @@ from orchestration.errors import IntegrityFailure
 from orchestration.ingest.engine import connect
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.lines import Census
-from orchestration.ingest.parse import Parsed, ParseTask, parse_file
+from orchestration.ingest.parse import TOGETHER, parse_files, small
 from orchestration.ingest.raw import RawStore
 from orchestration.ingest.retries import Retries
 from orchestration.ingest.verdicts import LakeFile, judge_batch
+from orchestration.ingest.written import Parsed, ParseTask
 from orchestration.ledger.rows import BatchRow, FileRow
 
 WORKERS = 2
@@ -74,6 +75,7 @@ def _task_of(row: FileRow, batch: BatchRow, lake: Lake, retries: Retries) -> Par
         first_line=row.first_line,
         now_us=batch.now_us,
         skew_us=batch.skew_us,
+        size=row.size,
         events=lake.events(batch.batch_id, row.file_id),
         quarantine=lake.quarantine(batch.batch_id, row.file_id),
         only=None if row.retry_of is None else retries.lines_of(row, lake),
@@ -81,25 +83,41 @@ def _task_of(row: FileRow, batch: BatchRow, lake: Lake, retries: Retries) -> Par
 
 
 def parse_all(shop: Workshop, tasks: Sequence[ParseTask]) -> list[Parsed]:
-    """Parse files side by side, each by one thread; results in the order of the tasks."""
-    if not tasks:
-        return []
-    workers = min(WORKERS, len(tasks))
+    """Parse files side by side, each by one thread, small ones of a source together; in the order of the tasks."""
+    portions = list(_portions(tasks))
+    workers = min(WORKERS, len(portions))
     free = [shop.connect() for _ in range(workers)]
 
-    def work(task: ParseTask) -> Parsed:
+    def work(portion: list[ParseTask]) -> list[Parsed]:
         con = free.pop()
         try:
-            return parse_file(con, shop.raw, task)
+            return parse_files(con, shop.raw, portion)
         finally:
             free.append(con)
 
+    if not tasks:
+        return []
     try:
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(work, tasks))
+            return [parsed for portion in pool.map(work, portions) for parsed in portion]
     finally:
         for con in free:
             con.close()
+
+
+def _portions(tasks: Sequence[ParseTask]) -> Iterator[list[ParseTask]]:
+    """Cut into what is read at a time: a file, or small ones that follow each other and are read alike."""
+    portion: list[ParseTask] = []
+    size = 0
+    for task in tasks:
+        alike = portion and small(task) and small(portion[-1]) and task.source == portion[-1].source
+        if portion and not (alike and size + task.size <= TOGETHER):
+            yield portion
+            portion, size = [], 0
+        portion.append(task)
+        size += task.size
+    if portion:
+        yield portion
 
 
 def lake_files(lake: Lake, rows: Sequence[FileRow]) -> list[LakeFile]:

@@ -38,7 +38,6 @@ COLUMNS = (
 """Columns of every lake file, in order; then one VARCHAR column `p_<property>` for each property, by name."""
 
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?"
-_PLACES = 10**12
 _AND_59 = " || '59'"
 
 
@@ -46,8 +45,8 @@ _AND_59 = " || '59'"
 class Context:
     """What a line's meaning depends on beside its bytes and the mapping."""
 
-    file_id: int
-    tape_id: str | None
+    positional: bool
+    """Whether events are known by their place and carry no id."""
     now_us: int
     skew_us: int
 
@@ -73,7 +72,8 @@ def parsed_columns(source: Source) -> list[tuple[str, str]]:
 def canonical(reader: Reader, read: str, source: Source, context: Context) -> str:
     """SQL: the lake's columns, then `reason, blank, slow, rounded, text`, for what `read` selects.
 
-    `text` is NULL for the lines that are accepted. `disguise` makes keyed hashes of what is in the columns *_key.
+    `file_id`, and the id of an event without one, are added as the lake files are written. `text` is NULL for the lines
+    that are accepted. `disguise` makes keyed hashes of what is in the columns *_key.
 
     Args:
         reader: which targets `read` offers, and how its times are written.
@@ -99,14 +99,13 @@ def _columns(reader: Reader, source: Source, context: Context) -> str:
     def field(target: str) -> str:
         return _field(reader, source, target)
 
-    place = f"{literal(context.tape_id or '')} || ':' || substr(CAST({_PLACES} + line AS VARCHAR), 2)"
     named_source = "source" in reader.targets or "source" in source.constants
     typed = "event_type" in reader.targets or "event_type" in source.constants
     values = {
-        "file_id": str(context.file_id),
+        "file_id": "NULL",
         "line": "line",
         "source": field("source") if named_source else literal(source.name),
-        "event_id": place if context.tape_id is not None else field("id"),
+        "event_id": "NULL" if context.positional else field("id"),
         "time_us": "us",
         "event_type": field("event_type") if typed else literal(source.event_type),
         "feed": literal(source.name),
@@ -272,7 +271,7 @@ def _was_rounded(source: Source) -> str:
 def _reason(reader: Reader, source: Source, context: Context) -> str:
     """SQL: why the line is quarantined, or NULL. The first that applies: grammar, identity, time, quantity."""
     checks = [("grammar IS NOT NULL", "grammar")]
-    if context.tape_id is None:
+    if not context.positional:
         identity = _field(reader, source, "id")
         checks.append((f"coalesce({identity}, '') = '' OR strlen({identity}) > {MAX_ID_BYTES}", "'missing_id'"))
     for target in ("source", "event_type"):

@@ -20,11 +20,12 @@ from orchestration.ingest.discover import Entry
 from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.formats.detect import resolve
 from orchestration.ingest.inflate import Refused, inflated
-from orchestration.ingest.parse import PARSER_VERSION, Parsed, head_text, table_head
+from orchestration.ingest.parse import PARSER_VERSION, head_text, table_head
 from orchestration.ingest.quarantined import Wanted, listed
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.ingest.retries import Retries, paths_sql, still_quarantined
 from orchestration.ingest.run import MAX_BATCH_LINES
+from orchestration.ingest.written import Parsed
 from orchestration.ledger.rows import BatchRow, FileRow
 from orchestration.ledger.store import Ledger
 

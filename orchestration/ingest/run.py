@@ -21,12 +21,13 @@ from orchestration.ingest.discover import Candidate, Entry, discover
 from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.inflate import Refused, inflated
 from orchestration.ingest.landing import Deferred, Landed, check_table, land
-from orchestration.ingest.parse import PARSER_VERSION, Parsed
+from orchestration.ingest.parse import PARSER_VERSION
 from orchestration.ingest.pending import Pending
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.ingest.report import BUCKETS, IngestReport
 from orchestration.ingest.share import sort_out
 from orchestration.ingest.tapes import Placed, place
+from orchestration.ingest.written import Parsed
 from orchestration.ledger.rows import BatchRow, DeliveryRow, FileRow, TapeRow
 from orchestration.ledger.store import Ledger
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from orchestration.catalog.models import Source
-from orchestration.ingest.parse import Parsed
+from orchestration.ingest.written import Parsed
 from orchestration.ledger.rows import FileRow
 
 MIN_LINES = 20

@@ -14,7 +14,7 @@ from orchestration.ingest.canonical_sql import Context, canonical
 from orchestration.ingest.disguise import disguised
 from orchestration.ingest.engine import connect
 from orchestration.ingest.formats import FORMATS
-from orchestration.ingest.parse import reading
+from orchestration.ingest.lane import reading
 
 NOW = 1_800_000_000_000_000
 AGENT = "Mozilla/5.0 (X11; Linux x86_64)"
@@ -65,7 +65,7 @@ def canonical_rows(
         reason, values = reader.slow(text)
         fields = ", ".join(f"CAST(${n} AS VARCHAR) AS f_{t}" for n, t in enumerate(reader.targets, 4))
         read = f"SELECT $1::BIGINT AS line, $2::VARCHAR AS text, false AS slow, $3::VARCHAR AS grammar, {fields}"
-        sql = canonical(reader, read.rstrip(", "), src, Context(1, "tape", NOW, 0))
+        sql = canonical(reader, read.rstrip(", "), src, Context(True, NOW, 0))
         con.execute(f"CREATE OR REPLACE TEMP TABLE accepted AS {sql}", [number, text, reason, *values])
         lake = disguised(con, src)
         cursor = con.execute(f"SELECT l.*, p.reason, p.blank FROM ({lake}) AS l, accepted AS p")
