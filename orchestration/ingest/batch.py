@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,9 +46,9 @@ def mapping_json(source: Source) -> str:
     return source.model_dump_json()
 
 
-def tasks_of(rows: Iterable[FileRow], batch: BatchRow, lake: Lake, history: Sequence[FileRow]) -> list[ParseTask]:
+def tasks_of(rows: Sequence[FileRow], batch: BatchRow, lake: Lake, history: Sequence[FileRow]) -> list[ParseTask]:
     """How files of the ledger were, and are always, read; `history` are those of the batches before."""
-    retries = Retries(history)
+    retries = Retries(history if any(row.retry_of for row in rows) else ())
     return [_task_of(row, batch, lake, retries) for row in rows]
 
 
