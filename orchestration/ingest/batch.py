@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,7 +49,7 @@ def mapping_json(source: Source) -> str:
 
 
 def tasks_of(
-    rows: Iterable[FileRow],
+    rows: Sequence[FileRow],
     batch: BatchRow,
     lake: Lake,
     history: Sequence[FileRow],
@@ -61,7 +61,7 @@ def tasks_of(
         history: the files of the batches before.
         censuses: what landing found in the text of the files, by id, where it has just looked.
     """
-    retries, found = Retries(history), censuses or {}
+    retries, found = Retries(history if any(row.retry_of for row in rows) else ()), censuses or {}
     return [replace(_task_of(row, batch, lake, retries), census=found.get(row.file_id)) for row in rows]
 
 

@@ -127,7 +127,7 @@ def _under(shop: Workshop, row: FileRow, source: Source | None, reason: str | No
     positional = form.positional(source)
     if positional and row.tape_id is None:
         # A copy that has grown would begin a log of its own, and count them again.
-        raise Refused("identity: the lines had ids of their own when they were taken, and by today's mapping have none")
+        raise Refused("identity: events of this file have ids of their own, by today's mapping they would have none")
     if form.table:
         with shop.connect() as con:
             form.reader(source, table_head(con, shop.raw.path(row.sha256))[0])

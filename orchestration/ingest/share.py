@@ -32,7 +32,8 @@ def sort_out(
         if head is not None and (row.stream, head) in begun:
             again.add(row.file_id)
             continue
-        reason = over_share(Source.model_validate_json(row.mapping_json), parsed[row.file_id])
+        found = parsed[row.file_id]
+        reason = over_share(Source.model_validate_json(row.mapping_json), found) if found.quarantined else None
         if reason is not None:
             held[row.file_id] = reason
             if head is not None:

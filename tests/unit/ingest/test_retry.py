@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from orchestration.catalog.models import Entity, Settings
-from orchestration.errors import IntegrityFailure
+from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ingest import rebuild_lake
 from orchestration.ingest.batch import Workshop
 from orchestration.ingest.quarantined import Wanted, listed, shown
@@ -295,6 +296,47 @@ def test_a_format_that_was_wrong_can_be_mended_too(instance: Any, again: Any, ma
     assert [row["line"] for row in instance.events()] == [1, 2, 1, 2]
 
 
+def test_the_header_of_a_file_that_was_read_by_a_wrong_format_is_no_event(
+    instance: Any, again: Any, make_source: Any
+) -> None:
+    instance.put("a.csv", "id,at\nx1,2026-10-01T10:00:00Z\nx2,2026-10-01T10:00:00Z\n")
+    fields = {"id": "id", "time": "at"}
+    instance.run(make_source(format="json_lines", fields=fields))
+    report = again(make_source(format="csv", fields=fields))
+    assert (report.entered, report.still) == ({("not_json", "accepted"): 2}, {"blank": 1})
+    assert totals(instance) == (3, 2, 0, 0, 1, 0)
+    assert [(row["line"], row["event_id"]) for row in instance.events()] == [(2, "x1"), (3, "x2")]
+
+
+def test_rows_of_a_table_are_retried_by_their_numbers(instance: Any, again: Any, make_source: Any) -> None:
+    path = instance.put("a.parquet", b"")
+    duckdb.execute(
+        "COPY (SELECT 'x' || n AS id, '2026-10-01T10:00:0' || n AS at, n AS amount FROM range(3) AS r(n)) "
+        f"TO '{path}' (FORMAT parquet)"
+    )
+    table = make_source(format="parquet", fields={"id": "id", "time": "at"}, properties={"n": "amount"}, quantity="n")
+    assert instance.run(table).reasons == {"no_zone": 3}
+    assert again(table.model_copy(update={"zone": "UTC"})).entered == {("no_zone", "accepted"): 3}
+    assert [(row["line"], row["event_id"], row["p_n"]) for row in instance.events()] == [
+        (1, "x0", "0"),
+        (2, "x1", "1"),
+        (3, "x2", "2"),
+    ]
+
+
+def test_a_retry_of_many_lines_is_cut_into_batches_that_know_each_other(
+    instance: Any, again: Any, feed: Any, mended: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestration.ingest.retry.MAX_BATCH_LINES", 2)
+    instance.put("ce/a.jsonl", event(1) + event(2))
+    instance.put("ce/b.jsonl", event(2) + event(3))
+    instance.run(feed)
+    report = again(mended)
+    assert report.batches == [2, 3]
+    assert report.entered == {("bad_quantity", "accepted"): 3, ("bad_quantity", "duplicate"): 1}
+    assert sorted(row["event_id"] for row in instance.events()) == ["e1", "e2", "e3"]
+
+
 def test_what_is_quarantined_can_be_listed_and_shown(instance: Any, again: Any, feed: Any, mended: Any) -> None:
     bad = b"\xff\x1b[2J \xe2\x80\xa8\r"
     instance.put("ce/a.jsonl", event(1).encode() + bad + b"\n" + b"not json\n")
@@ -317,3 +359,6 @@ def test_what_is_quarantined_can_be_listed_and_shown(instance: Any, again: Any, 
     lines = [(i.line, i.reason, i.raw) for i in shown(shop, instance.ledger, Wanted(file="1"), None)]
     assert lines == [(2, "invalid_utf8", bad), (3, "not_json", b"not json")]
     assert [i.line for i in shown(shop, instance.ledger, Wanted(file="ce/a.jsonl"), 3)] == [3]
+    shutil.rmtree(instance.home / "lake" / "events")
+    with pytest.raises(ConfigInvalid, match="the lake is not whole"):
+        found()
