@@ -17,7 +17,7 @@ from typing import Any
 import formatkit
 import fuzzkit
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from inbox import Instance
 
@@ -26,15 +26,15 @@ from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.base import Reader
 from orchestration.ingest.lines import KEPT_OF_LONG_LINE, MAX_LINE
 
-DAMAGED = int(os.environ.get("TALLYSTICK_FUZZ") or 500)
-ROUNDS = max(2, DAMAGED // 5000)
-"""Ingests of as many damaged lines; Hypothesis makes its first example as plain as it can."""
+CAMPAIGN = int(os.environ.get("TALLYSTICK_FUZZ") or 0)
+AT_ONCE = 5000 if CAMPAIGN else 500
+"""Damaged lines in one ingest."""
 TARGETS = settings(
-    max_examples=ROUNDS,
+    max_examples=max(1, -(-CAMPAIGN // AT_ONCE)),
     deadline=None,
     derandomize=True,
     database=None,
-    phases=[Phase.generate],
+    phases=[Phase.generate if CAMPAIGN else Phase.explicit],
     suppress_health_check=list(HealthCheck),
 )
 BYTES = st.lists(st.binary(max_size=60).map(lambda data: data.replace(b"\n", b"")), max_size=30)
@@ -114,12 +114,13 @@ def check(instance: Instance, form: str, lines: list[bytes], whole: set[int]) ->
 
 @pytest.mark.parametrize("form", LINE_FORMATS)
 @TARGETS
+@example(number=1, raw=[b"", b"\r", b"\0", b"\xff", b"{", b'"', b"[" * 5000])
 @given(number=st.integers(0, 1 << 32), raw=BYTES)
 def test_no_damaged_line_is_lost_or_harms_a_whole_one_and_both_lanes_say_the_same(
     form: str, taken: Callable[..., Instance], number: int, raw: list[bytes]
 ) -> None:
     chance = Random(number)
-    damaged = raw + [fuzzkit.mutated(fuzzkit.seeds(form), chance) for _ in range(-(-DAMAGED // ROUNDS))]
+    damaged = raw + [fuzzkit.mutated(fuzzkit.seeds(form), chance) for _ in range(AT_ONCE)]
     lines = [fuzzkit.HEADERS[form].encode()] if form in fuzzkit.HEADERS else []
     whole = set()
     for place, line in enumerate(damaged):
