@@ -87,7 +87,7 @@ def test_no_damaged_batch_is_half_taken_and_no_byte_of_an_event_is_lost(taken: C
     chance = Random(7)
     form = FORMATS["cloudevents_batch"]
     for _ in range(ROUNDS):
-        files = {f"{n}.json": batch(chance) for n in range((CAMPAIGN or 800) // ROUNDS // EVENTS)}
+        files = {f"{n}.json": batch(chance) for n in range((CAMPAIGN or 400) // ROUNDS // EVENTS)}
         whole = json.dumps([json.loads(fuzzkit.whole_line("cloudevents_batch", n)) for n in range(EVENTS)])
         files["whole.json"] = (whole + "\n").encode()
         instance = taken(fuzzkit.source_for("cloudevents_batch", "s"), files)
@@ -121,7 +121,7 @@ def odd_value(name: str, chance: Random) -> str:
 
 def test_any_values_mean_in_parquet_what_they_mean_in_json(taken: Callable[..., Instance], tmp_path: Path) -> None:
     chance = Random(8)
-    rows = [{name: odd_value(name, chance) for name in fuzzkit.TABLE_ROW} for _ in range(CAMPAIGN or 2000)]
+    rows = [{name: odd_value(name, chance) for name in fuzzkit.TABLE_ROW} for _ in range(CAMPAIGN or 1000)]
     table = taken(fuzzkit.source_for("parquet", "s"), {"a": parquet(tmp_path / "a", rows)})
     text = "".join(json.dumps(row) + "\n" for row in rows).encode()
     lines = taken(fuzzkit.source_for("json_lines", "s"), {"a": text})
@@ -168,7 +168,7 @@ def test_a_damaged_file_of_no_named_format_is_held_or_taken_whole(taken: Callabl
     forms = sorted(fuzzkit.WHOLE.keys() - {"csv", "tsv"})
     for _ in range(ROUNDS):
         files = {}
-        for number in range(min(CAMPAIGN, 1000) or 60):
+        for number in range(min(CAMPAIGN, 1000) or 20):
             form = chance.choice(forms)
             lines = [fuzzkit.mutated(fuzzkit.seeds(form), chance) for _ in range(EVENTS)]
             files[f"{number}.log"] = b"\n".join(lines) + b"\n"
