@@ -24,6 +24,7 @@ from inbox import Instance
 from orchestration.catalog.models import Source
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.base import Reader
+from orchestration.ingest.formats.jsontext import TOO_DEEP
 from orchestration.ingest.lines import KEPT_OF_LONG_LINE, MAX_LINE
 
 CAMPAIGN = int(os.environ.get("TALLYSTICK_FUZZ") or 0)
@@ -105,7 +106,8 @@ def check(instance: Instance, form: str, lines: list[bytes], whole: set[int]) ->
             values = event and {name: value for name, value in event.items() if name not in PLACE}
             told.setdefault(row.source, []).append((refused and refused["reason"], values))
     for line, fast, slow in zip(lines, told["fast"], told["slow"], strict=True):
-        assert fast == slow, f"the lanes differ on {line!r}"
+        # The engine nests without a limit, and says "not_json" where such a line isn't closed.
+        assert fast == slow or slow[0] == TOO_DEEP, f"the lanes differ on {line!r}"
     alike = {re.sub("whole-[0-9]+", "", repr(told["fast"][number - 1])) for number in whole}
     assert len(alike) == 1, f"a neighbour changed a whole line: {alike}"
     standing = instance.report.reasons.get("not_a_request", 0) if form == "error_log" else instance.report.accepted

@@ -36,12 +36,35 @@ WHOLE = formatkit.LINES | {
 
 PIECES = [
     *(bytes([code]) for code in b"\"\\[]{}-,:;/ \t\r\x0b\x0c\x1b\x000a'#?&=%+|"),
-    *(b"\xff", b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xef\xbb\xbf", b"\xc2\x85", b"\xe2\x80\xa8"),
+    *(
+        b"\xff",
+        b"\xc3",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xef\xbb\xbf",
+        b"\xc2\x85",
+        b"\xe2\x80\xa8",
+    ),
     *(b"\xc3\xa9", b"e\xcc\x81", b"\xf0\x9f\x98\x80", b"\\u0000", b"\\u0041", b"\\ud800", b'\\"', b"\\\\", b"\\x22"),
     *(b"null", b"true", b"NaN", b"-Infinity", b"1e400", b"-0", b"0x10", b"1_000", b" 12 ", b"1,5", b".5", b"5.", b"+1"),
     *(b"9" * 15, b"9" * 16, b"9" * 20, b"9" * 40, b"0." + b"1" * 9, b"0." + b"1" * 10, b"-1.50", b"2147483648"),
     *(b"infinity", b"epoch", b"now", b"1970-01-01", b"9999-12-31T23:59:60Z", b"24:00:00", b"+25:00", b"31/Feb/2026"),
-    *(b'"a":', b'"id":', b'"time":', b'"ID":', b" - ", b'""', b"{}", b"[[", b"}}", b"//", b"/*", b"http://h:1/", b"::1"),
+    *(
+        b'"a":',
+        b'"id":',
+        b'"time":',
+        b'"ID":',
+        b" - ",
+        b'""',
+        b"{}",
+        b"[[",
+        b"}}",
+        b"//",
+        b"/*",
+        b"http://h:1/",
+        b"::1",
+    ),
 ]
 """What is put into lines: signs that formats live by, bytes that are no text, numbers and times at the edges."""
 

@@ -120,7 +120,7 @@ BAD = [
     ("\ufeff" + json.dumps(event()), "not_json"),
     (json.dumps(event(source=...)), "missing_source"),
     (json.dumps(event(type="")), "missing_event_type"),
-    ('{"a":' * 100_000 + "\\u0041", "not_json"),
+    ('{"a":' * 100_000 + "\\u0041", "too_deep"),
 ]
 
 
@@ -130,6 +130,18 @@ def test_39_41_a_bad_line_is_quarantined_alone(instance: Any, source: Any) -> No
     report = instance.run(source)
     assert instance.quarantine() == [(2 * n, reason, text.encode()) for n, (text, reason) in enumerate(BAD, 1)]
     assert (report.accepted, [row["line"] for row in instance.events()]) == (len(BAD), list(range(1, 2 * len(BAD), 2)))
+
+
+@pytest.mark.parametrize("depth", [95, 500, 900, 5000])
+def test_F40_nesting_beyond_the_limit_sets_its_line_aside_whoever_calls(instance: Any, source: Any, depth: int) -> None:
+    """Python's own limit counts the callers too: a line could be read by one command and not by another."""
+    nested = '{"a":' * depth + "[1.5]" + "}" * depth
+    lines = [raw("1", 1), raw(nested, 2).replace("e2", "\\u0065"), raw("3", 3)]
+    instance.put("a.jsonl", "".join(lines))
+    report = instance.run(source)
+    assert (report.accepted, report.reasons) == ((3, {}) if depth < 100 else (2, {"too_deep": 1}))
+    assert [row["p_tokens"] for row in instance.events() if row["line"] != 2] == ["1", "3"]
+    assert [row["p_tokens"] for row in instance.events() if row["line"] == 2] == ([nested] if depth < 100 else [])
 
 
 def test_39_odd_but_right_json_is_accepted(instance: Any, source: Any) -> None:
