@@ -67,9 +67,9 @@ browser:
 kill-campaign: $(INSTALLED)
 	@$(BIN)/python -m tests.faults.campaign --kills 500
 
-# 100,000 damaged lines of each format (an hour or more).
+# 100,000 damaged lines of each format, and a hundred ways to deliver the same events (an hour or more).
 fuzz: $(INSTALLED)
-	@TALLYSTICK_FUZZ=100000 $(BIN)/python -m pytest --verbose tests/fuzz
+	@TALLYSTICK_FUZZ=100000 $(BIN)/python -m pytest --verbose tests/fuzz tests/property/test_deliveries.py
 
 # Files that are made to exhaust memory, of 2 GB each (a few minutes, 5 GB of disk).
 bombs: $(INSTALLED)

@@ -22,7 +22,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LARGE = bool(os.environ.get("TALLYSTICK_BOMBS"))
-HUGE = 2 << 30 if LARGE else 200 << 20
+HUGE = 2 << 30 if LARGE else 100 << 20
 LINES = 16 << 20 if LARGE else 1 << 18
 MEMORY = 300 << 20
 MIB = 1 << 20

@@ -1,4 +1,4 @@
-"""Fuzz targets for what is no file of lines: batches of CloudEvents, Parquet, files whose format is not named, packings.
+"""Fuzz targets for what is no file of lines: batches of CloudEvents, Parquet, unnamed formats, packings.
 
 Whatever is done to a file, it is held with a reason or taken with every line accounted for.
 """

@@ -28,7 +28,7 @@ from orchestration.ingest.formats.jsontext import TOO_DEEP
 from orchestration.ingest.lines import KEPT_OF_LONG_LINE, MAX_LINE
 
 CAMPAIGN = int(os.environ.get("TALLYSTICK_FUZZ") or 0)
-AT_ONCE = 5000 if CAMPAIGN else 500
+AT_ONCE = 5000 if CAMPAIGN else 300
 """Damaged lines in one ingest."""
 TARGETS = settings(
     max_examples=max(1, -(-CAMPAIGN // AT_ONCE)),
