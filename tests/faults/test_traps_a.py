@@ -342,7 +342,7 @@ def test_F36_a_key_belongs_to_whoever_had_it_at_the_time_of_the_event_and_to_nob
 
 def test_F37_a_bad_property_of_one_meter_costs_no_other_meter_a_unit(month: Path) -> None:
     unmeasured = rows(
-        month, "SELECT customer, meter, sum(events) FROM metering.unmeasured_daily GROUP BY ALL ORDER BY 2"
+        month, "SELECT customer, meter, sum(events) FROM metering.unmeasured_daily GROUP BY ALL ORDER BY 1, 2"
     )
     assert unmeasured == [
         ("alpha", "output", 1),
