@@ -19,6 +19,7 @@ import typer
 from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
 from orchestration.console import Progress, err, out, print_close, print_overview, print_run
+from orchestration.console_quarantine import print_quarantined, print_quarantined_lines, print_retry
 from orchestration.engine import is_exhausted
 from orchestration.errors import (
     CatalogInvalid,
@@ -43,10 +44,14 @@ app = typer.Typer(
 )
 export = typer.Typer(help="Write issued documents as files.", no_args_is_help=True)
 app.add_typer(export, name="export")
+quarantine = typer.Typer(help="Look at the lines that could not be read, and try them again.", no_args_is_help=True)
+app.add_typer(quarantine, name="quarantine")
 
 Home = Annotated[Path | None, typer.Option(help="Folder of the instance. Default: TALLYSTICK_HOME, or `data`.")]
 Now = Annotated[str | None, typer.Option(help="The run's now, e.g. 2026-11-05T09:00:00Z. Default: the clock.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait while another process works on the instance.")]
+OfSource = Annotated[str | None, typer.Option("--source", help="Only lines of this source.")]
+WithReason = Annotated[str | None, typer.Option("--reason", help="Only lines that were quarantined for this reason.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
@@ -152,6 +157,74 @@ def export_invoices_command(
         out.print(str(path))
     if not paths:
         out.print("nothing has been issued yet; close a period first")
+
+
+@quarantine.command("list")
+def quarantine_list(source: OfSource = None, reason: WithReason = None, home: Home = None) -> None:
+    """How many lines are quarantined, by source, file and reason."""
+    from orchestration.ingest.batch import Workshop
+    from orchestration.ingest.quarantined import Wanted, listed
+    from orchestration.ledger.store import Ledger
+
+    instance = Instance.of(_environment(home))
+    with Ledger.open(instance.home, create=False) as ledger:
+        print_quarantined(listed(Workshop.of(instance.home, ledger.key), ledger, Wanted(source, None, reason)))
+
+
+@quarantine.command("show")
+def quarantine_show(
+    file: Annotated[str, typer.Argument(help="Number or path of a file, as `quarantine list` gives them.")],
+    line: Annotated[int | None, typer.Option(help="Only the line of this number.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the bytes as they are, each line with a newline.")] = False,
+    home: Home = None,
+) -> None:
+    """The quarantined lines of a file: number, reason, and text with control characters escaped."""
+    from orchestration.ingest.batch import Workshop
+    from orchestration.ingest.quarantined import Wanted, shown
+    from orchestration.ledger.store import Ledger
+
+    instance = Instance.of(_environment(home))
+    with Ledger.open(instance.home, create=False) as ledger:
+        lines = shown(Workshop.of(instance.home, ledger.key), ledger, Wanted(file=file), line)
+        if not print_quarantined_lines(lines, raw=raw):
+            raise ConfigInvalid(
+                f"no such line of file '{file}' is quarantined",
+                not_done="nothing was shown",
+                next_step="look for the file with `tallystick quarantine list`",
+            )
+
+
+@quarantine.command("retry")
+def quarantine_retry(
+    source: OfSource = None,
+    file: Annotated[str | None, typer.Option(help="Only lines of this file, by number or path.")] = None,
+    reason: WithReason = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would enter, and change nothing.")] = False,
+    home: Home = None,
+    now: Now = None,
+    wait: Wait = False,
+) -> None:
+    """Read quarantined lines again, after a mapping was mended: those that are right now enter as new lines do."""
+    from orchestration.ingest.quarantined import Wanted
+    from orchestration.ingest.retry import retry
+    from orchestration.ledger.store import Ledger
+
+    environment = _environment(home)
+    instance, wanted = Instance.of(environment), Wanted(source, file, reason)
+    with Progress().shown() as progress, instance_lock(instance.home, "quarantine retry", wait=wait):
+        catalog, now_us = load_catalog(instance.catalog), _now(environment, now)
+        with Ledger.open(instance.home, create=False) as ledger:
+            result = retry(
+                instance.home,
+                ledger,
+                catalog.settings,
+                catalog.sources,
+                now_us,
+                wanted,
+                dry_run=dry_run,
+                report=progress,
+            )
+    print_retry(result, dry_run=dry_run)
 
 
 @app.command()

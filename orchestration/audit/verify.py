@@ -63,7 +63,8 @@ def verify(
                 problems.append(Problem(error.code, error.message, error.where))
     lines = sum(f.lines for f in files)
     how = "hashes only" if fast else "recomputed from raw files"
-    summary = f"{len(files)} raw files, {lines:,} lines, {len(documents)} documents ({how}), journal, numbers, exports"
+    taken = sum(file.retry_of is None for file in files)
+    summary = f"{taken} raw files, {lines:,} lines, {len(documents)} documents ({how}), journal, numbers, exports"
     return VerifyResult(tuple(problems), summary)
 
 

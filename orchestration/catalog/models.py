@@ -103,11 +103,26 @@ class Settings(Model):
     quarantine_alert_percent: int = Field(default=50, ge=0, le=100)
 
 
+class Network(Model):
+    """How much of an address is kept in plain: the bits of its network."""
+
+    ipv4: int = Field(default=24, ge=8, le=28)
+    ipv6: int = Field(default=48, ge=16, le=64)
+
+
+Droppable = Literal["user", "method", "path", "status", "bytes", "address", "agent", "extra"]
+"""Fields of an event without which it can still be known, placed in time and billed to somebody."""
+
+
 class Source(Model):
     """Where events come from, how they are written, and which of their fields are read.
 
     `path` is a glob below `root` (relative to the instance folder); `{name}` captures one path part, and the captures
-    tell streams apart: equal lines of two gateways are two events.
+    tell streams apart: equal lines of two gateways are two events. A file of whose lines more than
+    `hold_above_percent` can't be read is held whole (100: never).
+
+    End users, addresses and user agents are kept as keyed hashes only. `drop` names fields that are not kept at
+    all, `hash` properties of which only the keyed hash is, and `network` asks for the network of an address.
     """
 
     name: Key
@@ -125,6 +140,17 @@ class Source(Model):
     not_before: Instant = datetime(2000, 1, 1, tzinfo=UTC)
     unterminated: Literal["hold", "accept"] = "hold"
     more_decimals: Literal["refuse", "round"] = "refuse"
+    hold_above_percent: int = Field(default=80, ge=0, le=100)
+    drop: tuple[Droppable, ...] = ()
+    hash: tuple[Name, ...] = ()
+    network: Network | None = None
+
+    @model_validator(mode="after")
+    def _hashed_is_read(self) -> Source:
+        for name in self.hash:
+            if name == self.quantity or name not in self.properties:
+                raise ValueError(f"'{name}' can't be hashed: it is not a property, or it is the quantity")
+        return self
 
     @model_validator(mode="after")
     def _quantity_is_read(self) -> Source:

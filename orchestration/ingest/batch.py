@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +14,12 @@ from orchestration.crash import crash_point
 from orchestration.errors import IntegrityFailure
 from orchestration.ingest.engine import connect
 from orchestration.ingest.lake import Lake
-from orchestration.ingest.parse import Parsed, ParseTask, parse_file
+from orchestration.ingest.lines import Census
+from orchestration.ingest.parse import TOGETHER, parse_files, small
 from orchestration.ingest.raw import RawStore
+from orchestration.ingest.retries import Retries
 from orchestration.ingest.verdicts import LakeFile, judge_batch
+from orchestration.ingest.written import Parsed, ParseTask
 from orchestration.ledger.rows import BatchRow, FileRow
 
 WORKERS = 2
@@ -45,8 +48,24 @@ def mapping_json(source: Source) -> str:
     return source.model_dump_json()
 
 
-def task_of(row: FileRow, batch: BatchRow, lake: Lake) -> ParseTask:
-    """How a file of the ledger was, and is always, read."""
+def tasks_of(
+    rows: Iterable[FileRow],
+    batch: BatchRow,
+    lake: Lake,
+    history: Sequence[FileRow],
+    censuses: Mapping[int, Census] | None = None,
+) -> list[ParseTask]:
+    """How files of the ledger were, and are always, read.
+
+    Args:
+        history: the files of the batches before.
+        censuses: what landing found in the text of the files, by id, where it has just looked.
+    """
+    retries, found = Retries(history), censuses or {}
+    return [replace(_task_of(row, batch, lake, retries), census=found.get(row.file_id)) for row in rows]
+
+
+def _task_of(row: FileRow, batch: BatchRow, lake: Lake, retries: Retries) -> ParseTask:
     return ParseTask(
         sha256=row.sha256,
         path=row.path,
@@ -56,31 +75,49 @@ def task_of(row: FileRow, batch: BatchRow, lake: Lake) -> ParseTask:
         first_line=row.first_line,
         now_us=batch.now_us,
         skew_us=batch.skew_us,
+        size=row.size,
         events=lake.events(batch.batch_id, row.file_id),
         quarantine=lake.quarantine(batch.batch_id, row.file_id),
+        only=None if row.retry_of is None else retries.lines_of(row, lake),
     )
 
 
 def parse_all(shop: Workshop, tasks: Sequence[ParseTask]) -> list[Parsed]:
-    """Parse files side by side, each by one thread; results in the order of the tasks."""
-    if not tasks:
-        return []
-    workers = min(WORKERS, len(tasks))
+    """Parse files side by side, each by one thread, small ones of a source together; in the order of the tasks."""
+    portions = list(_portions(tasks))
+    workers = min(WORKERS, len(portions))
     free = [shop.connect() for _ in range(workers)]
 
-    def work(task: ParseTask) -> Parsed:
+    def work(portion: list[ParseTask]) -> list[Parsed]:
         con = free.pop()
         try:
-            return parse_file(con, shop.raw, task)
+            return parse_files(con, shop.raw, portion)
         finally:
             free.append(con)
 
+    if not tasks:
+        return []
     try:
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(work, tasks))
+            return [parsed for portion in pool.map(work, portions) for parsed in portion]
     finally:
         for con in free:
             con.close()
+
+
+def _portions(tasks: Sequence[ParseTask]) -> Iterator[list[ParseTask]]:
+    """Cut into what is read at a time: a file, or small ones that follow each other and are read alike."""
+    portion: list[ParseTask] = []
+    size = 0
+    for task in tasks:
+        alike = portion and small(task) and small(portion[-1]) and task.source == portion[-1].source
+        if portion and not (alike and size + task.size <= TOGETHER):
+            yield portion
+            portion, size = [], 0
+        portion.append(task)
+        size += task.size
+    if portion:
+        yield portion
 
 
 def lake_files(lake: Lake, rows: Sequence[FileRow]) -> list[LakeFile]:
@@ -96,18 +133,37 @@ def lake_files(lake: Lake, rows: Sequence[FileRow]) -> list[LakeFile]:
     ]
 
 
+LeaveOut = Callable[[Sequence[FileRow], Mapping[int, Parsed]], set[int]]
+"""Which files don't belong into a batch after all, once it is known what is in them: their numbers."""
+
+
 def make_batch(
-    shop: Workshop, batch: BatchRow, rows: Sequence[FileRow], history: Sequence[FileRow]
-) -> tuple[list[FileRow], list[Parsed]]:
-    """Write all lake files of a batch and count its lines.
+    shop: Workshop,
+    batch: BatchRow,
+    rows: Sequence[FileRow],
+    history: Sequence[FileRow],
+    leave_out: LeaveOut,
+    censuses: Mapping[int, Census] | None = None,
+) -> tuple[list[FileRow], dict[int, Parsed]]:
+    """Write all lake files of a batch and count its lines. A batch of no file leaves nothing behind.
 
     Args:
         rows: the batch's files; their counts are not read.
         history: the files of all batches before.
+        leave_out: asked before duplicates are looked for, so that what is left out decides about nothing.
+        censuses: what landing found in the text of the files, by id.
     Returns:
-        The rows with their counts, each adding up, and what the parser said of each.
+        The rows of the batch with their counts, each adding up, and by file what the parser said of all `rows`.
     """
-    parsed = parse_all(shop, [task_of(row, batch, shop.lake) for row in rows])
+    tasks = tasks_of(rows, batch, shop.lake, history, censuses)
+    parsed = {task.file_id: found for task, found in zip(tasks, parse_all(shop, tasks), strict=True)}
+    out = leave_out(rows, parsed)
+    for file_id in out:
+        shop.lake.drop(batch.batch_id, file_id)
+    rows = [row for row in rows if row.file_id not in out]
+    if not rows:
+        shop.lake.drop_uncommitted(batch.batch_id - 1)
+        return [], parsed
     con = shop.connect()
     try:
         new, old = lake_files(shop.lake, rows), lake_files(shop.lake, history)
@@ -115,18 +171,19 @@ def make_batch(
     finally:
         con.close()
     crash_point("lake_batch_written")
-    return [_counted(row, p, *verdicts.get(row.file_id, (0, 0))) for row, p in zip(rows, parsed, strict=True)], parsed
+    return [_counted(row, parsed[row.file_id], *verdicts.get(row.file_id, (0, 0))) for row in rows], parsed
 
 
 def _counted(row: FileRow, parsed: Parsed, duplicates: int, conflicts: int) -> FileRow:
+    retried = row.retry_of is not None
     result = replace(
         row,
-        lines=parsed.lines,
+        lines=0 if retried else parsed.lines,
         accepted=parsed.events - duplicates - conflicts,
         duplicate=parsed.earlier + duplicates,
         conflict=conflicts,
-        quarantined=parsed.quarantined,
-        blank=parsed.blank,
+        quarantined=-parsed.events if retried else parsed.quarantined,
+        blank=0 if retried else parsed.blank,
         min_us=parsed.min_us,
         max_us=parsed.max_us,
     )

@@ -15,7 +15,6 @@ from orchestration.sqltext import identifier, literal
 from orchestration.zones import DAY_US, offset_intervals
 
 MAX_ID_BYTES = 1024
-MAX_AGENT = 64
 COLUMNS = (
     ("file_id", "INTEGER"),
     ("line", "BIGINT"),
@@ -31,23 +30,23 @@ COLUMNS = (
     ("status", "INTEGER"),
     ("bytes", "BIGINT"),
     ("address_key", "VARCHAR"),
+    ("network", "VARCHAR"),
     ("agent", "VARCHAR"),
+    ("agent_key", "VARCHAR"),
     ("extra", "VARCHAR"),
 )
 """Columns of every lake file, in order; then one VARCHAR column `p_<property>` for each property, by name."""
 
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)([.][0-9]+)?"
-_PLACES = 10**12
 _AND_59 = " || '59'"
-_TOKEN = "[A-Za-z0-9!#$%&''*+.^_`|~-]+"
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a line's meaning depends on beside its bytes and the mapping."""
 
-    file_id: int
-    tape_id: str | None
+    positional: bool
+    """Whether events are known by their place and carry no id."""
     now_us: int
     skew_us: int
 
@@ -63,7 +62,7 @@ def lake_columns(source: Source) -> list[str]:
 
 
 def parsed_columns(source: Source) -> list[tuple[str, str]]:
-    """Names and types of what `canonical` selects."""
+    """Names and types of what `canonical` selects; user, address and agent still stand as they were written."""
     kinds = dict(COLUMNS)
     lake = [(name, kinds.get(name, "VARCHAR")) for name in lake_columns(source)]
     flags = [(name, "BOOLEAN") for name in ("blank", "slow", "rounded")]
@@ -73,6 +72,9 @@ def parsed_columns(source: Source) -> list[tuple[str, str]]:
 def canonical(reader: Reader, read: str, source: Source, context: Context) -> str:
     """SQL: the lake's columns, then `reason, blank, slow, rounded, text`, for what `read` selects.
 
+    `file_id`, and the id of an event without one, are added as the lake files are written. `text` is NULL for the lines
+    that are accepted. `disguise` makes keyed hashes of what is in the columns *_key.
+
     Args:
         reader: which targets `read` offers, and how its times are written.
         read: SQL that selects `line, text, slow, grammar, f_<target>...`.
@@ -80,11 +82,14 @@ def canonical(reader: Reader, read: str, source: Source, context: Context) -> st
     return f"""
         SELECT {_columns(reader, source, context)},
             CASE WHEN slow OR blank THEN NULL ELSE {_reason(reader, source, context)} END AS reason,
-            blank, slow, {_was_rounded(source)} AS rounded, text
+            blank, slow, {_was_rounded(source)} AS rounded,
+            CASE WHEN slow OR reason IS NOT NULL THEN text END AS text
         FROM (SELECT *, {_instant(source, context)} AS us FROM (SELECT *, {_clock(reader)} FROM ({read})))"""
 
 
 def _field(reader: Reader, source: Source, target: str) -> str:
+    if target in source.drop:
+        return "CAST(NULL AS VARCHAR)"
     if target in source.constants:
         return literal(source.constants[target])
     return f"f_{target}" if target in reader.targets else "CAST(NULL AS VARCHAR)"
@@ -94,25 +99,26 @@ def _columns(reader: Reader, source: Source, context: Context) -> str:
     def field(target: str) -> str:
         return _field(reader, source, target)
 
-    place = f"{literal(context.tape_id or '')} || ':' || substr(CAST({_PLACES} + line AS VARCHAR), 2)"
     named_source = "source" in reader.targets or "source" in source.constants
     typed = "event_type" in reader.targets or "event_type" in source.constants
     values = {
-        "file_id": str(context.file_id),
+        "file_id": "NULL",
         "line": "line",
         "source": field("source") if named_source else literal(source.name),
-        "event_id": place if context.tape_id is not None else field("id"),
+        "event_id": "NULL" if context.positional else field("id"),
         "time_us": "us",
         "event_type": field("event_type") if typed else literal(source.event_type),
         "feed": literal(source.name),
         "credential": f"nullif({field('credential')}, '')",
-        "user_key": keyed_hash(f"nullif({field('user')}, '')"),
+        "user_key": f"nullif({field('user')}, '')",
         "method": field("method"),
         "path": _path(field("path")),
         "status": _whole(field("status"), 9),
         "bytes": _whole(field("bytes"), 18),
-        "address_key": keyed_hash(f"nullif({field('address')}, '')"),
-        "agent": f"nullif(left(regexp_extract({field('agent')}, '^{_TOKEN}(/{_TOKEN})?'), {MAX_AGENT}), '')",
+        "address_key": f"nullif({field('address')}, '')",
+        "network": "NULL",
+        "agent": "NULL",
+        "agent_key": f"nullif({field('agent')}, '')",
         "extra": _extra(field("extra")),
     }
     columns = [f"CAST({values[name]} AS {kind}) AS {name}" for name, kind in COLUMNS]
@@ -169,27 +175,36 @@ def _clf(time: str) -> tuple[str, str]:
     """SQL for wall clock and offset of `06/Feb/2009:12:14:14.655 +0100`; fraction and offset may be missing."""
     shape = f"[0-3][0-9]/[A-Z][a-z][a-z]/[0-9]{{4}}:{_CLOCK}( [+-][0-9]{{4}})?"
     zone = f"CASE WHEN {time}[-5] IN ('+', '-') THEN {time}[-5:-3] || ':' || right({time}, 2) ELSE '' END"
-    return _wall(time, shape, 20, "try_strptime({second}, '%d/%b/%Y:%H:%M:%S')"), zone
+    parsed = "epoch_us(try_strptime({second}, '%d/%b/%Y:%H:%M:%S'))"
+    fraction = f"CAST(rpad(regexp_extract({time}, '[.]([0-9]{{1,6}})', 1), 6, '0') AS BIGINT)"
+    plain = parsed.format(second=f"left({time}, 20)")
+    plain = f"CASE WHEN contains({time}, '.') THEN {plain} + {fraction} ELSE {plain} END"
+    return _wall(time, shape, 20, plain, parsed), zone
 
 
 def _iso(time: str) -> tuple[str, str]:
     """SQL for wall clock and offset of an RFC 3339 time, whose offset may be missing."""
     shape = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt ]{_CLOCK}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})?"
     zone = (
-        f"CASE WHEN right({time}, 1) IN ('Z', 'z') THEN 'Z' "
+        f"CASE WHEN suffix({time}, 'Z') OR suffix({time}, 'z') THEN 'Z' "
         f"WHEN {time}[-6] IN ('+', '-') THEN right({time}, 6) ELSE '' END"
     )
-    return _wall(time, shape, 19, "try_cast(upper({second}) AS TIMESTAMP)"), zone
+    parsed = "epoch_us(try_cast({second} AS TIMESTAMP))"
+    # The engine cuts off what is finer than a microsecond.
+    without_zone = (
+        f"CASE WHEN suffix({time}, 'Z') THEN left({time}, length({time}) - 1) "
+        f"WHEN suffix({time}, 'z') THEN upper(left({time}, length({time}) - 1)) "
+        f"WHEN {time}[-6] IN ('+', '-') THEN upper(left({time}, length({time}) - 6)) ELSE upper({time}) END"
+    )
+    return _wall(time, shape, 19, parsed.format(second=without_zone), parsed), zone
 
 
-def _wall(time: str, shape: str, length: int, parsed: str) -> str:
-    leap = f"substr({time}, {length - 1}, 2) = '60'"
-    plain = f"epoch_us({parsed.format(second=f'left({time}, {length})')})"
-    at_59 = f"epoch_us({parsed.format(second=f'left({time}, {length - 2})' + _AND_59)}) + 999999"
-    fraction = f"CAST(rpad(regexp_extract({time}, '[.]([0-9]{{1,6}})', 1), 6, '0') AS BIGINT)"
+def _wall(time: str, shape: str, length: int, plain: str, parsed: str) -> str:
+    """SQL for microseconds of the wall clock: `plain`, but for a leap second, which is the end of the second before."""
+    at_59 = parsed.format(second=f"upper(left({time}, {length - 2}))" + _AND_59)
     return (
-        f"CASE WHEN NOT regexp_full_match({time}, '{shape}') THEN NULL WHEN {leap} THEN {at_59} "
-        f"WHEN contains({time}, '.') THEN {plain} + {fraction} ELSE {plain} END"
+        f"CASE WHEN NOT regexp_full_match({time}, '{shape}') THEN NULL "
+        f"WHEN substr({time}, {length - 1}, 2) = '60' THEN {at_59} + 999999 ELSE {plain} END"
     )
 
 
@@ -256,7 +271,7 @@ def _was_rounded(source: Source) -> str:
 def _reason(reader: Reader, source: Source, context: Context) -> str:
     """SQL: why the line is quarantined, or NULL. The first that applies: grammar, identity, time, quantity."""
     checks = [("grammar IS NOT NULL", "grammar")]
-    if context.tape_id is None:
+    if not context.positional:
         identity = _field(reader, source, "id")
         checks.append((f"coalesce({identity}, '') = '' OR strlen({identity}) > {MAX_ID_BYTES}", "'missing_id'"))
     for target in ("source", "event_type"):

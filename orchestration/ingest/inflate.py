@@ -213,6 +213,9 @@ PACKINGS = (
     Packing("zstd", _ZSTD, b"\x28\xb5\x2f\xfd", 4, ".zst", Unzstd),
 )
 
+MAGIC = max(packing.needs for packing in PACKINGS)
+"""How many of a file's first bytes tell how it is packed."""
+
 
 def inflated(delivered: Iterable[bytes], name: str = "", block: int = BLOCK) -> Iterator[bytes]:
     """The text bytes of a delivered file, in blocks. Raises Refused."""

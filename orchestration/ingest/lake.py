@@ -40,6 +40,11 @@ class Lake:
         """Names the engine that made the keys: its 64-bit hash is its own."""
         return self.root / "engine"
 
+    def drop(self, batch_id: int, file_id: int) -> None:
+        """Remove a file's lake files, of a batch that is still being made."""
+        for path in (self.events(batch_id, file_id), self.quarantine(batch_id, file_id)):
+            path.unlink(missing_ok=True)
+
     def drop_uncommitted(self, last_batch_id: int) -> int:
         """Remove what was written for batches after the last committed one, and half-written files; how many."""
         removed = 0

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ from orchestration.ingest.discover import Candidate
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.detect import resolve
 from orchestration.ingest.inflate import PACKINGS, Refused, inflated, packing_of
-from orchestration.ingest.lines import BOM
+from orchestration.ingest.lines import BOM, MAX_LINE, Census
 from orchestration.ingest.parse import head_text, table_head
 from orchestration.ingest.raw import READ_BLOCK, Incoming, RawStore
 
@@ -33,8 +33,8 @@ class Deferred(Exception):
 class Landed:
     """A file in the raw store, and what one look through its inflated bytes found.
 
-    `source` is the candidate's, with the format that was found in place of 'auto'. `prefix_sha` has, for each offset
-    that was asked for and that the file reaches, the hash of the bytes before it and whether a line ends exactly there.
+    `source` is the candidate's, with the format that was found in place of 'auto'. The hashes, of a log without ids,
+    are those of the inflated bytes up to its first telling line, and of all of them.
     """
 
     source: Source
@@ -42,18 +42,16 @@ class Landed:
     size: int
     inflated: int = 0
     lines: int = 0
+    census: Census | None = None
     head_sha: str = ""
     whole_sha: str = ""
     unterminated: bool = False
-    prefix_sha: dict[int, tuple[str, bool]] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
 
-def land(con: duckdb.DuckDBPyConnection, raw: RawStore, candidate: Candidate, offsets: Collection[int]) -> Landed:
-    """Copy a file into the raw store.
+def land(raw: RawStore, candidate: Candidate) -> Landed:
+    """Copy a file into the raw store. Several files may be landed side by side.
 
-    Args:
-        offsets: sizes of inflated prefixes whose hash is wanted.
     Raises:
         Refused: the file is held.
         Deferred: it changed or vanished meanwhile.
@@ -66,7 +64,7 @@ def land(con: duckdb.DuckDBPyConnection, raw: RawStore, candidate: Candidate, of
             delivered = _delivered(descriptor, incoming)
             beginning = next(delivered, b"")
             candidate = replace(candidate, source=resolve(candidate.source, beginning, candidate.path, FORMATS))
-            landed = _looked_through(candidate, chain([beginning], delivered), offsets)
+            landed = _looked_through(candidate, chain([beginning], delivered))
             _unchanged(descriptor, candidate)
             landed.sha256 = incoming.sha256
         except BaseException:
@@ -75,16 +73,15 @@ def land(con: duckdb.DuckDBPyConnection, raw: RawStore, candidate: Candidate, of
         incoming.keep()
     finally:
         os.close(descriptor)
-    if FORMATS[candidate.source.format].table:
-        _check_table(con, raw, candidate, landed)
-    else:
+    if not FORMATS[candidate.source.format].table:
         landed.notices += _misnamed(candidate.path, beginning)
     return landed
 
 
-def _looked_through(candidate: Candidate, delivered: Iterable[bytes], offsets: Collection[int]) -> Landed:
+def _looked_through(candidate: Candidate, delivered: Iterable[bytes]) -> Landed:
     form = FORMATS[candidate.source.format]
-    look = _Look(offsets, max(form.head, 1))
+    # The first line after the names of columns is the first that tells logs apart.
+    look = _Look(form.head + 1, hashed=form.positional(candidate.source) and not form.table)
     for block in delivered if form.table else form.unpack(inflated(delivered, candidate.path)):
         look.take(block)
     landed = look.result(candidate)
@@ -134,78 +131,48 @@ def _delivered(descriptor: int, incoming: Incoming) -> Iterator[bytes]:
 
 
 class _Look:
-    """One pass over the inflated bytes: lines, the head of so many lines, hashes of prefixes."""
+    """One pass over the inflated bytes: lines, the head of so many lines, and of a log without ids two hashes."""
 
-    def __init__(self, offsets: Collection[int], head_lines: int) -> None:
+    def __init__(self, head_lines: int, *, hashed: bool) -> None:
         self.head = b""
-        self._head_lines = head_lines
-        self._head_done = False
+        self._census = Census()
+        self._hashed = hashed
+        self._left = head_lines
         self._head_sha = hashlib.sha256()
         self._sha = hashlib.sha256()
-        self._offsets = sorted(set(offsets), reverse=True)
-        self._found: dict[int, tuple[str, bool]] = {}
-        self._open: tuple[int, str] | None = None
-        self._size = 0
-        self._lines = 0
-        self._last = b"\n"
 
     def take(self, block: bytes) -> None:
         if not block:
             return
-        self._take_head(block)
-        self._lines += block.count(b"\n")
-        rest, at = memoryview(block), 0
-        self._settle(block, 0)
-        while self._offsets and self._offsets[-1] <= self._size + len(block):
-            offset = self._offsets.pop()
-            cut = offset - self._size
-            self._sha.update(rest[at:cut])
-            before = block[cut - 1 : cut] if cut else self._last
-            self._reach(offset, before)
-            at = cut
-            self._settle(block, cut)
-        self._sha.update(rest[at:])
-        self._size += len(block)
-        self._last = block[-1:]
-
-    def _reach(self, offset: int, before: bytes) -> None:
-        """A line ends here after a newline; without one, only if the file or the line goes no further."""
-        if before == b"\n":
-            self._found[offset] = (self._sha.hexdigest(), True)
-        else:
-            self._open = (offset, self._sha.hexdigest())
-
-    def _settle(self, block: bytes, at: int) -> None:
-        if self._open is not None and at < len(block):
-            offset, digest = self._open
-            self._found[offset] = (digest, block[at : at + 1] == b"\n")
-            self._open = None
+        if self._left:
+            self._take_head(block)
+        if self._hashed:
+            self._sha.update(block)
+        self._census.take(block)
 
     def _take_head(self, block: bytes) -> None:
-        if self._lines < self._head_lines and len(self.head) <= 1 << 20:
-            end = 0
-            for _ in range(self._head_lines - self._lines):
-                end = block.find(b"\n", end) + 1 or len(block)
+        end = 0
+        while self._left and end < len(block):
+            found = block.find(b"\n", end)
+            self._left -= found >= 0
+            end = found + 1 or len(block)
+        # Without its newline the last line of the head is the same whether or not it was complete when first seen.
+        self._head_sha.update(block[: end - (not self._left)])
+        if len(self.head) <= MAX_LINE:
             self.head += block[:end]
-        if not self._head_done:
-            end = block.find(b"\n")
-            self._head_sha.update(block if end < 0 else block[: end + 1])
-            self._head_done = end >= 0
 
     def result(self, candidate: Candidate) -> Landed:
-        if self._open is not None:
-            self._found[self._open[0]] = (self._open[1], True)
-        unterminated = self._last != b"\n"
+        census = self._census
         return Landed(
             source=candidate.source,
             sha256="",
             size=candidate.size,
-            inflated=self._size,
-            lines=self._lines + unterminated,
+            inflated=census.size,
+            lines=census.lines,
+            census=census,
             head_sha=self._head_sha.hexdigest(),
             whole_sha=self._sha.hexdigest(),
-            unterminated=unterminated,
-            prefix_sha=self._found,
+            unterminated=census.unterminated,
         )
 
 
@@ -220,11 +187,14 @@ def _check_lines(candidate: Candidate, landed: Landed, head: bytes) -> None:
         form.reader(source, head_text([head], form.head))
 
 
-def _check_table(con: duckdb.DuckDBPyConnection, raw: RawStore, candidate: Candidate, landed: Landed) -> None:
-    """Read a Parquet file's mapped columns once, so that a damaged page is found before anything is taken."""
+def check_table(con: duckdb.DuckDBPyConnection, raw: RawStore, landed: Landed) -> None:
+    """Read a landed Parquet file's mapped columns once, so that a damaged page is found before anything is taken.
+
+    Its rows are its lines. Raises Refused.
+    """
     try:
         head, landed.lines = table_head(con, raw.path(landed.sha256))
-        reader = FORMATS[candidate.source.format].reader(candidate.source, head)
+        reader = FORMATS[landed.source.format].reader(landed.source, head)
         # A count is answered without unpacking the values, and a damaged page is found in these.
         con.execute(f"SELECT bit_xor(hash(rows)) FROM ({reader.sql}) AS rows").fetchall()
     except duckdb.Error as error:

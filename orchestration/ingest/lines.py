@@ -6,12 +6,15 @@ newline, and the last one counts even without.
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 MAX_LINE = 1 << 20
 KEPT_OF_LONG_LINE = 4096
 BOM = b"\xef\xbb\xbf"
+_APART = (b"\0", b"\1", b"\r")
+"""Bytes that the engine's own splitting treats in another way: an end of text, its column separator, a line end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,58 @@ class BadLine:
     line: int
     reason: str
     raw: bytes
+
+
+class Census:
+    """Counts the lines of a text, and tells whether the engine would split it into just these lines by itself."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.newlines = 0
+        self._open = 0
+        """Bytes since the last newline."""
+        self._plain = True
+        self._decoder = getincrementaldecoder("utf-8")()
+
+    def take(self, chunk: bytes) -> None:
+        self.newlines += chunk.count(b"\n")
+        self._plain = self._plain and self._is_plain(chunk)
+        self.size += len(chunk)
+        last = chunk.rfind(b"\n")
+        self._open = len(chunk) - last - 1 if last >= 0 else self._open + len(chunk)
+
+    def counting(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Passes chunks through, none of them empty, and takes each."""
+        for chunk in filter(None, chunks):
+            self.take(chunk)
+            yield chunk
+
+    def _is_plain(self, chunk: bytes) -> bool:
+        first = chunk.find(b"\n")
+        if self._open + (len(chunk) if first < 0 else first) > MAX_LINE or _has_long_line(chunk, first + 1):
+            return False
+        if any(byte in chunk for byte in _APART) or (not self.size and chunk.startswith(BOM)):
+            return False
+        if chunk.isascii() and not self._decoder.getstate()[0]:
+            return True
+        try:
+            self._decoder.decode(chunk)
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    @property
+    def plain(self) -> bool:
+        """Whether all is text in lines of at most MAX_LINE bytes that nothing but newlines end."""
+        return self._plain and not self._decoder.getstate()[0]
+
+    @property
+    def unterminated(self) -> bool:
+        return self._open > 0
+
+    @property
+    def lines(self) -> int:
+        return self.newlines + self.unterminated
 
 
 @dataclass(slots=True)
@@ -92,8 +147,7 @@ def _clean_text(data: bytes) -> str | None:
         return None
 
 
-def _has_long_line(data: bytes) -> bool:
-    start = 0
+def _has_long_line(data: bytes, start: int = 0) -> bool:
     while len(data) - start > MAX_LINE:
         end = data.rfind(b"\n", start, start + MAX_LINE + 1)
         if end < 0:

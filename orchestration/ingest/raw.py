@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from orchestration.crash import crash_point
@@ -21,6 +22,7 @@ class RawStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._incoming = root / "incoming"
+        self._numbers = count(1)
 
     def path(self, sha256: str) -> Path:
         return self.root / sha256[:2] / sha256
@@ -32,8 +34,9 @@ class RawStore:
         return left
 
     def incoming(self) -> Incoming:
+        """A file to be written; several may be at once."""
         make_folder(self._incoming)
-        return Incoming(self, self._incoming / "file")
+        return Incoming(self, self._incoming / str(next(self._numbers)))
 
     def read(self, sha256: str, delivered_as: str = "", block: int = READ_BLOCK) -> Iterator[bytes]:
         """The stored bytes in blocks. Raises IntegrityFailure if they aren't those of the name.

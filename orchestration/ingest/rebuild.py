@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import IntegrityFailure
-from orchestration.ingest.batch import Workshop, lake_files, parse_all, task_of
+from orchestration.ingest.batch import Workshop, lake_files, parse_all, tasks_of
 from orchestration.ingest.durable import make_folder, publish
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.parse import PARSER_VERSION
@@ -42,7 +42,7 @@ def rebuild_lake(
         if missing or not judged:
             _known_parser(batch)
             report(f"lake: making batch {batch.batch_id} again ({len(missing)} of {len(rows)} files)")
-            _parse_again(shop, batch, missing)
+            _parse_again(shop, batch, missing, history)
             _judge_again(shop, batch, rows, history)
             made += len(missing)
         history += rows
@@ -76,11 +76,14 @@ def _known_parser(batch: BatchRow) -> None:
         )
 
 
-def _parse_again(shop: Workshop, batch: BatchRow, rows: Sequence[FileRow]) -> None:
-    parsed = parse_all(shop, [task_of(row, batch, shop.lake) for row in rows])
+def _parse_again(shop: Workshop, batch: BatchRow, rows: Sequence[FileRow], history: Sequence[FileRow]) -> None:
+    parsed = parse_all(shop, tasks_of(rows, batch, shop.lake, history))
     for row, found in zip(rows, parsed, strict=True):
         was = (row.lines, row.quarantined, row.blank, row.lines - row.quarantined - row.blank)
         now = (found.lines, found.quarantined, found.blank, found.events + found.earlier)
+        if row.retry_of is not None:
+            # What stayed quarantined is counted by the row that it was quarantined under.
+            now = (0, -found.events, 0, found.events)
         if was != now:
             raise _other_counts(row, was, now)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -18,16 +20,21 @@ from orchestration.ingest.batch import Workshop, make_batch, mapping_json
 from orchestration.ingest.discover import Candidate, Entry, discover
 from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.inflate import Refused, inflated
-from orchestration.ingest.landing import Deferred, Landed, land
+from orchestration.ingest.landing import Deferred, Landed, check_table, land
 from orchestration.ingest.parse import PARSER_VERSION
+from orchestration.ingest.pending import Pending
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.ingest.report import BUCKETS, IngestReport
+from orchestration.ingest.share import sort_out
 from orchestration.ingest.tapes import Placed, place
+from orchestration.ingest.written import Parsed
 from orchestration.ledger.rows import BatchRow, DeliveryRow, FileRow, TapeRow
 from orchestration.ledger.store import Ledger
 
 MAX_BATCH_LINES = 5_000_000
 MAX_BATCH_BYTES = 2 << 30
+LANDERS = 4
+"""How many files are fetched side by side."""
 _MINUTE_US = 60_000_000
 _SCARCE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EIO}
 
@@ -77,17 +84,6 @@ def _resources(home: Path, error: OSError | duckdb.Error) -> Exception:
     )
 
 
-@dataclass(slots=True)
-class _Pending:
-    """Files fetched and placed, not yet parsed."""
-
-    rows: list[FileRow] = field(default_factory=list)
-    tapes: dict[str, TapeRow] = field(default_factory=dict)
-    deliveries: list[DeliveryRow] = field(default_factory=list)
-    lines: int = 0
-    bytes: int = 0
-
-
 class _Work:
     def __init__(
         self, home: Path, ledger: Ledger, settings: Settings, now_us: int, report: Callable[[str], None]
@@ -99,8 +95,9 @@ class _Work:
         self._skew_us = settings.future_skew_minutes * _MINUTE_US
         self._say = report
         self._shop = Workshop.of(home, ledger.key)
-        self._pending = _Pending()
+        self._pending = Pending()
         self._other: list[DeliveryRow] = []
+        self._again: list[Candidate] = []
 
     def clean(self) -> None:
         """Remove what an interrupted run left: half-written raw files, lake files of a batch that never was."""
@@ -111,16 +108,22 @@ class _Work:
     def take(self, sources: Sequence[Source]) -> None:
         con = self._shop.connect()
         try:
+            candidates = list(self._candidates(sources))
             again: list[Candidate] = []
-            for candidate in self._candidates(sources):
-                if not self._fetch(con, candidate, last_try=False):
+            for candidate, landed in self._landing(candidates):
+                if not self._register(con, candidate, landed, last_try=False):
                     again.append(candidate)
             # A file may look mutated only because the log that it replaced is listed after it.
-            for candidate in again:
-                self._fetch(con, candidate, last_try=True)
+            for candidate, landed in self._landing(again):
+                self._register(con, candidate, landed, last_try=True)
+            self._commit()
+            while self._again:
+                again, self._again = self._again, []
+                for candidate, landed in self._landing(again):
+                    self._register(con, candidate, landed, last_try=True)
+                self._commit()
         finally:
             con.close()
-        self._commit()
         if self._other:
             self._ledger.record_deliveries(self._other)
 
@@ -150,14 +153,32 @@ class _Work:
                 else:
                     yield candidate
 
-    def _fetch(self, con: duckdb.DuckDBPyConnection, candidate: Candidate, *, last_try: bool) -> bool:
-        """Land one file and place it in the pending batch. False if it is to be tried again, last."""
-        landed: Landed | None = None
+    def _landing(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, Future[Landed]]]:
+        """Fetch files side by side, a few ahead; they come in the order of the listing."""
+        with ThreadPoolExecutor(LANDERS) as pool:
+            ahead: deque[tuple[Candidate, Future[Landed]]] = deque()
+            try:
+                for candidate in candidates:
+                    ahead.append((candidate, pool.submit(land, self._shop.raw, candidate)))
+                    if len(ahead) > 2 * LANDERS:
+                        yield ahead.popleft()
+                while ahead:
+                    yield ahead.popleft()
+            finally:
+                for _, future in ahead:
+                    future.cancel()
+
+    def _register(
+        self, con: duckdb.DuckDBPyConnection, candidate: Candidate, landing: Future[Landed], *, last_try: bool
+    ) -> bool:
+        """Place one landed file in the pending batch. False if it is to be tried again, last."""
+        sha256 = ""
         try:
-            tapes = self._tapes(candidate)
-            landed = land(con, self._shop.raw, candidate, [tape.consumed_bytes for tape in tapes])
-            candidate = replace(candidate, source=landed.source)
-            self._register(candidate, landed, tapes)
+            landed = landing.result()
+            sha256 = landed.sha256
+            if FORMATS[landed.source.format].table:
+                check_table(con, self._shop.raw, landed)
+            self._enter(replace(candidate, source=landed.source), landed)
         except Deferred as reason:
             self.result.deferred.append(Entry(candidate.source.name, candidate.path, str(reason)))
         except PermissionError as error:
@@ -165,26 +186,27 @@ class _Work:
         except Refused as refused:
             if str(refused).startswith("source_mutated") and not last_try:
                 return False
-            self._hold(candidate, landed.sha256 if landed else "", str(refused))
+            self._hold(candidate, sha256, str(refused))
         return True
 
-    def _tapes(self, candidate: Candidate) -> list[TapeRow]:
-        if not FORMATS[candidate.source.format].positional(candidate.source):
-            return []
-        pending = {t.tape_id: t for t in self._pending.tapes.values() if t.stream == candidate.stream}
-        return list(({t.tape_id: t for t in self._ledger.tapes(candidate.stream)} | pending).values())
+    def _tapes(self, candidate: Candidate, landed: Landed) -> list[TapeRow]:
+        """The tapes that the file may continue, as they will be when what is pending is committed."""
+        known = self._ledger.tapes(candidate.stream, landed.head_sha, candidate.path)
+        pending = self._pending.tapes_like(candidate.stream, landed.head_sha, candidate.path)
+        return [tape for tape in known if tape.tape_id not in self._pending.tapes] + pending
 
-    def _register(self, candidate: Candidate, landed: Landed, tapes: Sequence[TapeRow]) -> None:
+    def _enter(self, candidate: Candidate, landed: Landed) -> None:
         for notice in landed.notices:
             self._notice(candidate.source.name, candidate.path, notice)
         twin = self._twin(candidate.stream, landed.sha256)
         if twin is not None:
-            reason = f"the same bytes as '{twin.path}' ({landed.sha256})"
-            self._notice(candidate.source.name, candidate.path, f"duplicate_of: {reason}")
-            self._other.append(self._delivery(candidate, landed.sha256, "duplicate_of", reason))
+            if self._pending.by_bytes.get((candidate.stream, landed.sha256)) is twin:
+                self._pending.copies.setdefault(twin.file_id, []).append(candidate)
+            else:
+                self._is_copy(candidate, twin)
             return
         self._make_room(landed)
-        placed = self._place(candidate, landed, tapes)
+        placed = self._place(candidate, landed)
         file_id = self._ledger.next_file_id() + len(self._pending.rows)
         row = FileRow(
             file_id=file_id,
@@ -208,11 +230,20 @@ class _Work:
             max_us=None,
         )
         if placed:
-            self._pending.tapes[placed.tape.tape_id] = placed.tape
+            self._pending.put_tape(placed.tape)
+            self._pending.tapes_after[file_id] = placed.tape
         self._pending.rows.append(row)
-        self._pending.deliveries.append(self._delivery(candidate, landed.sha256, "taken", ""))
+        self._pending.candidates.append(candidate)
+        self._pending.by_bytes[row.stream, row.sha256] = row
+        if landed.census:
+            self._pending.censuses[file_id] = landed.census
         self._pending.lines += landed.lines
         self._pending.bytes += landed.inflated
+
+    def _is_copy(self, candidate: Candidate, twin: FileRow) -> None:
+        reason = f"the same bytes as '{twin.path}' ({twin.sha256})"
+        self._notice(candidate.source.name, candidate.path, f"duplicate_of: {reason}")
+        self._other.append(self._delivery(candidate, twin.sha256, "duplicate_of", reason))
 
     def _make_room(self, landed: Landed) -> None:
         """Commit what is pending if this file would take the batch over its cap."""
@@ -221,7 +252,7 @@ class _Work:
         if pending.rows and full:
             self._commit()
 
-    def _place(self, candidate: Candidate, landed: Landed, tapes: Sequence[TapeRow]) -> Placed | None:
+    def _place(self, candidate: Candidate, landed: Landed) -> Placed | None:
         if not FORMATS[candidate.source.format].positional(candidate.source):
             return None
         file_id = self._ledger.next_file_id() + len(self._pending.rows)
@@ -233,7 +264,7 @@ class _Work:
             return stored if form.table else form.unpack(inflated(stored))
 
         def reread(tape: TapeRow) -> Iterator[bytes]:
-            row = files.get(tape.file_id) or self._committed(tape.file_id)
+            row = files.get(tape.file_id) or self._ledger.file(tape.file_id)
             return bytes_of(row.sha256, row.path)
 
         return place(
@@ -241,20 +272,14 @@ class _Work:
             candidate.path,
             landed,
             file_id,
-            tapes,
+            self._tapes(candidate, landed),
             reread,
             lambda: bytes_of(landed.sha256, candidate.path),
             first=form.head + 1,
         )
 
-    def _committed(self, file_id: int) -> FileRow:
-        return next(row for row in self._ledger.files() if row.file_id == file_id)
-
     def _twin(self, stream: str, sha256: str) -> FileRow | None:
-        for row in self._pending.rows:
-            if (row.stream, row.sha256) == (stream, sha256):
-                return row
-        return self._ledger.find_file(stream, sha256)
+        return self._pending.by_bytes.get((stream, sha256)) or self._ledger.find_file(stream, sha256)
 
     def _delivery(self, candidate: Candidate, sha256: str, status: str, reason: str) -> DeliveryRow:
         return DeliveryRow(
@@ -273,27 +298,59 @@ class _Work:
         self._other.append(self._delivery(candidate, sha256, "held", reason))
         self._say(f"held: {candidate.source.name}: {candidate.path}: {reason}")
 
+    def _sort_out(self, pending: Pending, parsed: Mapping[int, Parsed]) -> set[int]:
+        """Hold files most of whose lines are bad; what was placed behind them, or is a copy, is to be tried again."""
+        heads = {file_id: tape.head_sha for file_id, tape in pending.tapes_after.items()}
+        held, again = sort_out(pending.rows, parsed, heads)
+        for row, candidate in zip(pending.rows, pending.candidates, strict=True):
+            if row.file_id in held:
+                self._hold(candidate, row.sha256, held[row.file_id])
+            elif row.file_id in again:
+                self._again.append(candidate)
+            if row.file_id in held or row.file_id in again:
+                self._again += pending.copies.get(row.file_id, [])
+        return again.union(held)
+
     def _notice(self, source: str, path: str, text: str) -> None:
         self.result.notices.append(Entry(source, path, text))
 
     def _commit(self) -> None:
-        pending, self._pending = self._pending, _Pending()
+        pending, self._pending = self._pending, Pending()
         if not pending.rows:
             return
         batch = BatchRow(self._ledger.next_batch_id(), self._now_us, self._skew_us, PARSER_VERSION)
         self._say(f"batch {batch.batch_id}: reading {len(pending.rows)} file(s), {pending.lines} line(s)")
-        rows, parsed = make_batch(self._shop, batch, pending.rows, self._ledger.files())
+        history = self._ledger.files()
+        rows, parsed = make_batch(
+            self._shop,
+            batch,
+            pending.rows,
+            history,
+            lambda _, parsed: self._sort_out(pending, parsed),
+            pending.censuses,
+        )
+        if not rows:
+            return
+        taken = {row.file_id for row in rows}
+        tapes = {tape.tape_id: tape for file_id, tape in pending.tapes_after.items() if file_id in taken}
+        deliveries = [
+            self._delivery(candidate, row.sha256, "taken", "")
+            for row, candidate in zip(pending.rows, pending.candidates, strict=True)
+            if row.file_id in taken
+        ]
         crash_point("ingest_before_commit")
-        self._ledger.commit_batch(batch, rows, list(pending.tapes.values()), pending.deliveries)
+        self._ledger.commit_batch(batch, rows, list(tapes.values()), deliveries)
         crash_point("ingest_after_commit")
         result = self.result
         result.batches.append(batch.batch_id)
         result.files += len(rows)
         for row in rows:
+            for copy in pending.copies.get(row.file_id, []):
+                self._is_copy(copy, row)
             result.lines += row.lines
             for bucket in BUCKETS:
                 setattr(result, bucket, getattr(result, bucket) + getattr(row, bucket))
-        for found in parsed:
+            found = parsed[row.file_id]
             result.rounded += found.rounded
             for reason, count in found.reasons.items():
                 result.reasons[reason] = result.reasons.get(reason, 0) + count

@@ -7,7 +7,7 @@ tape has been read; its path only decides between "another log" and "this log wa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from orchestration.ingest.inflate import Refused
@@ -40,26 +40,54 @@ def place(
     """Find the tape that a file continues or repeats, or begin one.
 
     Args:
-        tapes: all tapes of the stream.
+        tapes: the tapes of the stream that begin like this file, and those that were last read under its path.
         current: gives the inflated bytes of this file.
         first: the first line that tells logs apart; 2 where line 1 names the columns and is always the same.
     Raises:
         Refused: `source_mutated`: what had been read of this log has changed.
     """
-    candidates = [tape for tape in tapes if tape.head_sha == landed.head_sha]
-    continued = [tape for tape in candidates if landed.prefix_sha.get(tape.consumed_bytes) == (tape.prefix_sha, True)]
+    alike = [tape for tape in tapes if tape.head_sha == landed.head_sha]
+    reached = [tape for tape in alike if tape.consumed_bytes <= landed.inflated]
+    before = prefix_hashes(current(), {tape.consumed_bytes for tape in reached}) if reached else {}
+    continued = [tape for tape in reached if before.get(tape.consumed_bytes) == (tape.prefix_sha, True)]
     if continued:
         tape = max(continued, key=lambda t: (t.consumed_bytes, t.tape_id))
         return Placed(_advanced(tape, path, landed, file_id), tape.consumed_lines + 1)
-    for tape in candidates:
+    for tape in alike:
         if landed.inflated < tape.consumed_bytes and _difference(reread(tape), current()) is None:
             return Placed(tape, landed.lines + 1)
     for tape in tapes:
-        if tape.path == path:
-            _must_be_another_log(tape, landed, first if tape in candidates else 0, reread, current)
+        # Of a log that had nothing but names of columns, nothing was counted.
+        if tape.path == path and tape.consumed_lines >= first:
+            _must_be_another_log(tape, landed, tape in alike, reread, current)
     tape_id = hashlib.sha256(f"{stream}\n{landed.sha256}".encode()).hexdigest()[:16]
     begun = TapeRow(tape_id, stream, landed.head_sha, 0, 0, "", path, file_id)
     return Placed(_advanced(begun, path, landed, file_id), 1)
+
+
+def prefix_hashes(chunks: Iterable[bytes], offsets: Collection[int]) -> dict[int, tuple[str, bool]]:
+    """For each offset that a text reaches: SHA-256 of the bytes before it, and whether a line ends exactly there."""
+    waiting = sorted(offsets, reverse=True)
+    found: dict[int, tuple[str, bool]] = {}
+    digest, size, last = hashlib.sha256(), 0, b"\n"
+    open_at: int | None = None
+    for chunk in filter(None, chunks):
+        if open_at is not None:
+            found[open_at] = (found[open_at][0], chunk[:1] == b"\n")
+            open_at = None
+        at = 0
+        while waiting and waiting[-1] <= size + len(chunk):
+            offset = waiting.pop()
+            cut = offset - size
+            digest.update(chunk[at:cut])
+            ends = (chunk[cut - 1 : cut] if cut else last) == b"\n" or chunk[cut : cut + 1] == b"\n"
+            # At the end of what there is, so far, a line ends as well.
+            open_at = offset if cut == len(chunk) and not ends else None
+            found[offset] = (digest.hexdigest(), ends or open_at is not None)
+            at = cut
+        digest.update(chunk[at:])
+        size, last = size + len(chunk), chunk[-1:]
+    return found
 
 
 def _advanced(tape: TapeRow, path: str, landed: Landed, file_id: int) -> TapeRow:
@@ -74,20 +102,19 @@ def _advanced(tape: TapeRow, path: str, landed: Landed, file_id: int) -> TapeRow
 
 
 def _must_be_another_log(
-    tape: TapeRow, landed: Landed, first: int, reread: Reread, current: Callable[[], Iterator[bytes]]
+    tape: TapeRow, landed: Landed, alike: bool, reread: Reread, current: Callable[[], Iterator[bytes]]
 ) -> None:
     """A file under the path of a tape that it doesn't continue: a new log after a rotation, or an edited one.
 
-    `first` is the first line that tells logs apart, 0 where line 1 does already.
+    An edited one is `alike`, or still has, at its old place, the last line that was read.
     """
-    if first:
-        line = _difference(reread(tape), current()) or tape.consumed_lines
-        if line != first or first == 1:
-            raise Refused(f"source_mutated: line {line} is not what was read before")
-    if landed.inflated >= tape.consumed_bytes:
+    kept = False
+    if not alike and landed.inflated >= tape.consumed_bytes:
         start, last = _last_line(reread(tape), tape.consumed_bytes)
-        if last.strip() and _at(current(), start, len(last)) == last:
-            raise Refused(f"source_mutated: line {first or 1} is not what was read before")
+        kept = last.strip() != b"" and _at(current(), start, len(last)) == last
+    if alike or kept:
+        line = _difference(reread(tape), current()) or tape.consumed_lines
+        raise Refused(f"source_mutated: line {line} is not what was read before")
 
 
 def _difference(before: Iterator[bytes], now: Iterator[bytes]) -> int | None:

@@ -19,7 +19,12 @@ from orchestration.ingest.lake import Lake, write_parquet
 from orchestration.sqltext import identifier, literal
 
 _NO_PAYLOAD = {"file_id", "line", "source", "event_id", "feed"}
-_RENAMED = {"time": "time_us", "user": "user_key", "address": "address_key"}
+_COLUMNS_OF = {
+    "time": ["time_us"],
+    "user": ["user_key"],
+    "address": ["address_key", "network"],
+    "agent": ["agent", "agent_key"],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class LakeFile:
 
 def payload_hash(source: Source) -> str:
     """SQL: SHA-256 over every field that is there and that the source doesn't ignore, with names and lengths."""
-    ignored = {_RENAMED.get(name, name) for name in source.ignore} | {PROPERTY + name for name in source.ignore}
+    ignored = {column for name in source.ignore for column in (*_COLUMNS_OF.get(name, [name]), PROPERTY + name)}
     names = [name for name, _ in COLUMNS if name not in _NO_PAYLOAD] + property_columns(source)
     parts = []
     for name in sorted(set(names) - ignored):

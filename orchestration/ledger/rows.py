@@ -17,7 +17,12 @@ class BatchRow:
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One raw file in one stream, and where each of its lines went. `first_line` is the first that was new."""
+    """One raw file in one stream, and where each of its lines went. `first_line` is the first that was new.
+
+    With `retry_of`, lines of that file which were quarantined and are events now: `lines` is 0 and `quarantined`
+    negative, so that every sum over rows says where the lines are today. With `retry_reason`, only lines that had that
+    reason were read again.
+    """
 
     file_id: int
     batch_id: int
@@ -38,6 +43,8 @@ class FileRow:
     blank: int
     min_us: int | None
     max_us: int | None
+    retry_of: int | None = None
+    retry_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,14 @@ CREATE TABLE files (
     blank INTEGER NOT NULL,
     min_us INTEGER,
     max_us INTEGER,
-    UNIQUE (stream, sha256),
-    CHECK (lines = accepted + duplicate + conflict + quarantined + blank)
+    -- A retry moves lines of an earlier row out of quarantine: none is new, and that row stays as it is.
+    retry_of INTEGER REFERENCES files,
+    retry_reason TEXT,
+    CHECK (lines = accepted + duplicate + conflict + quarantined + blank),
+    CHECK (CASE WHEN retry_of IS NULL THEN quarantined >= 0 ELSE lines = 0 AND blank = 0 AND quarantined < 0 END)
 ) STRICT;
+CREATE UNIQUE INDEX files_by_bytes ON files (stream, sha256) WHERE retry_of IS NULL;
+CREATE INDEX files_by_retry ON files (retry_of) WHERE retry_of IS NOT NULL;
 
 CREATE TABLE tapes (
     tape_id TEXT PRIMARY KEY,
@@ -45,6 +50,7 @@ CREATE TABLE tapes (
     file_id INTEGER NOT NULL REFERENCES files
 ) STRICT;
 CREATE INDEX tapes_by_head ON tapes (stream, head_sha);
+CREATE INDEX tapes_by_path ON tapes (stream, path);
 
 CREATE TABLE deliveries (
     source TEXT NOT NULL,
@@ -102,8 +108,19 @@ CREATE TRIGGER journal_stays BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 
 CREATE TRIGGER batches_once BEFORE INSERT ON batches WHEN EXISTS (SELECT 1 FROM batches WHERE batch_id = NEW.batch_id)
 BEGIN SELECT RAISE(ABORT, 'batches are never replaced'); END;
 CREATE TRIGGER files_once BEFORE INSERT ON files
-WHEN EXISTS (SELECT 1 FROM files WHERE file_id = NEW.file_id OR (stream = NEW.stream AND sha256 = NEW.sha256))
+WHEN EXISTS (
+    SELECT 1 FROM files WHERE file_id = NEW.file_id
+    OR (stream = NEW.stream AND sha256 = NEW.sha256 AND retry_of IS NULL AND NEW.retry_of IS NULL)
+)
 BEGIN SELECT RAISE(ABORT, 'files are never replaced'); END;
+CREATE TRIGGER retries_take_what_is_quarantined BEFORE INSERT ON files
+WHEN NEW.retry_of IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM files AS f
+    WHERE f.file_id = NEW.retry_of AND f.retry_of IS NULL AND f.stream = NEW.stream AND f.sha256 = NEW.sha256
+    AND f.quarantined + NEW.quarantined
+    + (SELECT coalesce(sum(r.quarantined), 0) FROM files AS r WHERE r.retry_of = f.file_id) >= 0
+)
+BEGIN SELECT RAISE(ABORT, 'a retry takes no line that is not quarantined'); END;
 CREATE TRIGGER mappings_once BEFORE INSERT ON mappings WHEN EXISTS (SELECT 1 FROM mappings WHERE hash = NEW.hash)
 BEGIN SELECT RAISE(IGNORE); END;
 CREATE TRIGGER catalogs_once BEFORE INSERT ON catalogs WHEN EXISTS (SELECT 1 FROM catalogs WHERE hash = NEW.hash)

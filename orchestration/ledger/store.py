@@ -20,7 +20,7 @@ from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ledger.journal import GENESIS, entry_hash
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, TapeRow
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 _FILE_COLUMNS = [f.name for f in fields(FileRow)]
 _FILES = (
     f"SELECT {', '.join('m.body' if c == 'mapping_json' else f'f.{c}' for c in _FILE_COLUMNS)} "
@@ -114,12 +114,21 @@ class Ledger:
         where, values = ("", ()) if batch_id is None else ("WHERE f.batch_id = ?", (batch_id,))
         return [FileRow(*row) for row in self._db.execute(f"{_FILES} {where} ORDER BY f.file_id", values)]
 
+    def file(self, file_id: int) -> FileRow:
+        return FileRow(*self._db.execute(f"{_FILES} WHERE f.file_id = ?", (file_id,)).fetchone())
+
     def find_file(self, stream: str, sha256: str) -> FileRow | None:
-        row = self._db.execute(f"{_FILES} WHERE f.stream = ? AND f.sha256 = ?", (stream, sha256)).fetchone()
+        where = "WHERE f.stream = ? AND f.sha256 = ? AND f.retry_of IS NULL"
+        row = self._db.execute(f"{_FILES} {where}", (stream, sha256)).fetchone()
         return FileRow(*row) if row else None
 
-    def tapes(self, stream: str) -> list[TapeRow]:
-        rows = self._db.execute("SELECT * FROM tapes WHERE stream = ? ORDER BY tape_id", (stream,))
+    def tapes(self, stream: str, head_sha: str, path: str) -> list[TapeRow]:
+        """The tapes of a stream that begin alike, and those that were last read under a path."""
+        rows = self._db.execute(
+            "SELECT * FROM tapes WHERE stream = ?1 AND head_sha = ?2 UNION "
+            "SELECT * FROM tapes WHERE stream = ?1 AND path = ?3 ORDER BY tape_id",
+            (stream, head_sha, path),
+        )
         return [TapeRow(*row) for row in rows]
 
     def deliveries(self, source: str) -> dict[str, DeliveryRow]:

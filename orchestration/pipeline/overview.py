@@ -58,7 +58,7 @@ def overview(instance: Instance) -> Overview:
             unattributed = _number(con.execute("SELECT sum(events) FROM marts.unattributed_usage").fetchone())
             customers = _number(con.execute("SELECT count(*) FROM control.customers").fetchone())
     return Overview(
-        files=len(files),
+        files=sum(file.retry_of is None for file in files),
         lines=lines,
         held=held,
         unattributed_events=unattributed,

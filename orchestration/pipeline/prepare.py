@@ -11,6 +11,7 @@ import duckdb
 from orchestration.catalog import Catalog
 from orchestration.engine import connect, load_rows
 from orchestration.ingest.lake import Lake
+from orchestration.ingest.retries import still_quarantined
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
 from orchestration.metering import control
@@ -38,6 +39,7 @@ FILE_COLUMNS = {
     "blank": "BIGINT",
     "min_us": "BIGINT",
     "max_us": "BIGINT",
+    "retry_of": "INTEGER",
 }
 HELD_COLUMNS = {"source": "VARCHAR", "path": "VARCHAR", "sha256": "VARCHAR", "reason": "VARCHAR"}
 
@@ -94,15 +96,13 @@ def _record(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledger) 
     files, lake = ledger.files(), Lake(instance.lake)
     load_rows(con, "record.files", FILE_COLUMNS, map(asdict, files), instance.scratch)
     load_rows(con, "record.held_files", HELD_COLUMNS, map(asdict, ledger.held()), instance.scratch)
-    paths = [lake.quarantine(f.batch_id, f.file_id) for f in files if f.quarantined]
     con.execute(
         "CREATE OR REPLACE TABLE record.quarantine (file_id INTEGER, line BIGINT, reason VARCHAR, raw_hex VARCHAR)"
     )
-    if paths:
-        con.execute(
-            "INSERT INTO record.quarantine SELECT file_id, line, reason, hex(raw) "
-            f"FROM read_parquet({path_list(paths)}) ORDER BY file_id, line"
-        )
+    con.execute(
+        "INSERT INTO record.quarantine SELECT file_id, line, reason, hex(raw) "
+        f"FROM ({still_quarantined(lake, files)}) ORDER BY file_id, line"
+    )
 
 
 def _conflicts(con: duckdb.DuckDBPyConnection, instance: Instance, files: Sequence[FileRow]) -> None:

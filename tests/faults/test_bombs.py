@@ -45,7 +45,9 @@ CHILD = textwrap.dedent("""
         base = None
         for name in sys.argv[2:]:
             Path("/proc/self/clear_refs").write_text("5")
-            source = Source(name=name, path=name + "/*", format="cloudevents", properties={"n": "data.n"})
+            source = Source(
+                name=name, path=name + "/*", format="cloudevents", properties={"n": "data.n"}, hold_above_percent=100
+            )
             report = ingest(home, ledger, settings, [source], 1793491200_000000)
             peak = memory("VmHWM:")
             base = base or peak

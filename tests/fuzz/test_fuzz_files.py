@@ -175,7 +175,7 @@ def test_a_damaged_file_of_no_named_format_is_held_or_taken_whole(taken: Callabl
             lines = [fuzzkit.mutated(fuzzkit.seeds(form), chance) for _ in range(500 if CAMPAIGN else EVENTS)]
             files[f"{number}.log"] = b"\n".join(lines) + b"\n"
         files["whole.log"] = b"".join(fuzzkit.whole_line("combined", n) + b"\n" for n in range(EVENTS))
-        source = formatkit.source("auto", name="s", path="s/*")
+        source = formatkit.source("auto", name="s", path="s/*", hold_above_percent=100)
         instance = taken(source, files)
         packed = ("bad_gzip", "bad_zstd", "bad_bzip2", "bad_parquet", "format_parquet")
         check_held_or_taken(instance, files, ("unknown_format", "unterminated", "bad_header", *packed))

@@ -46,7 +46,8 @@ PLACE = ("file_id", "line", "source", "feed", "event_id")
 def all_slow(reader: Reader) -> Reader:
     """The same reader, with every line left to Python."""
     fields = "".join(f", CAST(NULL AS VARCHAR) AS f_{target}" for target in reader.targets)
-    return replace(reader, sql=f"SELECT line, text, true AS slow, CAST(NULL AS VARCHAR) AS grammar{fields} FROM src")
+    sql = f"SELECT line, text, true AS slow, CAST(NULL AS VARCHAR) AS grammar{fields} FROM src"
+    return replace(reader, sql=sql, shape=None)
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,10 @@ import duckdb
 
 from orchestration.catalog.models import Source
 from orchestration.ingest.canonical_sql import Context, canonical
+from orchestration.ingest.disguise import disguised
 from orchestration.ingest.engine import connect
 from orchestration.ingest.formats import FORMATS
+from orchestration.ingest.lane import reading
 
 NOW = 1_800_000_000_000_000
 AGENT = "Mozilla/5.0 (X11; Linux x86_64)"
@@ -37,7 +39,7 @@ def engine_lane(con: duckdb.DuckDBPyConnection, src: Source, lines: list[str], h
     reader = FORMATS[src.format].reader(src, head)
     _fill(con, lines)
     values = ", ".join(["slow", "grammar", *(f"f_{target}" for target in reader.targets)])
-    rows = con.execute(f"SELECT {values} FROM ({reader.sql}) ORDER BY line").fetchall()
+    rows = con.execute(f"SELECT {values} FROM ({reading(con, reader)}) ORDER BY line").fetchall()
     nothing = (None,) * len(reader.targets)
     return [None if row[0] else (row[1], nothing if row[1] else tuple(row[2:])) for row in rows]
 
@@ -63,8 +65,10 @@ def canonical_rows(
         reason, values = reader.slow(text)
         fields = ", ".join(f"CAST(${n} AS VARCHAR) AS f_{t}" for n, t in enumerate(reader.targets, 4))
         read = f"SELECT $1::BIGINT AS line, $2::VARCHAR AS text, false AS slow, $3::VARCHAR AS grammar, {fields}"
-        sql = canonical(reader, read.rstrip(", "), src, Context(1, "tape", NOW, 0))
-        cursor = con.execute(sql, [number, text, reason, *values])
+        sql = canonical(reader, read.rstrip(", "), src, Context(True, NOW, 0))
+        con.execute(f"CREATE OR REPLACE TEMP TABLE accepted AS {sql}", [number, text, reason, *values])
+        lake = disguised(con, src)
+        cursor = con.execute(f"SELECT l.*, p.reason, p.blank FROM ({lake}) AS l, accepted AS p")
         names = [column[0] for column in cursor.description]
         rows.append(dict(zip(names, cursor.fetchall()[0], strict=True)))
     return rows

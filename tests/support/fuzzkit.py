@@ -71,7 +71,7 @@ PIECES = [
 
 def source_for(form: str, name: str) -> Source:
     """A source that reads some raw fields of a format beside the usual ones, or the columns of TABLE_ROW."""
-    options: dict[str, Any] = {"name": name, "path": f"{name}/*"}
+    options: dict[str, Any] = {"name": name, "path": f"{name}/*", "hold_above_percent": 100}
     if form in ("csv", "tsv", "json_lines", "parquet"):
         return formatkit.source(form, **options, **TABLE_FIELDS)
     if form == "error_log":

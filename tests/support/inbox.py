@@ -80,7 +80,9 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
 
 
 def source(**options: Any) -> Source:
-    return Source.model_validate({"name": "gw", "path": "**/*", "format": "combined"} | options)
+    """A source of hostile lines: most tests deliver little else, and look at what becomes of each."""
+    never_held = {"hold_above_percent": 100}
+    return Source.model_validate({"name": "gw", "path": "**/*", "format": "combined"} | never_held | options)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 -- Grain: source. Where every line went; `lines` is the sum of the five buckets, exactly.
 select
     source,
-    count(*) as files,
+    count(case when retry_of is null then 1 end) as files,
     cast(sum(lines) as bigint) as lines,
     cast(sum(accepted) as bigint) as accepted,
     cast(sum(duplicate) as bigint) as duplicate,

@@ -6,7 +6,7 @@ The SQL lane flags the lines that it can't judge (`slow`): escapes, repeated nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -55,6 +55,18 @@ _AS = " as "
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """How a line's objects are laid out: few kinds in a file, so that each is looked at once and not each line.
+
+    `sql` over `text` gives the names of the members of each object on the way to a field, NULL where there is none.
+    A line of a shape that `repeats` goes to `Reader.slow`.
+    """
+
+    sql: str
+    repeats: Callable[[Sequence[Sequence[str] | None]], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
     """How the lines of one file are read.
 
@@ -67,6 +79,7 @@ class Reader:
     slow: Callable[[str], SlowResult]
     time_style: TimeStyle = "iso"
     comment: str | None = None
+    shape: Shape | None = None
 
 
 class Format(Protocol):
@@ -77,6 +90,8 @@ class Format(Protocol):
     """Whether line 1 names the columns."""
     table: bool
     """Whether the file is read whole by the engine, rows being its lines."""
+    record_a_line: bool
+    """Whether `unpack` leaves the bytes as they are."""
     head: int
     """How many lines from the file's beginning `reader` has to see."""
 
@@ -106,6 +121,7 @@ class LineFormat:
 
     header = False
     table = False
+    record_a_line = True
     head = 0
 
     def unpack(self, chunks: Iterable[bytes]) -> Iterator[bytes]:

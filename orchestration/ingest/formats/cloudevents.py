@@ -19,6 +19,7 @@ from orchestration.ingest.formats.jsontext import (
     read_exactly,
     scalar,
     scalar_text,
+    shape,
 )
 
 _DEFAULTS = {"id": "id", "source": "source", "event_type": "type", "time": "time", "credential": "subject"}
@@ -37,7 +38,8 @@ class CloudEvents(LineFormat):
 
     def reader(self, source: Source, head: str) -> Reader:
         paths: dict[str, Path] = {target: tuple(name.split(".")) for target, name in wanted(source, _DEFAULTS).items()}
-        return Reader(tuple(paths), _sql(paths), lambda text: _slow(text, paths))
+        found = shape(list(paths.values()))
+        return Reader(tuple(paths), _sql(paths), lambda text: _slow(text, paths), shape=found)
 
     def recognises(self, source: Source, lines: list[str]) -> int:
         return sum(is_event(read_exactly(line)[1]) for line in lines)

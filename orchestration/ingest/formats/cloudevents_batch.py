@@ -23,6 +23,7 @@ class CloudEventsBatch(CloudEvents):
     """Format 'cloudevents_batch'."""
 
     name = "cloudevents_batch"
+    record_a_line = False
 
     def unpack(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         splitter, head = Splitter(), b""

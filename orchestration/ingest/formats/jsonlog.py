@@ -33,12 +33,15 @@ from orchestration.ingest.formats.jsontext import (
     read_exactly,
     scalar,
     scalar_text,
+    shape,
 )
 from orchestration.ingest.formats.nonrequests import NOT_A_REQUEST, is_no_request
 from orchestration.ingest.formats.textlog import CRI
 from orchestration.sqltext import literal
 
 _CRI = re.compile(CRI)
+_BODY = f"CASE WHEN starts_with(text, '{{') THEN text ELSE regexp_replace(text, {literal('^' + CRI)}, '') END"
+"""SQL: a line without the prefix."""
 _STEP = re.compile(r'([^"\\*.\[\]]+)((?:\[[0-9]{1,4}\])*)')
 
 Place = str | tuple[str, str]
@@ -134,7 +137,8 @@ class JsonLog(LineFormat):
         style = time_unit(chosen, self._time_style)
         fields = {target: self._field(raw, structured=target.startswith(PROPERTY)) for target, raw in chosen.items()}
         paths = self._paths(fields)
-        return Reader(tuple(fields), self._sql(fields, paths), lambda text: self._slow(text, fields, paths), style)
+        sql, found = self._sql(fields, paths), shape(paths, _BODY)
+        return Reader(tuple(fields), sql, lambda text: self._slow(text, fields, paths), style, shape=found)
 
     def _field(self, raw: str, *, structured: bool) -> Field:
         if raw in self.fields:
@@ -149,10 +153,9 @@ class JsonLog(LineFormat):
         if self._any_of:
             refused.append(f"coalesce({', '.join(_value_sql(f, paths) for f in self._any_of)}, NULL) IS NULL")
         grammar = f"CASE WHEN NOT slow AND ({' OR '.join(refused)}) THEN '{NOT_A_REQUEST}' END" if refused else "NULL"
-        body = f"CASE WHEN starts_with(text, '{{') THEN text ELSE regexp_replace(text, {literal('^' + CRI)}, '') END"
         return f"""
             SELECT line, raw AS text, slow, CAST({grammar} AS VARCHAR) AS grammar{columns}
-            FROM (SELECT line, raw, text, slow OR v IS NULL AS slow, v FROM ({extracted(paths, body)}))"""
+            FROM (SELECT line, raw, text, slow OR v IS NULL AS slow, v FROM ({extracted(paths, _BODY)}))"""
 
     # -- Python's lane -------------------------------------------------------------------------------------------
 

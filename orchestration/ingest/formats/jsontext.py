@@ -1,17 +1,18 @@
 """Reading JSON without loss: numbers stay the text that was written, repeated names are seen.
 
 The engine reads most objects. It turns fractions into doubles, takes the first of two equal names, and accepts
-trailing commas and NaN; `suspicion` is the SQL that finds the texts in which any of that could matter, and they are
-read here.
+trailing commas and NaN. `shape` and `suspicion` are the SQL that finds the texts in which any of that could matter;
+they are read here.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from orchestration.ingest.formats.base import Shape
 from orchestration.sqltext import literal
 
 NOT_JSON = "not_json"
@@ -40,14 +41,41 @@ class _Object(dict[str, Any]):
 _NONE: frozenset[str] = frozenset()
 
 
-def suspicion(names: Iterable[str]) -> str:
-    """SQL over `text`: whether the engine's reading of these names could differ from what was written."""
-    repeated = []
-    for name in sorted(set(names)):
-        quoted = f'(?i:"{re.escape(name)}")\\s*:'
-        repeated.append(f"{quoted}.*{quoted}")
-    special = [r"\\[u/]", r",\s*[}\]]", r"[:\[,]\s*-?(?i:nan|inf)", r"[:\[,]\s*-0\s*[,}\]]"]
-    return f"regexp_matches(text, {literal('|'.join(special + repeated))})"
+_SUSPICIOUS = (
+    r"\\[u/]",
+    r",\s*(?:[}\]]|-?(?i:nan|inf)|-0\s*[,}\]])",
+    r":\s*(?:-?(?i:nan|inf)|-0\s*[,}\]])",
+    r"\[\s*(?:-?(?i:nan|inf)|-0\s*[,}\]])",
+)
+"""Escapes, trailing commas, NaN, infinity and minus zero. Each begins with one sign: that is searched fast."""
+
+
+def suspicion() -> str:
+    """SQL over `text`: whether the engine's reading could differ from what was written, repeated names aside."""
+    return "(" + " OR ".join(f"regexp_matches(text, {literal(expression)})" for expression in _SUSPICIOUS) + ")"
+
+
+def shape(paths: Sequence[Path], body: str = "text") -> Shape:
+    """The names in every object on the way to `paths`, and whether one that is needed is there twice, case aside.
+
+    `body` is the SQL expression over `text` for the JSON in it.
+    """
+    needed: dict[Path, set[str]] = {}
+    for path in paths:
+        for depth, step in enumerate(path):
+            if isinstance(step, str):
+                needed.setdefault(path[:depth], set()).add(step.lower())
+    names = list(needed.values())
+
+    def repeats(objects: Sequence[Sequence[str] | None]) -> bool:
+        for wanted, found in zip(names, objects, strict=True):
+            folded = [name.lower() for name in found or ()]
+            if any(folded.count(name) > 1 for name in wanted):
+                return True
+        return False
+
+    listed = ", ".join(path_literal(path) for path in needed)
+    return Shape(f"try(json_keys({body}, [{listed}]))", repeats)
 
 
 def path_literal(segments: Path) -> str:
@@ -61,7 +89,6 @@ def extracted(paths: Sequence[Path], body: str = "text") -> str:
     `raw` is the line, `text` the JSON in it: the SQL expression `body` over `text`.
     """
     listed = ", ".join(path_literal(path) for path in paths)
-    names = [segment for path in paths for segment in path if isinstance(segment, str)]
     indexed = [n for n, path in enumerate(paths, 1) if isinstance(path[-1], int)]
     # A fraction in an array can't be found again in the text by the name before it.
     lost = "".join(f" OR coalesce(regexp_matches(v[{n}], '^-?[0-9]+[.eE]'), false)" for n in indexed)
@@ -71,7 +98,7 @@ def extracted(paths: Sequence[Path], body: str = "text") -> str:
                 CASE WHEN NOT slow AND (starts_with(text, '{{') OR regexp_matches(text, '^[ \\t]+\\{{'))
                     THEN CAST(try(json_extract(text, [{listed}])) AS VARCHAR[]) END AS v
             FROM (
-                SELECT line, raw, text, {suspicion(names)} AS slow
+                SELECT line, raw, text, {suspicion()} AS slow
                 FROM (SELECT line, text AS raw, {body} AS text FROM src)
             )
         )"""
@@ -94,7 +121,8 @@ def anything(value: str, leaf: str | int) -> str:
 
 def _unquoted(value: str) -> str:
     return (
-        f"CASE WHEN contains({value}, {literal(chr(92))}) THEN json_extract_string({value}, '$') ELSE {value}[2:-2] END"
+        f"CASE WHEN contains({value}, {literal(chr(92))}) THEN json_extract_string({value}, '$') "
+        f"ELSE substr({value}, 2, length({value}) - 2) END"
     )
 
 
