@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 PORT ?= 3000
 
-.PHONY: help setup manifest demo test lint format ui verify schemas lock browser kill-campaign clean
+.PHONY: help setup manifest demo test lint format ui verify schemas lock browser kill-campaign fuzz bombs clean
 
 help:
 	@echo "make demo    a month of example traffic, from logs to issued invoices, in data/"
@@ -66,6 +66,14 @@ browser:
 # Kills a run at 500 random moments and checks each time that nothing was lost or doubled (hours).
 kill-campaign: $(INSTALLED)
 	@$(BIN)/python -m tests.faults.campaign --kills 500
+
+# 100,000 damaged lines of each format, and a hundred ways to deliver the same events (an hour or more).
+fuzz: $(INSTALLED)
+	@TALLYSTICK_FUZZ=100000 $(BIN)/python -m pytest --verbose tests/fuzz tests/property/test_deliveries.py
+
+# Files that are made to exhaust memory, of 2 GB each (a few minutes, 5 GB of disk).
+bombs: $(INSTALLED)
+	@TALLYSTICK_BOMBS=1 $(BIN)/python -m pytest --verbose tests/faults/test_bombs.py
 
 schemas: $(INSTALLED)
 	@$(BIN)/tallystick schema docs/schema

@@ -41,6 +41,8 @@ def harden(con: Any, folders: Sequence[Path], *, threads: int, memory: str, temp
         f"SET threads = {int(threads)}",
         f"SET memory_limit = {literal(memory)}",
         f"SET temp_directory = {literal(str(temp))}",
+        # It draws into whatever the output of the command goes to.
+        "SET enable_progress_bar = false",
         "SET autoinstall_known_extensions = false",
         "SET autoload_known_extensions = false",
         f"SET allowed_directories = [{allowed}]",

@@ -195,8 +195,8 @@ def check_table(con: duckdb.DuckDBPyConnection, raw: RawStore, landed: Landed) -
     try:
         head, landed.lines = table_head(con, raw.path(landed.sha256))
         reader = FORMATS[landed.source.format].reader(landed.source, head)
-        columns = ", ".join(f"count(f_{target})" for target in reader.targets)
-        con.execute(f"SELECT {columns} FROM ({reader.sql})").fetchall()
+        # A count is answered without unpacking the values, and a damaged page is found in these.
+        con.execute(f"SELECT bit_xor(hash(rows)) FROM ({reader.sql}) AS rows").fetchall()
     except duckdb.Error as error:
         raise Refused(f"bad_parquet: {str(error).splitlines()[0]}") from error
     landed.head_sha = landed.whole_sha = landed.sha256

@@ -11,6 +11,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from faultkit import Box, ForkServer, billed_september
+from inbox import instance, make_source
+
+__all__ = ["instance", "make_source"]
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def corrections(box: Box) -> list[tuple[str, str, str, str, str]]:
     ]
 
 
-def test_25_ten_that_come_late_and_are_found_by_two_runs_and_three_closes_are_billed_once(life: Life) -> None:
+def test_F25_ten_that_come_late_and_are_found_by_two_runs_and_three_closes_are_billed_once(life: Life) -> None:
     assert "nothing was built" in life.seen["rerun"]
     assert [(c, k, str(a)) for c, k, a in life.seen["drafts"]] == [("bengal", "tokens", "10.0000")]
     found = [c for c in corrections(life.box) if c[2] == "tokens"]
@@ -67,7 +67,7 @@ def test_25_ten_that_come_late_and_are_found_by_two_runs_and_three_closes_are_bi
     }
 
 
-def test_33_a_conflict_parks_the_two_customers_that_it_names_and_nobody_else(life: Life) -> None:
+def test_F33_a_conflict_parks_the_two_customers_that_it_names_and_nobody_else(life: Life) -> None:
     said = life.seen["close"]
     assert "1 document(s) issued" in said
     for customer in ("hudson", "line"):
@@ -80,7 +80,7 @@ def test_33_a_conflict_parks_the_two_customers_that_it_names_and_nobody_else(lif
     assert [customer for customer, _ in verdicts] == ["hudson", "line"]
 
 
-def test_36_usage_of_nobody_is_reported_and_billed_once_when_its_credential_is_known(life: Life) -> None:
+def test_F36_usage_of_nobody_is_reported_and_billed_once_when_its_credential_is_known(life: Life) -> None:
     assert life.seen["unattributed"] == [("key_ghost", 6)]
     assert life.seen["unattributed_after"] == [(None,)]
     (line,) = life.box.lines("bengal", "2026-12-01", "requests")
@@ -95,7 +95,7 @@ def test_D1_after_all_this_every_document_follows_from_the_raw_files(life: Life)
     life.box.do("verify")
 
 
-def test_32_the_same_event_a_thousand_times_is_counted_once(life: Life, october: Box, tmp_path: Path) -> None:
+def test_F32_the_same_event_a_thousand_times_is_counted_once(life: Life, october: Box, tmp_path: Path) -> None:
     """A10 and A11 alike: duplicates are no error, and equal times are no identity."""
     from orchestration.catalog import load_catalog
     from orchestration.ingest import ingest
@@ -158,7 +158,7 @@ def edges(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Box:
 
 
 @pytest.mark.parametrize("customer", [k for k in PLACES if k != "mover"])
-def test_30_B1_B10_an_event_at_the_end_of_a_local_month_is_in_exactly_one_period(customer: str, edges: Box) -> None:
+def test_F30_B1_B10_an_event_at_the_end_of_a_local_month_is_in_exactly_one_period(customer: str, edges: Box) -> None:
     found = {x["period_start"]: x["quantity"] for x in edges.lines(customer, "2026-12-01", "tokens")}
     assert found == {"2026-09-01": "1", "2026-10-01": "3", "2026-11-01": "2"}
     days = edges.sql(

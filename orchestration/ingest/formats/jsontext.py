@@ -16,9 +16,13 @@ from orchestration.ingest.formats.base import Shape
 from orchestration.sqltext import literal
 
 NOT_JSON = "not_json"
+TOO_DEEP = "too_deep"
+MAX_DEPTH = 100
+"""Objects and arrays within one another that are read here. Python's own limit depends on who calls."""
 Path = tuple[str | int, ...]
 """Names of members, and indexes into arrays, from the outermost object on."""
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_SIGN = re.compile(r'[\[{}\]]|"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
 
 
 class Number(str):
@@ -126,6 +130,8 @@ def read_exactly(text: str) -> tuple[str | None, _Object | None]:
     """Reason of refusal or None, and the object."""
     if "\\u0000" in text and _NUL.search(text):
         return "nul_byte", None
+    if _is_too_deep(text):
+        return TOO_DEEP, None
     try:
         value = json.loads(
             text,
@@ -136,9 +142,19 @@ def read_exactly(text: str) -> tuple[str | None, _Object | None]:
         )
         if "\\ud" in text.lower():
             json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+    except ValueError:
         return NOT_JSON, None
     return (None, value) if isinstance(value, _Object) else (NOT_JSON, None)
+
+
+def _is_too_deep(text: str) -> bool:
+    depth = 0
+    if text.count("{") + text.count("[") > MAX_DEPTH:
+        for found in _SIGN.finditer(text):
+            depth += (found[0] in "{[") - (found[0] in "}]")
+            if depth > MAX_DEPTH:
+                return True
+    return False
 
 
 def _refuse(text: str) -> Any:

@@ -20,7 +20,7 @@ def feed(make_source: Any) -> Any:
     return make_source(format="cloudevents", properties={"n": "data.n", "note": "data.note"}, ignore=("note",))
 
 
-def test_32_a_duplicate_is_counted_once_within_a_batch_and_for_ever(instance: Any, feed: Any) -> None:
+def test_F32_a_duplicate_is_counted_once_within_a_batch_and_for_ever(instance: Any, feed: Any) -> None:
     instance.put("a.jsonl", event("1", n=1) * 5)
     assert (instance.run(feed).accepted, instance.ledger.files()[0].duplicate) == (1, 4)
     instance.put("b.jsonl", event("1", n=1) + event("2", n=1))
@@ -31,7 +31,7 @@ def test_32_a_duplicate_is_counted_once_within_a_batch_and_for_ever(instance: An
     assert (third.accepted, third.duplicate, third.blank) == (0, 2, 1)
 
 
-def test_19_events_packed_anew_are_all_duplicates(instance: Any, feed: Any) -> None:
+def test_F19_events_packed_anew_are_all_duplicates(instance: Any, feed: Any) -> None:
     lines = [event(str(n), n=n) for n in range(20)]
     instance.put("a.jsonl", "".join(lines))
     instance.run(feed)
@@ -42,7 +42,7 @@ def test_19_events_packed_anew_are_all_duplicates(instance: Any, feed: Any) -> N
     assert (report.accepted, report.duplicate) == (0, 43)
 
 
-def test_a1_the_same_id_at_another_time_is_a_conflict_and_not_a_second_event(instance: Any, feed: Any) -> None:
+def test_A1_the_same_id_at_another_time_is_a_conflict_and_not_a_second_event(instance: Any, feed: Any) -> None:
     instance.put("a.jsonl", event("1", 5, n=1))
     instance.run(feed)
     instance.put("b.jsonl", event("1", 1, n=1))
@@ -61,7 +61,7 @@ def test_payloads_compare_instants_and_skip_what_is_ignored_or_not_read(instance
     assert (report.duplicate, report.conflict) == (1, 0)
 
 
-def test_33_within_a_batch_time_then_payload_decide_and_never_the_order_of_files(
+def test_F33_within_a_batch_time_then_payload_decide_and_never_the_order_of_files(
     tmp_path: Any, make_source: Any, instance: Any, feed: Any
 ) -> None:
     texts = [event("1", 3, n=1), event("1", 1, n=2), event("1", 1, n=3)]
@@ -75,14 +75,14 @@ def test_33_within_a_batch_time_then_payload_decide_and_never_the_order_of_files
     assert len(winners) == 1
 
 
-def test_a2_a3_a_duplicate_removes_itself_only(instance: Any, feed: Any) -> None:
+def test_A2_A3_a_duplicate_removes_itself_only(instance: Any, feed: Any) -> None:
     instance.put("a.jsonl", "".join(event(str(n % 7), n=n % 7) for n in range(50)))
     report = instance.run(feed)
     assert (report.accepted, report.duplicate) == (7, 43)
     assert sorted(row["p_n"] for row in instance.events()) == [str(n) for n in range(7)]
 
 
-def test_a5_an_event_with_missing_fields_is_still_deduplicated(instance: Any, feed: Any) -> None:
+def test_A5_an_event_with_missing_fields_is_still_deduplicated(instance: Any, feed: Any) -> None:
     bare = json.dumps({"id": "1", "source": "s", "type": "t", "time": "2026-10-01T10:00:00Z"}) + "\n"
     instance.put("a.jsonl", bare * 3)
     assert (instance.run(feed).accepted, instance.ledger.files()[0].duplicate) == (1, 2)

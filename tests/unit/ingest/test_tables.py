@@ -41,7 +41,7 @@ def test_csv_records_are_read_with_quotes_and_gaps_and_the_header_is_a_blank_lin
     ("header", "reason"),
     [("id,at,key,n", "missing_column: who"), ("id,at,key,who,n,n", "repeated_column: n"), ('"', "bad_header")],
 )
-def test_42_a_csv_without_a_mapped_column_is_held(instance: Any, make_source: Any, header: str, reason: str) -> None:
+def test_F42_a_csv_without_a_mapped_column_is_held(instance: Any, make_source: Any, header: str, reason: str) -> None:
     instance.put("a.csv", header + "\n1,2,3,4,5\n")
     (held,) = instance.run(make_source(format="csv", fields=FIELDS, properties={"n": "n"})).held
     assert held.reason.startswith(reason)

@@ -23,7 +23,7 @@ def logs(make_source: Any) -> Any:
     return make_source(path="{gateway}/*")
 
 
-def test_a8_18_the_same_file_again_renamed_or_compressed_adds_nothing(instance: Any, logs: Any) -> None:
+def test_A8_F18_the_same_file_again_renamed_or_compressed_adds_nothing(instance: Any, logs: Any) -> None:
     instance.put("g1/access.log", log(1, 2))
     instance.run(logs)
     instance.put("g1/copy.log", log(1, 2))
@@ -48,7 +48,7 @@ def test_equal_bytes_from_two_gateways_both_count(instance: Any, logs: Any) -> N
     assert len({row["event_id"] for row in instance.events()}) == 4
 
 
-def test_20_a_growing_log_read_twice_and_then_rotated_counts_each_line_once(instance: Any, logs: Any) -> None:
+def test_F20_a_growing_log_read_twice_and_then_rotated_counts_each_line_once(instance: Any, logs: Any) -> None:
     instance.put("g1/access.log", log(1, 2))
     instance.run(logs)
     instance.put("g1/access.log", log(1, 2, 3))
@@ -88,7 +88,7 @@ def test_a_shorter_copy_of_a_log_is_all_duplicate(instance: Any, logs: Any) -> N
     ("edited", "line"),
     [((1, 9, 3, 4), 2), ((9, 2, 3), 1), ((1, 9), 2)],
 )
-def test_20_a_log_whose_read_part_has_changed_is_held_by_name_and_line(
+def test_F20_a_log_whose_read_part_has_changed_is_held_by_name_and_line(
     instance: Any, logs: Any, edited: tuple[int, ...], line: int
 ) -> None:
     instance.put("g1/access.log", log(1, 2, 3))
@@ -105,7 +105,7 @@ def test_20_a_log_whose_read_part_has_changed_is_held_by_name_and_line(
     assert instance.ledger.held() == []
 
 
-def test_21_a_rotated_name_with_a_new_log_is_a_new_log_even_if_it_is_longer(instance: Any, logs: Any) -> None:
+def test_F21_a_rotated_name_with_a_new_log_is_a_new_log_even_if_it_is_longer(instance: Any, logs: Any) -> None:
     instance.put("g1/access.log", log(1))
     instance.run(logs)
     instance.put("g1/access.log", log(5, 6, 7))
@@ -125,7 +125,7 @@ def test_rotation_seen_only_afterwards_does_not_hold_a_log_with_the_same_first_l
 
 
 @pytest.mark.parametrize("ending", ["hold", "accept"])
-def test_17_a_last_line_without_newline_is_held_or_taken_as_the_source_says(
+def test_F17_a_last_line_without_newline_is_held_or_taken_as_the_source_says(
     instance: Any, make_source: Any, ending: str
 ) -> None:
     logs = make_source(unterminated=ending)

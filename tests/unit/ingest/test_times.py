@@ -52,7 +52,7 @@ BAD = {
 }
 
 
-def test_27_28_times_are_read_exactly_or_quarantined_with_their_reason(instance: Any, make_source: Any) -> None:
+def test_F27_F28_times_are_read_exactly_or_quarantined_with_their_reason(instance: Any, make_source: Any) -> None:
     texts = [*GOOD, *BAD, None, 1790812800]
     events = [{"id": f"e{n}", "source": "s", "type": "t", "time": text} for n, text in enumerate(texts)]
     instance.put("a.jsonl", "".join(json.dumps(e) + "\n" for e in events))
@@ -63,7 +63,7 @@ def test_27_28_times_are_read_exactly_or_quarantined_with_their_reason(instance:
     assert [reason for _, reason, _ in instance.quarantine()] == expected
 
 
-def test_28_times_of_access_logs(instance: Any, make_source: Any) -> None:
+def test_F28_times_of_access_logs(instance: Any, make_source: Any) -> None:
     times = ["01/Oct/2026:05:30:00 +0530", "30/Sep/2026:23:59:60 +0000", "01/Oct/2026:00:00:00.25 +0000"]
     bad = [
         "01/Oct/2026:00:00:00",
