@@ -2,6 +2,7 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
+and the OpenAPI documents that routes.yaml names.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,17 +22,21 @@ from pydantic import ValidationError
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog.check import cross_check
 from orchestration.catalog.models import (
+    OPENAPI_FILE,
     Credential,
     Customer,
     Meter,
     Model,
     Plan,
-    Route,
+    RouteSet,
     Settings,
     Source,
     Subscription,
 )
+from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
+from orchestration.catalog.routes import build_routes, check_endpoints
+from orchestration.catalog.templates import Routes
 from orchestration.catalog.yamltext import UNFIT, Lines, parse_yaml
 from orchestration.errors import CatalogInvalid, Problem
 
@@ -49,7 +55,7 @@ class Catalog:
     settings: Settings
     sources: tuple[Source, ...]
     meters: dict[str, Meter]
-    routes: tuple[Route, ...]
+    routes: Routes
     plans: dict[str, Plan]
     customers: dict[str, Customer]
     credentials: tuple[Credential, ...]
@@ -81,9 +87,30 @@ def load_catalog(folder: Path) -> Catalog:
                 problems.append(Problem("missing_file", "the catalog needs this file", str(path)))
         except (OSError, UnicodeDecodeError) as error:
             problems.append(Problem("unreadable", str(error), str(path)))
+    for name in _openapi_files(texts.get("routes.yaml", "")):
+        try:
+            with (folder / name).open("rb") as handle:
+                data = handle.read(MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
+                problems.append(Problem("too_large", f"larger than {MAX_BYTES >> 20} MiB", str(folder / name)))
+            texts[name] = data.decode("utf-8-sig")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem("unreadable", str(error), str(folder / name)))
     if problems:
         raise CatalogInvalid(problems)
     return parse_catalog(texts, prefix=f"{folder.as_posix()}/")
+
+
+def _openapi_files(text: str) -> Iterator[str]:
+    """Names of the documents that a `routes.yaml` asks for; what is wrong with it is said when it is read."""
+    data = parse_yaml(text, "")[0]
+    sets = data.get("routes") if isinstance(data, dict) else None
+    for item in sets if isinstance(sets, list) else []:
+        name = item.get("openapi") if isinstance(item, dict) else None
+        if isinstance(name, str) and re.match(OPENAPI_FILE, name):
+            yield name
 
 
 def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
@@ -92,15 +119,17 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
     settings = reader.one(Settings, "instance.yaml", texts)
     sources = reader.listed(Source, "sources.yaml", "sources", texts)
     meters = reader.listed(Meter, "meters.yaml", "meters", texts)
-    routes = reader.listed(Route, "routes.yaml", "routes", texts)
+    route_sets = reader.listed(RouteSet, "routes.yaml", "routes", texts)
     plan_files = sorted(name for name in texts if name.startswith("plans/"))
     plans = [plan for name in plan_files if (plan := reader.one(Plan, name, texts)) is not None]
     customers = reader.table(Customer, "customers.csv", texts)
     credentials = reader.table(Credential, "credentials.csv", texts)
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
-    problems = list(reader.problems)
+    routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
+    problems = [*reader.problems, *wrong]
     if settings is not None:
         problems += cross_check(settings, sources, meters, plans, customers, credentials, subscriptions, reader.places)
+        problems += check_endpoints(meters, sources, routes, reader.places)
         problems = [p for p in problems if not reader.follows_from_broken(p)]
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
@@ -109,7 +138,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
         settings=settings,
         sources=tuple(sources),
         meters={m.key: m for m in meters},
-        routes=tuple(routes),
+        routes=routes,
         plans={p.key: p for p in plans},
         customers={c.customer: c for c in customers},
         credentials=tuple(credentials),

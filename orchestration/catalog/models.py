@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from orchestration.catalog.templates import parse_route
 from orchestration.catalog.yamltext import UnquotedFloat
 from orchestration.money import CURRENCIES
 from orchestration.zones import zone_exists
@@ -57,6 +58,11 @@ def _currency(value: str) -> str:
     return value
 
 
+def _route(value: str) -> str:
+    parse_route(value)
+    return value
+
+
 _TEXT_FIELDS = {"source", "feed", "event_type", "credential", "user", "method", "path", "endpoint", "address", "agent"}
 EVENT_FIELDS = frozenset(_TEXT_FIELDS | {"status", "bytes"})
 """What every event has (or lacks), whatever its source; further fields are properties that a source declares."""
@@ -75,6 +81,7 @@ Day = Annotated[date, BeforeValidator(_day)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 Zone = Annotated[str, AfterValidator(_zone)]
 CurrencyCode = Annotated[str, AfterValidator(_currency)]
+RouteText = Annotated[str, AfterValidator(_route)]
 
 
 class Model(BaseModel):
@@ -173,12 +180,17 @@ Filter = Condition | All | AnyOf | Not
 
 def filter_fields(node: Filter | None) -> set[str]:
     """Names of the fields that a filter compares."""
+    return {condition.field for condition in filter_conditions(node)}
+
+
+def filter_conditions(node: Filter | None) -> list[Condition]:
+    """The comparisons of a filter, however they are combined."""
     if node is None:
-        return set()
+        return []
     if isinstance(node, Condition):
-        return {node.field}
+        return [node]
     children = node.all if isinstance(node, All) else node.any if isinstance(node, AnyOf) else (node.not_,)
-    return set().union(*(filter_fields(child) for child in children))
+    return [condition for child in children for condition in filter_conditions(child)]
 
 
 class Meter(Model):
@@ -202,11 +214,25 @@ class Meter(Model):
         return self
 
 
-class Route(Model):
-    """An endpoint: requests whose method and path fit it are reported under its template. First match wins."""
+OPENAPI_FILE = r"^[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9][A-Za-z0-9_-]*)*\.(yaml|yml|json)$"
 
-    path: str = Field(pattern=r"^/")
-    method: str = "*"
+
+class RouteSet(Model):
+    """Endpoints of the named sources, or of all: templates that stand for the paths of requests.
+
+    `patterns` are `/v1/users/{id}` or `GET /v1/users`; `openapi` is a file of the catalog's folder, an OpenAPI 3
+    document. The narrowest template that fits a request's method and path is its endpoint.
+    """
+
+    sources: tuple[Key, ...] = ()
+    patterns: tuple[RouteText, ...] = ()
+    openapi: str | None = Field(default=None, pattern=OPENAPI_FILE)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> RouteSet:
+        if not self.patterns and self.openapi is None:
+            raise ValueError("a route set has patterns, an openapi document, or both")
+        return self
 
 
 class Tier(Model):
