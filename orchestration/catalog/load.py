@@ -10,9 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,20 +21,18 @@ from pydantic import ValidationError
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog.check import cross_check
 from orchestration.catalog.models import (
-    OPENAPI_FILE,
     Credential,
     Customer,
     Meter,
     Model,
     Plan,
-    RouteSet,
     Settings,
     Source,
     Subscription,
 )
 from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
-from orchestration.catalog.routes import build_routes, check_endpoints
+from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
 from orchestration.catalog.templates import Routes
 from orchestration.catalog.yamltext import UNFIT, Lines, parse_yaml
 from orchestration.errors import CatalogInvalid, Problem
@@ -87,7 +84,7 @@ def load_catalog(folder: Path) -> Catalog:
                 problems.append(Problem("missing_file", "the catalog needs this file", str(path)))
         except (OSError, UnicodeDecodeError) as error:
             problems.append(Problem("unreadable", str(error), str(path)))
-    for name in _openapi_files(texts.get("routes.yaml", "")):
+    for name in openapi_files(texts.get("routes.yaml", "")):
         try:
             with (folder / name).open("rb") as handle:
                 data = handle.read(MAX_BYTES + 1)
@@ -101,16 +98,6 @@ def load_catalog(folder: Path) -> Catalog:
     if problems:
         raise CatalogInvalid(problems)
     return parse_catalog(texts, prefix=f"{folder.as_posix()}/")
-
-
-def _openapi_files(text: str) -> Iterator[str]:
-    """Names of the documents that a `routes.yaml` asks for; what is wrong with it is said when it is read."""
-    data = parse_yaml(text, "")[0]
-    sets = data.get("routes") if isinstance(data, dict) else None
-    for item in sets if isinstance(sets, list) else []:
-        name = item.get("openapi") if isinstance(item, dict) else None
-        if isinstance(name, str) and re.match(OPENAPI_FILE, name):
-            yield name
 
 
 def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:

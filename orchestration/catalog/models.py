@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from orchestration.catalog.templates import parse_route
 from orchestration.catalog.yamltext import UnquotedFloat
 from orchestration.money import CURRENCIES
 from orchestration.zones import zone_exists
@@ -58,11 +57,6 @@ def _currency(value: str) -> str:
     return value
 
 
-def _route(value: str) -> str:
-    parse_route(value)
-    return value
-
-
 _TEXT_FIELDS = {"source", "feed", "event_type", "credential", "user", "method", "path", "endpoint", "address", "agent"}
 EVENT_FIELDS = frozenset(_TEXT_FIELDS | {"status", "bytes"})
 """What every event has (or lacks), whatever its source; further fields are properties that a source declares."""
@@ -81,7 +75,6 @@ Day = Annotated[date, BeforeValidator(_day)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 Zone = Annotated[str, AfterValidator(_zone)]
 CurrencyCode = Annotated[str, AfterValidator(_currency)]
-RouteText = Annotated[str, AfterValidator(_route)]
 
 
 class Model(BaseModel):
@@ -211,27 +204,6 @@ class Meter(Model):
         if (self.aggregation == "count") != (self.value is None):
             need = "takes no value" if self.aggregation == "count" else "needs the field that it reads as value"
             raise ValueError(f"aggregation '{self.aggregation}' {need}")
-        return self
-
-
-OPENAPI_FILE = r"^[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9][A-Za-z0-9_-]*)*\.(yaml|yml|json)$"
-
-
-class RouteSet(Model):
-    """Endpoints of the named sources, or of all: templates that stand for the paths of requests.
-
-    `patterns` are `/v1/users/{id}` or `GET /v1/users`; `openapi` is a file of the catalog's folder, an OpenAPI 3
-    document. The narrowest template that fits a request's method and path is its endpoint.
-    """
-
-    sources: tuple[Key, ...] = ()
-    patterns: tuple[RouteText, ...] = ()
-    openapi: str | None = Field(default=None, pattern=OPENAPI_FILE)
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> RouteSet:
-        if not self.patterns and self.openapi is None:
-            raise ValueError("a route set has patterns, an openapi document, or both")
         return self
 
 

@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated
 
-from orchestration.catalog.models import Meter, RouteSet, Source, filter_conditions
+from pydantic import AfterValidator, Field, model_validator
+
+from orchestration.catalog.models import Key, Meter, Model, Source, filter_conditions
 from orchestration.catalog.openapi import read_openapi
 from orchestration.catalog.places import Places
 from orchestration.catalog.templates import OTHER, UNMATCHED, Routes, Template, of_source, ordered, parse_route
+from orchestration.catalog.yamltext import parse_yaml
 from orchestration.errors import Problem
+
+
+def _route(value: str) -> str:
+    parse_route(value)
+    return value
+
+
+OPENAPI_FILE = r"^[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9][A-Za-z0-9_-]*)*\.(yaml|yml|json)$"
+RouteText = Annotated[str, AfterValidator(_route)]
+
+
+class RouteSet(Model):
+    """Endpoints of the named sources, or of all: templates that stand for the paths of requests.
+
+    `patterns` are `/v1/users/{id}` or `GET /v1/users`; `openapi` is a file of the catalog's folder, an OpenAPI 3
+    document. The narrowest template that fits a request's method and path is its endpoint.
+    """
+
+    sources: tuple[Key, ...] = ()
+    patterns: tuple[RouteText, ...] = ()
+    openapi: str | None = Field(default=None, pattern=OPENAPI_FILE)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> RouteSet:
+        if not self.patterns and self.openapi is None:
+            raise ValueError("a route set has patterns, an openapi document, or both")
+        return self
+
 
 Placed = list[tuple[Template, str]]
 """Templates with the `file:line` where each stands."""
+
+
+def openapi_files(text: str) -> list[str]:
+    """Names of the documents that a `routes.yaml` asks for; what is wrong with it is said when it is read."""
+    data = parse_yaml(text, "")[0]
+    sets = data.get("routes") if isinstance(data, dict) else None
+    names = [item.get("openapi") for item in (sets if isinstance(sets, list) else []) if isinstance(item, dict)]
+    return [name for name in names if isinstance(name, str) and re.fullmatch(OPENAPI_FILE, name)]
 
 
 def build_routes(

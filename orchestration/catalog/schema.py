@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import create_model
 
-from orchestration.catalog.models import Meter, Model, Plan, RouteSet, Settings, Source
+from orchestration.catalog.models import Meter, Model, Plan, Settings, Source
+from orchestration.catalog.routes import RouteSet
 
 _LISTS = {"sources": Source, "meters": Meter, "routes": RouteSet}
 

@@ -11,7 +11,7 @@ from orchestration.catalog import Catalog
 from orchestration.ingest.lake import Lake
 from orchestration.ledger.rows import FileRow
 from orchestration.metering.compile import event_columns, fields_read, names_read, property_column
-from orchestration.metering.routes import compile_routes, shape_sql
+from orchestration.metering.routes import compile_routes
 from orchestration.sqltext import identifier, literal
 
 EVENT_COLUMNS = {
@@ -62,12 +62,7 @@ def create_event_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: L
     create_line_views(con, catalog, lake, files)
     meters = [catalog.meters[key] for key in sorted(catalog.meters)]
     routes = compile_routes(catalog.routes)
-    split = (
-        "SELECT *, string_split(path, '/') AS parts, CASE WHEN starts_with(path, '/') "
-        "THEN len(string_split(path, '/')) - 1 END AS n FROM lake.lines"
-    )
-    keyed = ", ".join(["* EXCLUDE (parts, n)", *routes.columns, f"{routes.unrouted} AS unrouted"])
-    source = f"(SELECT {keyed}, {shape_sql('path')} AS shape FROM ({split})) AS line"
+    source = f"({routes.keyed('lake.lines')}) AS line"
     columns = "*"
     if "endpoint" in names_read(meters):
         endpoint, joins = routes.endpoint("line")

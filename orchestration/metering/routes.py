@@ -50,12 +50,17 @@ class RouteSql:
     rows: tuple[dict[str, str], ...]
     unrouted: str
 
-    @property
-    def columns(self) -> list[str]:
-        return [f"{expression} AS route_{slot}" for slot, expression in enumerate(self.slots, 1)]
+    def keyed(self, relation: str) -> str:
+        """A query that adds to the rows of `relation` its keys (`route_<slot>`), `unrouted` and the path's shape."""
+        keys = "".join(f"{expression} AS route_{slot}, " for slot, expression in enumerate(self.slots, 1))
+        return (
+            f"SELECT * EXCLUDE (parts, n), {keys}{self.unrouted} AS unrouted, {shape_sql('parts')} AS shape FROM ("
+            "SELECT *, CASE WHEN starts_with(path, '/') THEN len(parts) - 1 END AS n FROM ("
+            f"SELECT *, string_split(path, '/') AS parts FROM {relation}))"
+        )
 
     def endpoint(self, relation: str) -> tuple[str, str]:
-        """The endpoint of a row of `relation`, which has `columns` and `unrouted`, and the joins that it needs."""
+        """The endpoint of a row of `relation`, which `keyed` gave, and the joins that it needs."""
         found = "".join(f"r{slot}.endpoint, " for slot in range(1, len(self.slots) + 1))
         joins = "".join(
             f" LEFT JOIN control.routes AS r{slot} ON {relation}.route_{slot} = r{slot}.route_key"
@@ -167,8 +172,8 @@ def template_rows(routes: Routes, sources: Iterator[str] | list[str]) -> Iterato
             yield {"source": name, "method": template.method, "path": template.path}
 
 
-def shape_sql(path: str) -> str:
-    """What paths look like that differ in numbers, identifiers and tokens only: `/orders/{n}/items/{uuid}`."""
+def shape_sql(parts: str) -> str:
+    """Of a path's parts, what they look like but for numbers, identifiers and tokens: `/orders/{n}/items/{uuid}`."""
     digits = "regexp_matches(part, '[0-9]')"
     kinds = [
         ("regexp_full_match(part, '[0-9]+')", "'{n}'"),
@@ -180,7 +185,6 @@ def shape_sql(path: str) -> str:
     ]
     whens = " ".join(f"WHEN {test} THEN {name}" for test, name in kinds)
     numbered = "regexp_replace(part, '[0-9]{2,}', '{n}', 'g')"
-    split = f"string_split({path}, '/')"
-    shaped = f"list_transform({split}[1:{SHAPE_PARTS + 1}], lambda part: CASE {whens} ELSE {numbered} END)"
-    more = f"CASE WHEN len({split}) > {SHAPE_PARTS + 1} THEN '/{{more}}' ELSE '' END"
+    shaped = f"list_transform({parts}[1:{SHAPE_PARTS + 1}], lambda part: CASE {whens} ELSE {numbered} END)"
+    more = f"CASE WHEN len({parts}) > {SHAPE_PARTS + 1} THEN '/{{more}}' ELSE '' END"
     return f"array_to_string({shaped}, '/') || {more}"
