@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from orchestration.audit.endpoints import as_expression
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.catalog.load import from_archive, parse_catalog
+from orchestration.catalog.models import Meter
 from orchestration.catalog.openapi import MAX_DEPTH, read_openapi
+from orchestration.catalog.routes import moves_endpoints
 from orchestration.catalog.templates import OTHER, UNMATCHED, Routes, ordered, parse_route
 from orchestration.errors import CatalogInvalid
 from orchestration.metering.routes import compile_routes
@@ -190,7 +192,7 @@ def narrowest(texts: list[str], request: Request) -> str:
     return best[2] if best else UNMATCHED
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(_TEMPLATES, min_size=1, max_size=8), st.lists(_REQUESTS, min_size=1, max_size=30))
 def test_no_lookup_differs_from_trying_every_template(texts: list[str], requests: list[Request]) -> None:
     distinct = {(t.method, t.parts): text for text in texts for t in [parse_route(text)]}
@@ -360,3 +362,34 @@ def test_paths_that_differ_in_identifiers_only_have_one_shape() -> None:
 def test_any_path_has_a_short_shape() -> None:
     longest = max(map(len, shapes("/" + "a" * 1_000_000, "/a" * 100_000, "/" * 5000, "/" + "1x" * 20 + "/é" * 30)))
     assert longest <= 13 * 41
+
+
+@pytest.mark.parametrize(
+    ("named", "now", "moved"),
+    [
+        ("/a/{x}", ("/a/{x}", "/b"), False),
+        ("/a/{x}", ("/a/{x}", "/b", "/c"), False),
+        ("/a/{x}", ("/a/{x}", "/b", "/a/{x}/c"), False),
+        # Narrower, wider, for one method, under another name, or for other sources.
+        ("/a/{x}", ("/a/{x}", "/b", "/a/1"), True),
+        ("/a/{x}", ("/a/{x}", "/b", "GET /a/{x}"), True),
+        ("/a/{x}", ("/a/{y}", "/b"), True),
+        ("/a/{x}", ("GET /a/{x}", "/b"), True),
+        ("/a/{x}", ("/b",), True),
+        ("/a/{x}", (), True),
+        ("/b", ("/a/{x}", "/b", "/{all+}"), True),
+        (UNMATCHED, ("/a/{x}", "/b", "/c"), True),
+        (OTHER, (), True),
+    ],
+)  # fmt: skip
+def test_only_routes_that_could_move_what_a_meter_counts_count_as_moved(
+    named: str, now: tuple[str, ...], moved: bool
+) -> None:
+    meter = {"key": "m", "name": "M", "event_type": "r", "aggregation": "count"}
+    reads = Meter.model_validate(meter | {"filter": {"not": {"field": "endpoint", "op": "eq", "value": named}}})
+    was = routes_of("/a/{x}", "/b")
+    assert moves_endpoints(reads, was, routes_of(*now)) is moved
+    assert moves_endpoints(reads, was, routes_of("/a/{x}", "/b", gw=now)) is moved
+    assert moves_endpoints(Meter.model_validate(meter), was, routes_of(*now)) is False
+    counts = meter | {"aggregation": "unique_count", "value": "endpoint"}
+    assert moves_endpoints(Meter.model_validate(counts), was, routes_of(*now)) is (routes_of(*now) != was)
