@@ -77,6 +77,7 @@ bombs: $(INSTALLED)
 
 schemas: $(INSTALLED)
 	@$(BIN)/tallystick schema docs/schema
+	@$(BIN)/python -m orchestration.ingest.formats.page docs/formats.md
 
 lock: $(INSTALLED)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header \

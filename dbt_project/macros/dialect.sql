@@ -17,3 +17,19 @@
 {# Monday of the ISO week, and first day of the month, of a DATE. No time zone is involved. #}
 {% macro week_start(day) %} cast({{ dbt.date_trunc("week", day) }} as date) {% endmacro %}
 {% macro month_start(day) %} cast({{ dbt.date_trunc("month", day) }} as date) {% endmacro %}
+
+{# The `n` smallest hashes of a column's values: what distinct values are counted from, up to `n` of them. #}
+{% macro smallest_hashes(column, n) %}
+    {{ return(adapter.dispatch("smallest_hashes", "tallystick")(column, n)) }}
+{% endmacro %}
+{% macro default__smallest_hashes(column, n) %} {{ smallest("array(xxhash64(" ~ column ~ "))", n) }} {% endmacro %}
+{% macro duckdb__smallest_hashes(column, n) %}
+    coalesce(min(hash({{ column }}), {{ n }}) filter (where {{ column }} is not null), [])
+{% endmacro %}
+
+{# Of lists of numbers, one a row: the `n` smallest distinct ones, in order. Null when there is no row. #}
+{% macro smallest(lists, n) %} {{ return(adapter.dispatch("smallest", "tallystick")(lists, n)) }} {% endmacro %}
+{% macro default__smallest(lists, n) %}
+    slice(array_sort(array_distinct(flatten(collect_list({{ lists }})))), 1, {{ n }})
+{% endmacro %}
+{% macro duckdb__smallest(lists, n) %} list_sort(list_distinct(flatten(list({{ lists }}))))[1:{{ n }}] {% endmacro %}

@@ -16,14 +16,15 @@ from typing import Any
 
 import duckdb
 
+from orchestration.audit.endpoints import load_endpoints
 from orchestration.catalog import Catalog
 from orchestration.closing.rated import Quantities
 from orchestration.engine import load_rows
 from orchestration.ingest.lake import Lake
 from orchestration.ledger.rows import FileRow
-from orchestration.metering.compile import matches_sql, value_sql
+from orchestration.metering.compile import matches_sql, names_read, value_sql
 from orchestration.metering.control import CREDENTIALS, ChargedSegment, credential_rows, measure_of
-from orchestration.metering.lakeview import create_event_views
+from orchestration.metering.lakeview import create_line_views
 from orchestration.zones import bucket_start, local_date, midnight_us
 
 _QUARTER_US = 900_000_000
@@ -48,7 +49,8 @@ def requantify(
     scratch: Path,
 ) -> Quantities:
     """The quantity of every charged segment, from the events of `files` in the folder `lake`."""
-    create_event_views(con, catalog, Lake(lake), files)
+    create_line_views(con, catalog, Lake(lake), files)
+    load_endpoints(con, catalog.routes, scratch, needed="endpoint" in names_read(catalog.meters.values()))
     load_rows(con, "audit.credentials", CREDENTIALS, credential_rows(catalog.credentials), scratch)
     spans = _spans(charged)
     load_rows(
@@ -94,7 +96,9 @@ def _hours(catalog: Catalog, spans: dict[str, tuple[date, date]]) -> Iterator[di
 def _measure(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Measured:
     """All meters, one after the other, from attributed events."""
     con.execute(
-        "CREATE OR REPLACE TEMP VIEW attributed AS SELECT e.*, c.customer FROM lake.events AS e "
+        "CREATE OR REPLACE TEMP VIEW attributed AS SELECT e.*, r.endpoint, c.customer FROM lake.lines AS e "
+        "LEFT JOIN audit.endpoints AS r ON r.feed = e.feed AND r.path = e.path "
+        "AND r.method IS NOT DISTINCT FROM e.method "
         "ANTI JOIN lake.verdicts AS v ON e.file_id = v.file_id AND e.line = v.line "
         "JOIN audit.credentials AS c ON c.credential = e.credential AND (c.feed IS NULL OR c.feed = e.feed) "
         "AND e.time_us >= c.from_us AND e.time_us < c.to_us"

@@ -2,6 +2,7 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
+and the OpenAPI documents that routes.yaml names.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from orchestration.catalog.models import (
     Meter,
     Model,
     Plan,
-    Route,
     Settings,
     Source,
     Subscription,
 )
+from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
+from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
+from orchestration.catalog.templates import Routes
 from orchestration.catalog.yamltext import UNFIT, Lines, parse_yaml
 from orchestration.errors import CatalogInvalid, Problem
 
@@ -49,7 +52,7 @@ class Catalog:
     settings: Settings
     sources: tuple[Source, ...]
     meters: dict[str, Meter]
-    routes: tuple[Route, ...]
+    routes: Routes
     plans: dict[str, Plan]
     customers: dict[str, Customer]
     credentials: tuple[Credential, ...]
@@ -81,6 +84,17 @@ def load_catalog(folder: Path) -> Catalog:
                 problems.append(Problem("missing_file", "the catalog needs this file", str(path)))
         except (OSError, UnicodeDecodeError) as error:
             problems.append(Problem("unreadable", str(error), str(path)))
+    for name in openapi_files(texts.get("routes.yaml", "")):
+        try:
+            with (folder / name).open("rb") as handle:
+                data = handle.read(MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
+                problems.append(Problem("too_large", f"larger than {MAX_BYTES >> 20} MiB", str(folder / name)))
+            texts[name] = data.decode("utf-8-sig")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem("unreadable", str(error), str(folder / name)))
     if problems:
         raise CatalogInvalid(problems)
     return parse_catalog(texts, prefix=f"{folder.as_posix()}/")
@@ -92,15 +106,17 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
     settings = reader.one(Settings, "instance.yaml", texts)
     sources = reader.listed(Source, "sources.yaml", "sources", texts)
     meters = reader.listed(Meter, "meters.yaml", "meters", texts)
-    routes = reader.listed(Route, "routes.yaml", "routes", texts)
+    route_sets = reader.listed(RouteSet, "routes.yaml", "routes", texts)
     plan_files = sorted(name for name in texts if name.startswith("plans/"))
     plans = [plan for name in plan_files if (plan := reader.one(Plan, name, texts)) is not None]
     customers = reader.table(Customer, "customers.csv", texts)
     credentials = reader.table(Credential, "credentials.csv", texts)
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
-    problems = list(reader.problems)
+    routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
+    problems = [*reader.problems, *wrong]
     if settings is not None:
         problems += cross_check(settings, sources, meters, plans, customers, credentials, subscriptions, reader.places)
+        problems += check_endpoints(meters, sources, routes, reader.places)
         problems = [p for p in problems if not reader.follows_from_broken(p)]
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
@@ -109,7 +125,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
         settings=settings,
         sources=tuple(sources),
         meters={m.key: m for m in meters},
-        routes=tuple(routes),
+        routes=routes,
         plans={p.key: p for p in plans},
         customers={c.customer: c for c in customers},
         credentials=tuple(credentials),

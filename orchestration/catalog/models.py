@@ -199,12 +199,17 @@ Filter = Condition | All | AnyOf | Not
 
 def filter_fields(node: Filter | None) -> set[str]:
     """Names of the fields that a filter compares."""
+    return {condition.field for condition in filter_conditions(node)}
+
+
+def filter_conditions(node: Filter | None) -> list[Condition]:
+    """The comparisons of a filter, however they are combined."""
     if node is None:
-        return set()
+        return []
     if isinstance(node, Condition):
-        return {node.field}
+        return [node]
     children = node.all if isinstance(node, All) else node.any if isinstance(node, AnyOf) else (node.not_,)
-    return set().union(*(filter_fields(child) for child in children))
+    return [condition for child in children for condition in filter_conditions(child)]
 
 
 class Meter(Model):
@@ -226,13 +231,6 @@ class Meter(Model):
             need = "takes no value" if self.aggregation == "count" else "needs the field that it reads as value"
             raise ValueError(f"aggregation '{self.aggregation}' {need}")
         return self
-
-
-class Route(Model):
-    """An endpoint: requests whose method and path fit it are reported under its template. First match wins."""
-
-    path: str = Field(pattern=r"^/")
-    method: str = "*"
 
 
 class Tier(Model):

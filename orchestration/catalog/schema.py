@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import create_model
 
-from orchestration.catalog.models import Meter, Model, Plan, Route, Settings, Source
+from orchestration.catalog.models import Meter, Model, Plan, Settings, Source
+from orchestration.catalog.routes import RouteSet
 
-_LISTS = {"sources": Source, "meters": Meter, "routes": Route}
+_LISTS = {"sources": Source, "meters": Meter, "routes": RouteSet}
 
 
 def schemas() -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from orchestration.billing.documents import Issued
 from orchestration.billing.rating import Line, LineKey
 from orchestration.catalog import Catalog
 from orchestration.catalog.load import from_archive
+from orchestration.catalog.routes import moves_endpoints
 from orchestration.closing.issued import CLOSE
 from orchestration.closing.rated import Quantities, rate_all
 from orchestration.errors import PeriodClosed, Problem
@@ -107,6 +108,9 @@ def _meters(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[P
     for key in sorted(billed):
         was, now = archived.meters[key], catalog.meters.get(key)
         same = now is not None and was.model_copy(update={"name": now.name, "description": now.description}) == now
+        if moves_endpoints(was, archived.routes, catalog.routes):
+            message = f"requests that meter '{key}' counts may stand under other endpoints than when it was billed"
+            yield Problem("routes_edited", message, "routes.yaml")
         if not same:
             yield Problem("meter_edited", f"meter '{key}' counts otherwise than when it was billed", "meters.yaml")
 

@@ -1,1 +1,1 @@
-"""Meters and endpoints compiled to SQL, and the control tables that the dbt models join."""
+"""Meters and routes compiled to SQL, and the control tables that the dbt models join."""

@@ -6,10 +6,9 @@ text of the catalog reaches SQL by any other way.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
-from orchestration.catalog.models import All, AnyOf, Condition, Filter, Meter, Not, Route, filter_fields
+from orchestration.catalog.models import All, AnyOf, Condition, Filter, Meter, Not, filter_fields
 from orchestration.sqltext import identifier, literal
 
 TEXT_FIELDS = {
@@ -25,7 +24,6 @@ TEXT_FIELDS = {
     "agent": "agent",
 }
 NUMBER_FIELDS = {"status": "status", "bytes": "bytes"}
-OTHER_ENDPOINT = "(other)"
 
 _GRAMMAR = r"-?\d{1,15}(\.\d{1,9})?"
 _COMPARE = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
@@ -36,14 +34,19 @@ def property_column(name: str) -> str:
     return identifier(f"p_{name}")
 
 
-def fields_read(meters: Iterable[Meter]) -> set[str]:
-    """Names of the properties that meters read, in filters or as value."""
+def names_read(meters: Iterable[Meter]) -> set[str]:
+    """Names of the fields and properties that meters read, in filters or as value."""
     names: set[str] = set()
     for meter in meters:
         names |= filter_fields(meter.filter)
         if meter.value is not None:
             names.add(meter.value)
-    return {n for n in names if n not in TEXT_FIELDS and n not in NUMBER_FIELDS}
+    return names
+
+
+def fields_read(meters: Iterable[Meter]) -> set[str]:
+    """Names of the properties that meters read, in filters or as value."""
+    return {n for n in names_read(meters) if n not in TEXT_FIELDS and n not in NUMBER_FIELDS}
 
 
 def as_text(field: str) -> str:
@@ -118,22 +121,3 @@ def event_columns(meters: Sequence[Meter]) -> list[str]:
         unmeasured = f"case when {matches_sql(meter)} and ({value}) is null then 1 else 0 end"
         items.append(f"{unmeasured} as {identifier('u_' + meter.key)}")
     return items
-
-
-def endpoint_sql(routes: Sequence[Route]) -> str:
-    """The route template that method and path fit, `(other)` for none; NULL without a path."""
-    if not routes:
-        return f"case when path is not null then {literal(OTHER_ENDPOINT)} end"
-    cases = []
-    for route in routes:
-        pattern = "".join(
-            "[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^{}/]*\})", route.path)
-        )
-        method = "" if route.method == "*" else f" and method = {literal(route.method)}"
-        test = (
-            f"regexp_full_match(path, {literal(pattern)}){method}"
-            if "{" in route.path
-            else (f"path = {literal(route.path)}{method}")
-        )
-        cases.append(f"when {test} then {literal(route.path)}")
-    return f"case {' '.join(cases)} when path is not null then {literal(OTHER_ENDPOINT)} end"

@@ -1,4 +1,4 @@
-"""Views over the lake's Parquet files, with endpoint and meters compiled in: `lake.events` and `lake.verdicts`."""
+"""Views over the lake's Parquet files: `lake.lines`, `lake.verdicts`, and `lake.events` with meters compiled in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import duckdb
 from orchestration.catalog import Catalog
 from orchestration.ingest.lake import Lake
 from orchestration.ledger.rows import FileRow
-from orchestration.metering.compile import endpoint_sql, event_columns, fields_read, property_column
+from orchestration.metering.compile import event_columns, fields_read, names_read, property_column
+from orchestration.metering.routes import compile_routes
 from orchestration.sqltext import identifier, literal
 
 EVENT_COLUMNS = {
@@ -34,11 +35,10 @@ EVENT_COLUMNS = {
 VERDICT_COLUMNS = {"file_id": "INTEGER", "line": "BIGINT", "verdict": "VARCHAR"}
 
 
-def create_event_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: Lake, files: Sequence[FileRow]) -> None:
-    """Make the views over the given files of the ledger.
+def create_line_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: Lake, files: Sequence[FileRow]) -> None:
+    """Make the views over the given files of the ledger that know nothing of meters.
 
-    `events` has the columns of the lake, `endpoint`, and for each meter `m_<key>` and `u_<key>`. `verdicts` says which
-    lines don't count.
+    `lines` has the columns of the lake and every property that a meter reads. `verdicts` says which lines don't count.
     """
     con.execute("CREATE SCHEMA IF NOT EXISTS lake")
     paths = [lake.events(f.batch_id, f.file_id) for f in files]
@@ -46,16 +46,29 @@ def create_event_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: L
     present = {row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {base}").fetchall()}
     needed = [property_column(name) for name in sorted(fields_read(catalog.meters.values()))]
     absent = [f"cast(NULL AS VARCHAR) AS {c}" for c in needed if c.strip('"') not in present]
-    columns = ", ".join(["*", *absent])
-    meters = [catalog.meters[key] for key in sorted(catalog.meters)]
-    metered = ", ".join(["*", *event_columns(meters)])
-    con.execute(
-        f"CREATE OR REPLACE VIEW lake.events AS SELECT {metered} FROM "
-        f"(SELECT *, {endpoint_sql(catalog.routes)} AS endpoint FROM (SELECT {columns} FROM {base}))"
-    )
+    con.execute(f"CREATE OR REPLACE VIEW lake.lines AS SELECT {', '.join(['*', *absent])} FROM {base}")
     verdicts = sorted({path for f in files if (path := lake.verdicts(f.batch_id)).exists()})
     source = f"read_parquet({path_list(verdicts)})" if verdicts else _no_rows(VERDICT_COLUMNS)
     con.execute(f"CREATE OR REPLACE VIEW lake.verdicts AS SELECT {', '.join(VERDICT_COLUMNS)} FROM {source}")
+
+
+def create_event_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: Lake, files: Sequence[FileRow]) -> None:
+    """Make the views of `create_line_views`, and `events` over them; `control.routes` has to be there.
+
+    `events` adds for each meter `m_<key>` and `u_<key>`; the keys by which a line's endpoint is found in
+    `control.routes` (`route_<slot>`), what it is where none is (`unrouted`), and the path's shape. The endpoint takes
+    joins, for which every query of the view would pay: it is only joined here when a meter reads it.
+    """
+    create_line_views(con, catalog, lake, files)
+    meters = [catalog.meters[key] for key in sorted(catalog.meters)]
+    routes = compile_routes(catalog.routes)
+    source = f"({routes.keyed('lake.lines')}) AS line"
+    columns = "*"
+    if "endpoint" in names_read(meters):
+        endpoint, joins = routes.endpoint("line")
+        source, columns = f"(SELECT line.*, {endpoint} AS endpoint FROM {source}{joins})", "* EXCLUDE (endpoint)"
+    metered = ", ".join([columns, *event_columns(meters)])
+    con.execute(f"CREATE OR REPLACE VIEW lake.events AS SELECT {metered} FROM {source}")
 
 
 def path_list(paths: Sequence[Path]) -> str:

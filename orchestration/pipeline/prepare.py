@@ -14,7 +14,7 @@ from orchestration.ingest.lake import Lake
 from orchestration.ingest.retries import still_quarantined
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
-from orchestration.metering import control
+from orchestration.metering import control, routes
 from orchestration.metering.control import ChargedSegment
 from orchestration.metering.lakeview import create_event_views, path_list
 from orchestration.pipeline.generation import start_build
@@ -78,6 +78,7 @@ def _control(
     first = min((f.min_us for f in plan.read_files if f.min_us is not None), default=0)
     last = max((f.max_us for f in plan.read_files if f.max_us is not None), default=0)
     new_files = [{"file_id": f.file_id} for f in plan.new_files]
+    compiled, names = routes.compile_routes(catalog.routes), [source.name for source in catalog.sources]
     tables: list[tuple[str, dict[str, str], Any]] = [
         ("control.meters", control.METERS, control.meter_rows(catalog)),
         ("control.customers", control.CUSTOMERS, control.customer_rows(catalog)),
@@ -85,6 +86,9 @@ def _control(
         ("control.customer_offsets", control.CUSTOMER_OFFSETS, control.offset_rows(catalog, first, last + 1)),
         ("control.plan_days", control.PLAN_DAYS, control.plan_day_rows(catalog)),
         ("control.segments", control.SEGMENTS, control.segment_rows(catalog, charged)),
+        ("control.routes", routes.ROUTES, compiled.rows),
+        ("control.route_slots", routes.ROUTE_SLOTS, [{"slot": n} for n, _ in enumerate(compiled.slots, 1)]),
+        ("control.route_templates", routes.ROUTE_TEMPLATES, routes.template_rows(catalog.routes, names)),
         ("control.new_files", {"file_id": "INTEGER"}, new_files),
         ("control.generation", STATE_COLUMNS, [asdict(plan.state)]),
     ]

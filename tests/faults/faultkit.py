@@ -67,7 +67,7 @@ meters:
   - {key: tokens, name: Tokens, event_type: tokens.used, aggregation: sum, value: tokens}
   - {key: stored, name: Stored, unit: GB, event_type: stored, aggregation: max, value: gb}
 """,
-    "routes.yaml": 'routes:\n  - {path: "/v1/items/{id}"}\n  - {method: GET, path: "/v1/items"}\n',
+    "routes.yaml": 'routes:\n  - patterns: ["/v1/items/{id}", GET /v1/items]\n',
     "plans/basic.yaml": """
 key: basic
 name: Basic

@@ -107,7 +107,7 @@ def test_a_part_of_the_models_is_built_but_not_published(launch: Launch, home: P
 
 
 def test_without_a_build_a_step_says_how_to_begin_one(launch: Launch, home: Path) -> None:
-    (home / "catalog" / "routes.yaml").write_text('routes: [{method: "*", path: "/v1/items/{item}"}]\n')
+    (home / "catalog" / "routes.yaml").write_text('routes: [{patterns: ["/v1/items/{item}"]}]\n')
     result = launch("daily", home, asset_selection=[dg.AssetKey("drafts")])
     assert "no build is open" in error_text(result)
     assert "materialise 'warehouse_build'" in error_text(result)

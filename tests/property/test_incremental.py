@@ -24,6 +24,7 @@ BY_FILE = {
     "marts.ingested_files",
     "marts.line_accounting",
     "marts.quarantined_lines",
+    "metering.endpoints_by_file",
     "metering.touched_days",
     "metering.unattributed_by_file",
 }

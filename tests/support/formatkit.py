@@ -257,6 +257,8 @@ LINES: dict[str, str] = {
     f'"{AGENT}" "r-1" "api.example.org" "10.0.0.1:80"',
     "haproxy": "Oct  6 12:00:00 lb haproxy[14389]: 203.0.113.9:33317 [06/Oct/2026:12:00:00.000] http-in~ static/srv1 "
     '10/0/30/69/109 200 512 - - ---- 1/1/1/1/0 0/0 {api.example.org} {} "GET /a/b?q=1 HTTP/1.1"',
+    "haproxy_clf": f'<134>{_clf(user="-").replace("512", "+512")} "" "" 33317 250 "http-in~" "static" "srv1" '
+    '10 0 30 69 109 ---- 1 1 1 1 0 0 0 "" "" "api.example.org" ""',
     "alb": ALB,
     "elb": "2026-10-06T12:00:00.945958Z front 203.0.113.9:2817 10.0.0.1:80 0.000086 0.001048 0.001337 200 200 34 512 "
     f'"GET https://api.example.org:443/a/b?q=1 HTTP/1.1" "{AGENT}" DHE-RSA-AES128-SHA TLSv1.2',

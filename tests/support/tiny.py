@@ -52,7 +52,7 @@ versions:
 """,
     "routes.yaml": """
 routes:
-  - {method: GET, path: "/v1/items/{id}"}
+  - patterns: ["GET /v1/items/{id}"]
 """,
     "customers.csv": f"""customer,name,address,country,tax_id,zone,entity,terms_days
 alder,Alder GmbH,"1 Road, Town",DE,,Europe/Berlin,seller,30

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.catalog.schema import schemas
+from orchestration.ingest.formats import FORMATS
+from orchestration.ingest.formats.page import EXAMPLES, page
 from orchestration.metering.compile import NUMBER_FIELDS, TEXT_FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +90,12 @@ def test_published_schemas_are_those_of_the_program() -> None:
     for name, schema in schemas().items():
         path = ROOT / "docs" / "schema" / f"{name}.schema.json"
         assert json.loads(path.read_text()) == json.loads(json.dumps(schema)), f"run `make schemas`: {path.name}"
+
+
+def test_the_page_of_formats_is_that_of_the_program() -> None:
+    assert (ROOT / "docs" / "formats.md").read_text() == page(), "run `make schemas`"
+    shown = {path.stem for path in EXAMPLES.glob("*.txt")}
+    assert shown == FORMATS.keys() - {"auto", "parquet"}, "each format that is text has an example, and nothing else"
 
 
 def test_the_catalog_knows_the_fields_that_meters_can_compile() -> None:

@@ -11,11 +11,10 @@ import duckdb
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from orchestration.catalog.models import EVENT_FIELDS, Filter, Meter, Route
+from orchestration.catalog.models import EVENT_FIELDS, Filter, Meter
 from orchestration.metering.compile import (
     NUMBER_FIELDS,
     TEXT_FIELDS,
-    endpoint_sql,
     event_columns,
     filter_sql,
     property_column,
@@ -248,24 +247,3 @@ def test_10000_fuzzed_texts_come_back_from_the_engine_as_they_were_and_execute_n
     for broken in ("a\0b", "\ud800"):
         with pytest.raises(ValueError):
             literal(broken)
-
-
-def test_an_event_is_reported_under_the_first_route_that_fits_and_patterns_are_plain_text() -> None:
-    routes = [
-        Route(path="/v1/items", method="GET"),
-        Route(path="/v1/items/{id}"),
-        Route(path="/v1/a.b/{x}/c"),
-        Route(path="/o'neill; DROP TABLE e"),
-        Route(path="/v1/{rest}", method="POST"),
-    ]
-    paths = {
-        ("/v1/items", "GET"): "/v1/items", ("/v1/items", "POST"): "/v1/{rest}",
-        ("/v1/items/7", "PUT"): "/v1/items/{id}",
-        ("/v1/items/7/8", "GET"): "(other)", ("/v1/items/", "GET"): "(other)", ("/v1/a.b/7/c", "GET"): "/v1/a.b/{x}/c",
-        ("/v1/aXb/7/c", "GET"): "(other)", ("/o'neill; DROP TABLE e", "GET"): "/o'neill; DROP TABLE e",
-        (None, None): None,
-    }  # fmt: skip
-    con = rows_as_sql([{"path": path, "method": method} for path, method in paths])
-    found = con.execute(f"SELECT {endpoint_sql(routes)} FROM e ORDER BY n").fetchall()
-    assert [row[0] for row in found] == list(paths.values())
-    assert con.execute(f"SELECT DISTINCT {endpoint_sql([])} FROM e ORDER BY ALL").fetchall() == [("(other)",), (None,)]

@@ -13,7 +13,7 @@ select
     count(*) as events,
     cast(sum(coalesce(events.bytes, 0)) as decimal(38, 0)) as bytes
     {{ meter_aggregates(["count", "sum", "max"]) }}
-from {{ ref("stg_events") }} as events
+from {{ ref("stg_requests") }} as events
 inner join
     {{ ref("touched_days") }} as touched on events.customer = touched.customer and events.local_day = touched.local_day
 group by events.customer, events.local_day, events.bucket_us, events.endpoint, events.method

@@ -22,6 +22,7 @@ from orchestration.ingest.formats import (
     error_log,
     gcp,
     haproxy,
+    haproxy_clf,
     json_lines,
     kong,
     nginx_ingress,
@@ -47,7 +48,8 @@ _MODULES = (
     *(cloudevents, cloudevents_binary, cloudevents_batch),
     *(caddy, traefik_json, envoy_json, kong, api_gateway, azure, gcp, nginx_json, json_lines),
     *(alb, elb, s3, cloudfront, squid, zoraxy),
-    *(haproxy, envoy, traefik_clf, nginx_ingress, nginx_proxy_manager, vhost, combined, common, tomcat, varnish),
+    *(haproxy, haproxy_clf, envoy, traefik_clf, nginx_ingress, nginx_proxy_manager),
+    *(vhost, combined, common, tomcat, varnish),
     error_log,
 )
 

@@ -13,7 +13,15 @@ from collections.abc import Sequence
 from orchestration.catalog.models import Source
 from orchestration.errors import Problem
 from orchestration.ingest.engine import without_cr
-from orchestration.ingest.formats.base import LineFormat, Reader, SlowResult, check_names, check_positional, wanted
+from orchestration.ingest.formats.base import (
+    LineFormat,
+    Reader,
+    SlowResult,
+    TimeStyle,
+    check_names,
+    check_positional,
+    wanted,
+)
 from orchestration.ingest.formats.nonrequests import NOT_A_REQUEST, is_no_request
 from orchestration.sqltext import literal
 
@@ -75,6 +83,8 @@ def _request_parts(request: str) -> dict[str, str | None]:
 class AccessLog(LineFormat):
     """A log of the common shape; `quoted` names the quoted fields that follow it."""
 
+    time_style: TimeStyle = "clf"
+
     def __init__(self, name: str, quoted: Sequence[str], *, further: bool) -> None:
         self.name = name
         self.fields = (*_FIELDS, *quoted)
@@ -83,7 +93,7 @@ class AccessLog(LineFormat):
         if further:
             rest += "((?: " + _QUOTED.replace("(", "(?:", 1) + ")*)"
         self._line = re.compile(_PREFIX + rest)
-        self._defaults = DEFAULTS | ({"agent": "agent", "extra": "extra"} if further else {})
+        self.defaults = DEFAULTS | ({"agent": "agent", "extra": "extra"} if further else {})
 
     def positional(self, source: Source) -> bool:
         return True
@@ -99,9 +109,9 @@ class AccessLog(LineFormat):
         return name in self.fields or (self._further and _EXTRA.fullmatch(name) is not None)
 
     def reader(self, source: Source, head: str) -> Reader:
-        chosen = wanted(source, self._defaults)
+        chosen = wanted(source, self.defaults)
         raw = tuple(chosen.values())
-        return Reader(tuple(chosen), self._sql(chosen), lambda text: self._slow(text, raw), "clf")
+        return Reader(tuple(chosen), self._sql(chosen), lambda text: self._slow(text, raw), self.time_style)
 
     def _sql(self, chosen: dict[str, str]) -> str:
         known = _SQL | (_COMBINED_SQL if self._further else {})

@@ -94,6 +94,10 @@ class Format(Protocol):
     """Whether `unpack` leaves the bytes as they are."""
     head: int
     """How many lines from the file's beginning `reader` has to see."""
+    defaults: Mapping[str, str]
+    """Which raw field fills which target, unless the source says otherwise."""
+    time_style: TimeStyle
+    """How times are written, unless the source's mapping says otherwise."""
 
     def positional(self, source: Source) -> bool:
         """Whether events have no id of their own and are known by their place."""
@@ -123,6 +127,8 @@ class LineFormat:
     table = False
     record_a_line = True
     head = 0
+    defaults: Mapping[str, str] = {}
+    time_style: TimeStyle = "iso"
 
     def unpack(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         return iter(chunks)

@@ -29,6 +29,7 @@ class CloudEvents(LineFormat):
     """Format 'cloudevents'."""
 
     name = "cloudevents"
+    defaults = _DEFAULTS
 
     def positional(self, source: Source) -> bool:
         return False

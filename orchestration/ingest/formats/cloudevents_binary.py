@@ -35,6 +35,7 @@ class CloudEventsBinary(LineFormat):
     """Format 'cloudevents_binary'."""
 
     name = "cloudevents_binary"
+    defaults = _DEFAULTS
 
     def positional(self, source: Source) -> bool:
         return False

@@ -74,6 +74,7 @@ class CloudFront(LineFormat):
     name = "cloudfront"
     head = 2
     fields = tuple(_NAMES)
+    defaults = _TARGETS
 
     def positional(self, source: Source) -> bool:
         return "id" not in source.fields

@@ -112,9 +112,9 @@ class JsonLog(LineFormat):
     ) -> None:
         self.name = name
         self.fields = {raw: tuple(_place(place) for place in places) for raw, places in fields.items()}
-        self._time_style = time_style
+        self.time_style = time_style
         chosen = {**REQUEST_TARGETS, **(defaults or {})}
-        self._defaults = {target: raw for target, raw in chosen.items() if raw in self.fields}
+        self.defaults = {target: raw for target, raw in chosen.items() if raw in self.fields}
         self._any_of = tuple(self._field(raw, structured=True) for raw in any_of)
         self._only = tuple((self._field(raw, structured=True), text) for raw, text in (only or {}).items())
         self._signs = tuple(_known_path(path) for path in signs)
@@ -133,8 +133,8 @@ class JsonLog(LineFormat):
         return bool(self._signs) and all(member(value, path)[1] is not None for path in self._signs)
 
     def reader(self, source: Source, head: str) -> Reader:
-        chosen = wanted(source, self._defaults)
-        style = time_unit(chosen, self._time_style)
+        chosen = wanted(source, self.defaults)
+        style = time_unit(chosen, self.time_style)
         fields = {target: self._field(raw, structured=target.startswith(PROPERTY)) for target, raw in chosen.items()}
         paths = self._paths(fields)
         sql, found = self._sql(fields, paths), shape(paths, _BODY)

@@ -148,10 +148,10 @@ class TextLog(LineFormat):
         self._either |= _EITHER if "simple_path" in pattern else {}
         self._either |= _EITHER_URL if "bare_target" in pattern else {}
         self._zero = frozenset(zero)
-        self._time_style = time_style
+        self.time_style = time_style
         self.fields = tuple(dict.fromkeys([*_GROUP.findall(pattern), *self._either]))
         chosen = {**REQUEST_TARGETS, **(defaults or {})}
-        self._defaults = {target: raw for target, raw in chosen.items() if raw in self.fields}
+        self.defaults = {target: raw for target, raw in chosen.items() if raw in self.fields}
 
     def positional(self, source: Source) -> bool:
         return "id" not in source.fields
@@ -163,9 +163,9 @@ class TextLog(LineFormat):
         return sum(self._sure.fullmatch(line.rstrip("\r")) is not None for line in lines)
 
     def reader(self, source: Source, head: str) -> Reader:
-        chosen = wanted(source, self._defaults)
+        chosen = wanted(source, self.defaults)
         raw = tuple(chosen.values())
-        return Reader(tuple(chosen), self._sql(chosen), lambda text: self._slow(text, raw), self._time_style)
+        return Reader(tuple(chosen), self._sql(chosen), lambda text: self._slow(text, raw), self.time_style)
 
     def _groups(self, raw: str) -> Sequence[str]:
         return self._either.get(raw, (raw,))

@@ -16,6 +16,7 @@ import zstandard
 from orchestration.ingest import inflate
 from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.formats.detect import resolve
+from orchestration.ingest.formats.page import EXAMPLES
 from orchestration.ingest.inflate import Refused, inflated
 
 LINES = formatkit.LINES
@@ -266,3 +267,36 @@ def test_the_same_log_in_another_packing_adds_nothing(instance: Any, make_source
         "its name and its content disagree about gzip; the content decides",
         "its name and its content disagree about bzip2; the content decides",
     ]
+
+
+# -- the examples of docs/formats.md ------------------------------------------------------------------------------
+
+_COLUMNS = {"time": "at", "credential": "account"}
+_MAPPED: dict[str, dict[str, str]] = {
+    "csv": _COLUMNS,
+    "tsv": _COLUMNS,
+    "json_lines": {"time": "when as epoch_ms", "credential": "who.key", "path": "call.uri"},
+}
+
+
+def test_every_example_of_the_documentation_is_read_as_its_format(instance: Any) -> None:
+    sources = []
+    for path in sorted(EXAMPLES.glob("*.txt")):
+        instance.put(f"{path.stem}/a.log", path.read_bytes())
+        sources.append(
+            formatkit.source(path.stem, name=path.stem, path=f"{path.stem}/*.log", fields=_MAPPED.get(path.stem, {}))
+        )
+    report = instance.run(*sources)
+    assert report.held == []
+    quarantined = {row.source: row.quarantined for row in instance.ledger.files() if row.quarantined}
+    assert quarantined == {"error_log": 1}
+    by_source: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in FORMATS.keys() - {"auto", "parquet", "error_log"}
+    }
+    for event in instance.events():
+        by_source[event["feed"]].append(event)
+    assert {name: len(rows) for name, rows in by_source.items() if len(rows) != 1} == {"cloudevents_batch": 2}
+    noon = formatkit.NOON_US
+    assert {r["feed"] for rows in by_source.values() for r in rows if not noon <= r["time_us"] < noon + 10**6} == set()
+    requests = by_source.keys() - {"csv", "tsv", "cloudevents", "cloudevents_batch", "cloudevents_binary"}
+    assert {name for name in requests if by_source[name][0]["path"] is None} == set()

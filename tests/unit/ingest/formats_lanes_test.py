@@ -49,7 +49,7 @@ def test_an_ordinary_line_is_read_as_the_request_that_it_tells_of(con: Any, form
     assert (row["status"], row["bytes"]) == ((200, None) if form == "zoraxy" else (200, 512))
     assert formatkit.NOON_US <= row["time_us"] < formatkit.NOON_US + 1_000_000
     assert row["address_key"] is not None
-    agentless = ("api_gateway", "common", "haproxy", "squid", "tomcat")
+    agentless = ("api_gateway", "common", "haproxy", "haproxy_clf", "squid", "tomcat")
     assert row["agent"] == (None if form in agentless else "Mozilla/5.0")
     assert row["credential"] == ("c-1" if form == "kong" else "key_1" if "key_1" in LINES[form] else None)
 
