@@ -38,7 +38,7 @@ def create_event_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: L
     """Make the views over the given files of the ledger.
 
     `events` has the columns of the lake, `endpoint`, and for each meter `m_<key>` and `u_<key>`. `verdicts` says which
-    lines don't count.
+    lines don't count, as decided in `record.decided`, which `load_conflicts` writes.
     """
     con.execute("CREATE SCHEMA IF NOT EXISTS lake")
     paths = [lake.events(f.batch_id, f.file_id) for f in files]
@@ -55,7 +55,11 @@ def create_event_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: L
     )
     verdicts = sorted({path for f in files if (path := lake.verdicts(f.batch_id)).exists()})
     source = f"read_parquet({path_list(verdicts)})" if verdicts else _no_rows(VERDICT_COLUMNS)
-    con.execute(f"CREATE OR REPLACE VIEW lake.verdicts AS SELECT {', '.join(VERDICT_COLUMNS)} FROM {source}")
+    con.execute(
+        f"CREATE OR REPLACE VIEW lake.verdicts AS SELECT {', '.join(VERDICT_COLUMNS)} FROM {source} "
+        "ANTI JOIN (SELECT file_id, line FROM record.decided WHERE counts) USING (file_id, line) "
+        "UNION ALL SELECT file_id, line, 'conflict' FROM record.decided WHERE NOT counts"
+    )
 
 
 def path_list(paths: Sequence[Path]) -> str:

@@ -54,7 +54,7 @@ def test_every_asset_is_one_that_we_make(graph) -> None:
         ("warehouse_build", "lake"),
         ("staging/stg_events", "lake"),
         ("staging/stg_events", "warehouse_build"),
-        ("marts/line_accounting", "warehouse_build"),
+        ("marts/ingest_balance", "warehouse_build"),
         ("drafts", "marts/charge_quantities"),
         ("marts/invoice_draft_lines", "drafts"),
         ("marts/invoices", "drafts"),
