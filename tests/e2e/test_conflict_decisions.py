@@ -20,7 +20,7 @@ from orchestration.ledger.store import Ledger
 from orchestration.pipeline.close import close, parse_cut_off
 from orchestration.pipeline.contested import OpenConflict
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.overview import overview
+from orchestration.pipeline.overview import Unattributed, overview
 from orchestration.pipeline.run import Context, run
 from orchestration.settings import parse_instant
 
@@ -37,7 +37,10 @@ CATALOG = {
     ),
     "customers.csv": "customer,name,address,country,zone,entity\n"
     + "".join(f"{n},{n},A,XX,UTC,seller\n" for n in NAMES),
-    "credentials.csv": "credential,customer\n" + "".join(f"key_{n},{n}\n" for n in NAMES),
+    "credentials.csv": "credential,customer,valid_from,valid_to\n"
+    + "".join(f"key_{n},{n},,\n" for n in NAMES)
+    + "key_moved,ash,,2026-10-15T00:00:00Z\nkey_moved,birch,2026-10-15T00:00:00Z,\n"
+    + "key_late,cedar,2026-10-20T00:00:00Z,\n",
     "subscriptions.csv": "subscription,customer,plan,start\n"
     + "".join(f"sub-{n},{n},basic,2026-10-01\n" for n in NAMES),
 }
@@ -95,6 +98,10 @@ BALANCE = (
     "WHERE level IN ('source', 'total') ORDER BY level"
 )
 
+DAYS = (
+    "SELECT level, taken_day::VARCHAR, files, lines, accepted, conflict, decided FROM marts.ingest_balance ORDER BY ALL"
+)
+
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
@@ -107,7 +114,9 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     seen = life.seen
     base = "".join(event(f"base-{who}", who, 100, 5) for who in NAMES)
     first = event("e1", "ash", 5, 10) + event("e2", "cedar", 1, 10) + event("e4", "ash", 3, 11)
-    life.put("one.jsonl", base + first + event("e5", "dogwood", 6, 10) + "not json\n")
+    keys = event("m1", "moved", 1000, 14) + event("m2", "moved", 2000, 15)
+    keys += event("l1", "late", 4000, 10) + event("l2", "late", 8000, 21)
+    life.put("one.jsonl", base + first + event("e5", "dogwood", 6, 10) + keys + "not json\n")
     second, later = event("e1", "birch", 7, 20), event("e4", "birch", 40, 20)
     life.put("two.jsonl", second + event("e2", "cedar", 2, 12) + event("e5", "dogwood", 8, 12))
     hashes = hashes_in_advance(tmp_path_factory.mktemp("aside"), life.home, second, later)
@@ -124,10 +133,13 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
 
     life.put("three.jsonl", later + second + event("e1", "cedar", 9, 15))
     seen["late run"] = run(life.context("2026-11-25"))
+    seen["late balance"] = rows(life.home, DAYS)
     seen["late drafts"], seen["late usage"] = rows(life.home, CORRECTIONS), rows(life.home, USED)
 
     other, same = (f"counts: {seen['hashes'][key]}" for key in (("e2", False), ("e5", True)))
     life.decide(e1="waive: true", e2=other, e4=awaited, e5=same)
+    credentials = CATALOG["credentials.csv"].replace("cedar,2026-10-20", "cedar,2026-10-01")
+    (life.home / "catalog" / "credentials.csv").write_text(credentials)
     seen["november"] = close(life.context("2026-12-05"), parse_cut_off("2026-11"))
     return life
 
@@ -139,7 +151,8 @@ def test_33_until_a_decision_the_customers_of_both_payloads_wait_and_nobody_else
 
 def test_33_a_decision_bills_the_named_payload_and_a_waiver_the_first(life: Life) -> None:
     # e1 leaves ash and comes to birch; e2 is waived: its 1 stays; the second payload of e4 has not come yet.
-    expected = {"ash": Decimal("103.00"), "birch": Decimal("107.00"), "cedar": Decimal("101.00")}
+    # The thousands are of keys that moved, or began: those of test 36.
+    expected = {"ash": Decimal("1103.00"), "birch": Decimal("2107.00"), "cedar": Decimal("8101.00")}
     assert life.billed("2026-11-01") == expected
 
 
@@ -157,9 +170,27 @@ def test_the_waiver_is_journalled_by_the_close_that_it_let_through(life: Life) -
 
 
 def test_the_balance_keeps_the_lines_of_the_ledger_and_shows_what_was_decided(life: Life) -> None:
-    whole = (12, 8, 0, 3, 1, 0, 0, 8)
+    whole = (16, 12, 0, 3, 1, 0, 0, 12)
     assert life.seen["balance"] == [("source", *whole), ("total", *whole)]
-    assert sorted(life.seen["by file"]) == [("one.jsonl", 8, 0, -1, 7), ("two.jsonl", 0, 3, 1, 1)]
+    assert sorted(life.seen["by file"]) == [("one.jsonl", 12, 0, -1, 11), ("two.jsonl", 0, 3, 1, 1)]
+
+
+def test_the_balance_holds_at_every_level(life: Life) -> None:
+    first, second, whole = (2, 16, 12, 3, -1), (1, 3, 0, 3, 1), (3, 19, 12, 6, 0)
+    assert life.seen["late balance"] == [
+        ("day", "2026-11-05", *first),
+        ("day", "2026-11-25", *second),
+        ("source", None, *whole),
+        ("source_day", "2026-11-05", *first),
+        ("source_day", "2026-11-25", *second),
+        ("total", None, *whole),
+    ]
+
+
+def test_36_usage_goes_to_whose_key_it_was_at_the_time_and_to_nobody_before_it_was_anybodys(life: Life) -> None:
+    """A key that moved bills each half to its holder; one that is valid later bills nothing until it says otherwise."""
+    assert life.seen["view"].unattributed == Unattributed(events=1, bytes=0, credentials=1)
+    assert rows(life.home, "SELECT count(*) FROM marts.unattributed_usage") == [(0,)]
 
 
 def test_a_decision_that_names_nothing_known_is_reported_by_each_run_and_bills_nothing(life: Life) -> None:
@@ -172,12 +203,13 @@ def test_a_decision_that_names_nothing_known_is_reported_by_each_run_and_bills_n
 
 def test_33_a_payload_decided_for_before_it_came_takes_the_place_of_the_first_on_an_untouched_day(life: Life) -> None:
     """The day of the first payload lies in no new file; were it not built again, both payloads would be billed."""
-    assert life.seen["late usage"] == [("ash", 100), ("birch", 147), ("cedar", 101), ("dogwood", 106)]
+    assert life.seen["late usage"] == [("ash", 1100), ("birch", 2147), ("cedar", 8101), ("dogwood", 106)]
     assert life.seen["late drafts"] == [("ash", -3, "2026-10-01"), ("birch", 40, "2026-10-01")]
 
 
 def test_33_a_decision_after_the_close_is_billed_as_a_difference_and_no_forbidden_edit(life: Life) -> None:
-    """e1 is waived now, which gives its 5 back to ash; e2 counts with its second payload; e5 is settled as it was."""
+    """e1 is waived now, which gives its 5 back to ash; e2 counts with its second payload; e5 is settled as it was; the
+    4000 of a key that is valid from an earlier day come once."""
     assert life.seen["november"].parked == {}
     found = {
         (body["buyer"]["customer"], line["kind"], line["period_start"]): line["amount"]
@@ -188,10 +220,10 @@ def test_33_a_decision_after_the_close_is_billed_as_a_difference_and_no_forbidde
     assert found == {
         ("ash", "correction", "2026-10-01"): "2.00",
         ("birch", "correction", "2026-10-01"): "33.00",
-        ("cedar", "correction", "2026-10-01"): "1.00",
+        ("cedar", "correction", "2026-10-01"): "4001.00",
         ("dogwood", "usage", "2026-10-01"): "106.00",
     }
-    assert rows(life.home, USED) == [("ash", 105), ("birch", 140), ("cedar", 102), ("dogwood", 106)]
+    assert rows(life.home, USED) == [("ash", 1105), ("birch", 2140), ("cedar", 12102), ("dogwood", 106)]
 
 
 def test_every_document_follows_from_the_raw_files_under_the_decisions_of_its_close(life: Life) -> None:
