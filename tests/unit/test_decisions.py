@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from orchestration.catalog.load import from_archive, parse_catalog
 from orchestration.errors import CatalogInvalid
 from orchestration.pipeline.contested import OpenConflict
 from orchestration.pipeline.overview import Overview, Unattributed
+from orchestration.settings import REPOSITORY
 
 GOOD = {
     "instance.yaml": "entities:\n  - {key: e, name: E, address: A}\n",
@@ -122,3 +124,11 @@ def test_status_shows_an_open_conflict_as_a_decision_must_name_it(printed: io.St
         assert said in shown
     assert "decisions.yaml:4: event 'q'" in shown
     assert "events of nobody yet: 6, 700 bytes, of 2 unknown credential(s)" in shown
+
+
+def test_the_documented_decision_and_waiver_are_valid_as_they_stand() -> None:
+    text = (REPOSITORY / "docs" / "operating.md").read_text()
+    [example] = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if block.startswith("conflicts:")]
+    first, second = parse_catalog(GOOD | {"decisions.yaml": example}).conflicts
+    assert first.counts in text.split("came too:")[1]
+    assert (first.waive, second.counts, second.waive) == (False, None, True)
