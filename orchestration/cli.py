@@ -85,7 +85,7 @@ def run(home: Home = None, now: Now = None, wait: Wait = False) -> None:
         raise InputHeld(
             "some input needs attention:\n" + "\n".join(f"    {p}" for p in result.problems),
             not_done="held files and quarantined lines were not counted; all else was taken, priced and published",
-            next_step="mend or replace the files, then `tallystick run`",
+            next_step="mend or replace the files, or the decisions named above, then `tallystick run`",
         )
 
 

@@ -72,12 +72,39 @@ def print_overview(view: Overview, *, as_json: bool = False) -> None:
     lines.add_section()
     lines.add_row("total", *(f"{sum(c[b] for c in view.lines.values()):,}" for b in _BUCKETS))
     out.print(lines)
-    out.print(f"events of nobody yet (unknown credential): {view.unattributed_events:,}")
+    _print_open(view)
     out.print(f"customers: {view.customers}   published: {view.generation or 'nothing yet'}\n")
     _print_money(f"Issued (cut-offs: {', '.join(view.cut_offs) or 'none yet'})", view.issued)
     _print_money("Drafts of open periods", view.drafts)
     for held in view.held:
         out.print(f"held: {held.source}: {held.path}: {held.reason}", markup=False)
+
+
+def _print_open(view: Overview) -> None:
+    """What still waits: quarantined lines by reason, conflicts as a decision has to name them, usage of nobody."""
+    for reason, count in view.quarantined.items():
+        out.print(f"quarantined as {reason}: {count:,}", markup=False, emoji=False)
+    stood = ", ".join(f"{count:,} {status}" for status, count in view.conflicts.items())
+    out.print(f"conflicts (events that came with different contents): {stood or 'none known yet'}")
+    for event in view.open_conflicts:
+        names = f"source: {_yaml_text(event.source)}, id: {_yaml_text(event.event_id)}"
+        out.print(f"  open: {{{names}}}  waiting: {', '.join(event.waiting) or 'nobody'}", markup=False, emoji=False)
+        out.print(f"    counts now: {event.counts}", markup=False, emoji=False)
+        for other in event.others:
+            out.print(f"    came too:   {other}", markup=False, emoji=False)
+    if view.conflicts.get("open", 0) > len(view.open_conflicts):
+        out.print("  more are in marts.conflicts")
+    for unmet in view.unmet_decisions:
+        out.print(f"  decision without effect: {unmet}", markup=False, emoji=False)
+    nobody = view.unattributed
+    whose = f"{nobody.credentials:,} unknown credential(s)"
+    out.print(f"events of nobody yet: {nobody.events:,}, {nobody.bytes:,} bytes, of {whose}")
+
+
+def _yaml_text(text: str) -> str:
+    """Text as YAML reads it back, on one line and printable whatever it holds: to be copied into a decision."""
+    shown = (f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+    return f'"{"".join(shown)}"'
 
 
 def _print_money(title: str, totals: Mapping[str, tuple[int, Decimal]]) -> None:

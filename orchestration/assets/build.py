@@ -12,6 +12,7 @@ from orchestration.billing.documents import Group
 from orchestration.catalog import load_catalog
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline import run
+from orchestration.pipeline.contested import unmet_decisions
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.prepare import open_build
 from orchestration.resources.instance import TallystickInstance
@@ -35,6 +36,9 @@ def warehouse_build(context: dg.AssetExecutionContext, tallystick: TallystickIns
         shutil.rmtree(working.instance.build_folder, ignore_errors=True)
         return dg.MaterializeResult(metadata=metadata.UNCHANGED)
     progress.begin(working.instance, plan)
+    with open_build(working.instance) as con:
+        for unmet in unmet_decisions(con):
+            context.log.warning(unmet)
     return dg.MaterializeResult(
         metadata={
             "status": "built from nothing" if plan.fresh else "built on the published generation",

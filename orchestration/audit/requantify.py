@@ -23,6 +23,7 @@ from orchestration.engine import load_rows
 from orchestration.ingest.lake import Lake
 from orchestration.ledger.rows import FileRow
 from orchestration.metering.compile import matches_sql, names_read, value_sql
+from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.control import CREDENTIALS, ChargedSegment, credential_rows, measure_of
 from orchestration.metering.lakeview import create_line_views
 from orchestration.zones import bucket_start, local_date, midnight_us
@@ -49,6 +50,7 @@ def requantify(
     scratch: Path,
 ) -> Quantities:
     """The quantity of every charged segment, from the events of `files` in the folder `lake`."""
+    load_conflicts(con, catalog, Lake(lake), files, scratch)
     create_line_views(con, catalog, Lake(lake), files)
     load_endpoints(con, catalog.routes, scratch, needed="endpoint" in names_read(catalog.meters.values()))
     load_rows(con, "audit.credentials", CREDENTIALS, credential_rows(catalog.credentials), scratch)

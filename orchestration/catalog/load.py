@@ -2,7 +2,7 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
-and the OpenAPI documents that routes.yaml names.
+  decisions.yaml (reviewed decisions; may be absent), and the OpenAPI documents that routes.yaml names
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog.check import cross_check
+from orchestration.catalog.decisions import ConflictDecision, check_decisions
 from orchestration.catalog.models import (
     Credential,
     Customer,
@@ -39,9 +40,9 @@ from orchestration.errors import CatalogInvalid, Problem
 
 M = TypeVar("M", bound=Model)
 
-YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", "routes.yaml")
+YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", "routes.yaml", "decisions.yaml")
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
-_MAY_BE_ABSENT = {"routes.yaml"}
+_MAY_BE_ABSENT = {"routes.yaml", "decisions.yaml"}
 _NAMED_BY: dict[type[Model], str] = {Plan: "key", Meter: "key", Customer: "customer", Source: "name"}
 
 
@@ -57,6 +58,7 @@ class Catalog:
     customers: dict[str, Customer]
     credentials: tuple[Credential, ...]
     subscriptions: tuple[Subscription, ...]
+    conflicts: tuple[ConflictDecision, ...]
     files: Mapping[str, str]
     digest: str
 
@@ -113,7 +115,8 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
     credentials = reader.table(Credential, "credentials.csv", texts)
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
     routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
-    problems = [*reader.problems, *wrong]
+    decisions = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts)
+    problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places)]
     if settings is not None:
         problems += cross_check(settings, sources, meters, plans, customers, credentials, subscriptions, reader.places)
         problems += check_endpoints(meters, sources, routes, reader.places)
@@ -130,6 +133,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
         customers={c.customer: c for c in customers},
         credentials=tuple(credentials),
         subscriptions=tuple(subscriptions),
+        conflicts=tuple(decisions),
         files=files,
         digest=sha256_hex(canonical_bytes(files)),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import create_model
 
+from orchestration.catalog.decisions import KEY, ConflictDecision
 from orchestration.catalog.models import Meter, Model, Plan, Settings, Source
 from orchestration.catalog.routes import RouteSet
 
@@ -15,8 +16,9 @@ _LISTS = {"sources": Source, "meters": Meter, "routes": RouteSet}
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Schema by file name: `instance`, `sources`, `meters`, `routes`, `plan`."""
+    """Schema by file name: `instance`, `sources`, `meters`, `routes`, `decisions`, `plan`."""
     whole: dict[str, type[Model]] = {"instance": Settings, "plan": Plan}
+    whole["decisions"] = create_model("Decisions", __base__=Model, **{KEY: (list[ConflictDecision], ...)})  # type: ignore[call-overload]
     for name, item in _LISTS.items():
         whole[name] = create_model(name.capitalize(), __base__=Model, **{name: (list[item], ...)})  # type: ignore[call-overload, valid-type]
     return {name: _described(name, model) for name, model in sorted(whole.items())}

@@ -38,7 +38,8 @@ VERDICT_COLUMNS = {"file_id": "INTEGER", "line": "BIGINT", "verdict": "VARCHAR"}
 def create_line_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: Lake, files: Sequence[FileRow]) -> None:
     """Make the views over the given files of the ledger that know nothing of meters.
 
-    `lines` has the columns of the lake and every property that a meter reads. `verdicts` says which lines don't count.
+    `lines` has the columns of the lake and every property that a meter reads. `verdicts` says which lines don't count,
+    as decided in `record.decided`, which `load_conflicts` writes.
     """
     con.execute("CREATE SCHEMA IF NOT EXISTS lake")
     paths = [lake.events(f.batch_id, f.file_id) for f in files]
@@ -49,7 +50,11 @@ def create_line_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: La
     con.execute(f"CREATE OR REPLACE VIEW lake.lines AS SELECT {', '.join(['*', *absent])} FROM {base}")
     verdicts = sorted({path for f in files if (path := lake.verdicts(f.batch_id)).exists()})
     source = f"read_parquet({path_list(verdicts)})" if verdicts else _no_rows(VERDICT_COLUMNS)
-    con.execute(f"CREATE OR REPLACE VIEW lake.verdicts AS SELECT {', '.join(VERDICT_COLUMNS)} FROM {source}")
+    con.execute(
+        f"CREATE OR REPLACE VIEW lake.verdicts AS SELECT {', '.join(VERDICT_COLUMNS)} FROM {source} "
+        "ANTI JOIN (SELECT file_id, line FROM record.decided WHERE counts) USING (file_id, line) "
+        "UNION ALL SELECT file_id, line, 'conflict' FROM record.decided WHERE NOT counts"
+    )
 
 
 def create_event_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: Lake, files: Sequence[FileRow]) -> None:

@@ -6,22 +6,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+import duckdb
+
 from orchestration.engine import connect
 from orchestration.ledger.rows import DeliveryRow
 from orchestration.ledger.store import Ledger
+from orchestration.pipeline.contested import OpenConflict, conflicts_by_status, open_conflicts, unmet_decisions
 from orchestration.pipeline.instance import Instance
 
 BUCKETS = ("accepted", "duplicate", "conflict", "quarantined", "blank")
 
 
 @dataclass(frozen=True, slots=True)
+class Unattributed:
+    """Usage of nobody yet: events, bytes of their answers, and how many credentials (or none at all) they carried."""
+
+    events: int = 0
+    bytes: int = 0
+    credentials: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
-    """`lines` by source and bucket, totals by currency as exact decimals."""
+    """`lines` by source and bucket from the ledger; the rest from the published generation, money as exact decimals."""
 
     files: int
     lines: Mapping[str, Mapping[str, int]]
     held: tuple[DeliveryRow, ...]
-    unattributed_events: int
+    quarantined: Mapping[str, int]
+    conflicts: Mapping[str, int]
+    open_conflicts: tuple[OpenConflict, ...]
+    unmet_decisions: tuple[str, ...]
+    unattributed: Unattributed
     customers: int
     generation: str
     drafts: Mapping[str, tuple[int, Decimal]]
@@ -47,7 +63,11 @@ def overview(instance: Instance) -> Overview:
         for document in ledger.documents():
             cut_offs.add(document.cut_off)
     drafts: dict[str, tuple[int, Decimal]] = {}
-    unattributed = customers = 0
+    quarantined: dict[str, int] = {}
+    conflicts: Mapping[str, int] = {}
+    contested: tuple[OpenConflict, ...] = ()
+    unmet: tuple[str, ...] = ()
+    unattributed, customers = Unattributed(), 0
     path = instance.published_db()
     if path is not None:
         with connect(path, temp=instance.scratch, read_only=True) as con:
@@ -55,19 +75,32 @@ def overview(instance: Instance) -> Overview:
             drafts = {currency: (count, total) for currency, count, total in rows.fetchall()}
             rows = con.execute("SELECT currency, count(*), sum(total) FROM marts.invoices GROUP BY 1 ORDER BY 1")
             issued = {currency: (count, total) for currency, count, total in rows.fetchall()}
-            unattributed = _number(con.execute("SELECT sum(events) FROM marts.unattributed_usage").fetchone())
+            rows = con.execute("SELECT reason, count(*) FROM marts.quarantine GROUP BY reason ORDER BY reason")
+            quarantined = dict(rows.fetchall())
+            conflicts, contested, unmet = conflicts_by_status(con), open_conflicts(con), unmet_decisions(con)
+            unattributed = _unattributed(con)
             customers = _number(con.execute("SELECT count(*) FROM control.customers").fetchone())
     return Overview(
         files=sum(file.retry_of is None for file in files),
         lines=lines,
         held=held,
-        unattributed_events=unattributed,
+        quarantined=quarantined,
+        conflicts=conflicts,
+        open_conflicts=contested,
+        unmet_decisions=unmet,
+        unattributed=unattributed,
         customers=customers,
         generation=path.parent.name if path is not None else "",
         drafts=drafts,
         issued=issued,
         cut_offs=tuple(sorted(cut_offs)),
     )
+
+
+def _unattributed(con: duckdb.DuckDBPyConnection) -> Unattributed:
+    query = "SELECT sum(events), sum(bytes), count(DISTINCT coalesce(credential, '')) FROM marts.unattributed_usage"
+    [row] = con.execute(query).fetchall()
+    return Unattributed(*(int(value or 0) for value in row))
 
 
 def _number(row: tuple[int | None, ...] | None) -> int:

@@ -25,8 +25,8 @@ def parked(con: duckdb.DuckDBPyConnection, catalog: Catalog, groups: Sequence[Gr
         if customer in first and first[customer] <= day < cut_off and events > catalog.settings.unmeasured_limit:
             reasons.setdefault(customer, []).append(f"{events} unmeasured event(s) for '{meter}' on {day}")
     for customer, day, source, event_id in con.execute(
-        "SELECT customer, utc_day, source, event_id FROM marts.conflicting_events "
-        "WHERE customer IS NOT NULL ORDER BY customer, utc_day, source, event_id"
+        "SELECT customer, utc_day, source, event_id FROM marts.conflicts "
+        "WHERE status = 'open' AND customer IS NOT NULL ORDER BY customer, utc_day, source, event_id"
     ).fetchall():
         # A UTC day may be one day off the local one: a conflict at the edge parks rather than slips through.
         if customer in first and (first[customer] - day).days <= 1 and (day - cut_off).days < 1:

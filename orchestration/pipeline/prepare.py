@@ -12,11 +12,11 @@ from orchestration.catalog import Catalog
 from orchestration.engine import connect, load_rows
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.retries import still_quarantined
-from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
 from orchestration.metering import control, routes
+from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.control import ChargedSegment
-from orchestration.metering.lakeview import create_event_views, path_list
+from orchestration.metering.lakeview import create_event_views
 from orchestration.pipeline.generation import start_build
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.state import STATE_COLUMNS, BuildPlan
@@ -41,6 +41,7 @@ FILE_COLUMNS = {
     "max_us": "BIGINT",
     "retry_of": "INTEGER",
 }
+BATCH_COLUMNS = {"batch_id": "INTEGER", "now_us": "BIGINT"}
 HELD_COLUMNS = {"source": "VARCHAR", "path": "VARCHAR", "sha256": "VARCHAR", "reason": "VARCHAR"}
 
 
@@ -52,7 +53,7 @@ def prepare(
     with open_build(instance) as con:
         _control(con, instance, catalog, charged, plan)
         _record(con, instance, ledger)
-        _conflicts(con, instance, ledger.files())
+        load_conflicts(con, catalog, Lake(instance.lake), ledger.files(), instance.scratch)
         create_event_views(con, catalog, Lake(instance.lake), plan.read_files)
         con.execute("CHECKPOINT")
 
@@ -99,6 +100,7 @@ def _control(
 def _record(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledger) -> None:
     files, lake = ledger.files(), Lake(instance.lake)
     load_rows(con, "record.files", FILE_COLUMNS, map(asdict, files), instance.scratch)
+    load_rows(con, "record.batches", BATCH_COLUMNS, map(asdict, ledger.batches()), instance.scratch)
     load_rows(con, "record.held_files", HELD_COLUMNS, map(asdict, ledger.held()), instance.scratch)
     con.execute(
         "CREATE OR REPLACE TABLE record.quarantine (file_id INTEGER, line BIGINT, reason VARCHAR, raw_hex VARCHAR)"
@@ -107,29 +109,3 @@ def _record(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledger) 
         "INSERT INTO record.quarantine SELECT file_id, line, reason, hex(raw) "
         f"FROM ({still_quarantined(lake, files)}) ORDER BY file_id, line"
     )
-
-
-def _conflicts(con: duckdb.DuckDBPyConnection, instance: Instance, files: Sequence[FileRow]) -> None:
-    """Both payloads of every conflict: they name the customers who wait for a decision."""
-    con.execute(
-        "CREATE OR REPLACE TABLE record.conflicts (file_id INTEGER, line BIGINT, source VARCHAR, event_id VARCHAR, "
-        "feed VARCHAR, credential VARCHAR, time_us BIGINT, counted BOOLEAN)"
-    )
-    batches = sorted({f.batch_id for f in files if f.conflict})
-    if not batches:
-        return
-    lake = Lake(instance.lake)
-    verdicts = f"read_parquet({path_list([lake.verdicts(b) for b in batches])})"
-    con.execute(
-        "CREATE TEMP TABLE named AS "
-        f"SELECT file_id, line, false AS counted FROM {verdicts} WHERE verdict = 'conflict' UNION "
-        f"SELECT of_file_id, of_line, true FROM {verdicts} WHERE verdict = 'conflict'"
-    )
-    wanted = {row[0] for row in con.execute("SELECT DISTINCT file_id FROM named").fetchall()}
-    paths = [lake.events(f.batch_id, f.file_id) for f in files if f.file_id in wanted]
-    con.execute(
-        "INSERT INTO record.conflicts SELECT file_id, line, source, event_id, feed, credential, time_us, counted "
-        f"FROM read_parquet({path_list(paths)}, union_by_name = true) JOIN named USING (file_id, line) "
-        "ORDER BY file_id, line"
-    )
-    con.execute("DROP TABLE named")

@@ -17,11 +17,13 @@ from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.edits import last_close, refuse_edits, refuse_lost
 from orchestration.closing.issued import issued_so_far
 from orchestration.closing.rated import rate_all
+from orchestration.engine import connect
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
 from orchestration.pipeline.accounting import require_balance
+from orchestration.pipeline.contested import unmet_decisions
 from orchestration.pipeline.generation import publish
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.prepare import open_build, prepare
@@ -48,15 +50,16 @@ class RunResult:
     ingest: IngestReport
     built: bool
     quarantine_limit: int
+    unmet_decisions: tuple[str, ...] = ()
 
     @property
     def problems(self) -> list[str]:
-        """Input that a person must look at: files with source, path and reason; a share of bad lines over the limit."""
+        """What a person must look at: files with path and reason; too many bad lines; decisions without effect."""
         taken = self.ingest
         found = [f"{entry.source}: {entry.path}: {entry.reason}" for entry in [*taken.held, *taken.unreadable]]
         if taken.quarantined * 100 > self.quarantine_limit * taken.lines:
             found.append(f"{taken.quarantined} of {taken.lines} lines quarantined, over {self.quarantine_limit} %")
-        return found
+        return [*found, *self.unmet_decisions]
 
 
 def take_files(context: Context, catalog: Catalog, ledger: Ledger) -> IngestReport:
@@ -145,7 +148,16 @@ def run(context: Context) -> RunResult:
     with Ledger.open(context.instance.home) as ledger:
         taken = take_files(context, catalog, ledger)
         built = refresh(context, catalog, ledger)
-        return RunResult(taken, built, catalog.settings.quarantine_alert_percent)
+        unmet = _unmet(context.instance)
+        return RunResult(taken, built, catalog.settings.quarantine_alert_percent, unmet)
+
+
+def _unmet(instance: Instance) -> tuple[str, ...]:
+    path = instance.published_db()
+    if path is None:
+        return ()
+    with connect(path, temp=instance.scratch, read_only=True) as con:
+        return unmet_decisions(con)
 
 
 def refresh(context: Context, catalog: Catalog, ledger: Ledger) -> bool:

@@ -84,6 +84,16 @@ def read_state(instance: Instance) -> State | None:
     return State(*row) if row else None
 
 
+def _decision_waits(instance: Instance) -> bool:
+    """Whether the published generation has a decision that names a payload which it doesn't know."""
+    path = instance.published_db()
+    if path is None:
+        return False
+    with connect(path, temp=instance.scratch, read_only=True) as con:
+        query = "SELECT 1 FROM record.decisions WHERE counts IS NOT NULL AND problem IS NOT NULL LIMIT 1"
+        return con.execute(query).fetchone() is not None
+
+
 def plan_build(
     instance: Instance, catalog: Catalog, ledger: Ledger, charged: Sequence[ChargedSegment], now_us: int
 ) -> BuildPlan | None:
@@ -103,6 +113,9 @@ def plan_build(
     if have is not None and replace(have, now_us=0) == replace(wanted, now_us=0):
         return None
     fresh = have is None or (have.catalog_digest, have.code_digest) != (wanted.catalog_digest, wanted.code_digest)
+    if have is not None and any(f.conflict for f in files if f.batch_id > have.last_batch):
+        # The payload that a decision names may have come now: what counted until then lies on days of older files.
+        fresh = fresh or _decision_waits(instance)
     new_files = tuple(f for f in files if fresh or have is None or f.batch_id > have.last_batch)
     only_issued = have is not None and replace(have, journal_seq=0, now_us=0) == replace(
         wanted, journal_seq=0, now_us=0

@@ -27,18 +27,23 @@ FAULTS = {
     "active_users_lie_between_their_days": "UPDATE marts.active_users_monthly SET active_users = active_users + 100",
     "charged_days_equal_usage": "UPDATE marts.charge_quantities SET quantity = quantity + 1 "
     "WHERE line_id LIKE 'sub-alder/requests/%'",
-    "conflicts_have_one_counted_payload": "UPDATE marts.conflicting_events SET counted = true",
+    "conflicts_have_one_counted_payload": "UPDATE marts.conflicts SET counted = true",
     "days_add_up_to_months": "UPDATE marts.usage_monthly SET quantity = quantity + 0.000000001 WHERE meter = 'egress'",
     "days_add_up_to_weeks": "DELETE FROM marts.usage_weekly WHERE customer = 'birch'",
+    "decisions_move_no_event": "INSERT INTO record.decided SELECT file_id, line, source, event_id, true "
+    "FROM marts.conflicts WHERE NOT counted",
     "draft_totals_are_sums_of_lines": "DELETE FROM marts.invoice_draft_lines WHERE charge = 'base'",
     "events_staged_are_in_hours": f"UPDATE metering.usage_hourly SET events = events + 1 WHERE {TOUCHED}",
     "hours_add_up_to_days": f"UPDATE metering.usage_by_day SET quantity = quantity + 1 WHERE {TOUCHED}",
+    "ingest_balance_adds_up": "UPDATE marts.ingest_balance SET lines = lines + 1, blank = blank + 1 "
+    "WHERE level = 'day'",
+    "ingest_balance_is_that_of_the_ledger": f"UPDATE record.files SET conflict = conflict + 1 WHERE {NEW_FILE}",
+    "ingest_balance_is_whole": "UPDATE marts.ingest_balance SET blank = NULL",
     "invoice_totals_are_sums_of_lines": "UPDATE marts.invoice_lines SET amount = amount + 0.01 WHERE position = 1",
-    "line_accounting_is_whole": "UPDATE marts.line_accounting SET blank = NULL",
-    "lines_are_in_one_bucket": "UPDATE marts.ingested_files SET conflict = NULL",
+    "lines_are_in_one_bucket": "UPDATE marts.ingest_files SET conflict = NULL",
     "no_window_lies_above_its_watermark": "UPDATE marts.high_watermarks SET value = value - 1",
     "plans_change_no_quantity": "INSERT INTO marts.usage_daily SELECT * FROM marts.usage_daily",
-    "quarantined_lines_are_kept": "DELETE FROM marts.quarantined_lines",
+    "quarantined_lines_are_kept": "DELETE FROM marts.quarantine",
     "unattributed_usage_is_whole": "DELETE FROM marts.unattributed_usage",
 }
 RULE_FAULTS = {
@@ -91,7 +96,8 @@ def _generic(prefix: str) -> list[str]:
 
 
 def _table(con: duckdb.DuckDBPyConnection, model: str) -> str:
-    [(schema,)] = con.execute(f"SELECT schema_name FROM duckdb_tables() WHERE table_name = '{model}'").fetchall()
+    query = f"SELECT schema_name FROM duckdb_tables() WHERE schema_name <> 'record' AND table_name = '{model}'"
+    [(schema,)] = con.execute(query).fetchall()
     return f"{schema}.{model}"
 
 

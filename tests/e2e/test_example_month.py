@@ -55,7 +55,7 @@ def generated_lines(summary: GeneratedSummary) -> dict[str, tuple[int, ...]]:
 
 def test_every_line_of_every_file_ends_in_the_bucket_it_was_made_for(month) -> None:
     expected = generated_lines(month.result.generated)
-    found = rows(month.home, f"SELECT path, {', '.join(BUCKETS)} FROM marts.ingested_files")
+    found = rows(month.home, f"SELECT path, {', '.join(BUCKETS)} FROM marts.ingest_files")
     assert {f"inbox/{path}": tuple(counts) for path, *counts in found} == expected
     assert len(found) == len(expected)
 
@@ -67,7 +67,10 @@ def test_sources_and_the_whole_add_up_to_what_was_generated(month, show: Show) -
         part = summary.of(source)
         broken = sum(part.quarantined.values())
         expected[source] = (part.lines, part.accepted, part.duplicate, part.conflict, broken, part.blank)
-    found = rows(month.home, f"SELECT source, {', '.join(BUCKETS)} FROM marts.line_accounting ORDER BY source")
+    found = rows(
+        month.home,
+        f"SELECT source, {', '.join(BUCKETS)} FROM marts.ingest_balance WHERE level = 'source' ORDER BY source",
+    )
     assert {source: tuple(counts) for source, *counts in found} == expected
     whole = tuple(map(sum, zip(*(counts for _, *counts in found), strict=True)))
     taken = month.result.ran.ingest
@@ -77,7 +80,7 @@ def test_sources_and_the_whole_add_up_to_what_was_generated(month, show: Show) -
 
 
 def test_quarantine_keeps_reason_place_and_bytes_of_each_line(month) -> None:
-    found = rows(month.home, "SELECT path, line, reason, raw_hex FROM marts.quarantined_lines")
+    found = rows(month.home, "SELECT path, line, reason, raw_hex FROM marts.quarantine")
     by_file: dict[str, Counter[str]] = defaultdict(Counter)
     for path, line, reason, raw_hex in found:
         by_file[f"inbox/{path}"][reason] += 1

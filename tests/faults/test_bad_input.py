@@ -70,7 +70,7 @@ def test_held_files_are_named_with_the_reason_and_the_rest_is_counted_priced_and
     buckets = spoiled.box.ledger("SELECT sum(lines), sum(accepted), sum(quarantined), sum(blank) FROM files")
     # September: 36 requests, 18 token events, 7 lines of CSV with its header; October: 4 requests, 3 token lines.
     assert buckets == [(36 + 18 + 7 + 4 + 3, 36 + 18 + 6 + 4 + 1, 2, 1)]
-    rows = spoiled.box.sql("SELECT path, line, reason FROM marts.quarantined_lines ORDER BY line")
+    rows = spoiled.box.sql("SELECT path, line, reason FROM marts.quarantine ORDER BY line")
     assert [(line, reason) for _, line, reason in rows] == [(2, "not_json"), (3, "bad_quantity")]
     drafts = dict(spoiled.box.sql("SELECT customer, quantity::INTEGER FROM marts.invoice_draft_lines WHERE "
                                   "charge = 'requests' AND period_start = DATE '2026-10-01'"))  # fmt: skip

@@ -75,7 +75,7 @@ def test_F33_a_conflict_parks_the_two_customers_that_it_names_and_nobody_else(li
     assert "parked: bengal" not in said
     assert "conflict: 1" in life.seen["run"]
     assert [d["buyer"]["customer"] for d in life.box.documents() if d["cut_off"] == "2026-12-01"] == ["bengal"]
-    verdicts = life.box.sql("SELECT customer, counted FROM marts.conflicting_events ORDER BY customer")
+    verdicts = life.box.sql("SELECT customer, counted FROM marts.conflicts ORDER BY customer")
     assert sorted(flag for _, flag in verdicts) == [False, True]
     assert [customer for customer, _ in verdicts] == ["hudson", "line"]
 

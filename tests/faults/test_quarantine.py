@@ -33,7 +33,9 @@ def misread(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Box
     box = Box.new(server, tmp_path_factory.mktemp("misread") / "home", SEPTEMBER_NOW, sources=WRONG)
     deliver_september(box)
     box.do("close", "2026-09")
-    assert box.sql("SELECT quarantined FROM marts.line_accounting WHERE source = 'tokens'") == [(18,)]
+    assert box.sql("SELECT quarantined FROM marts.ingest_balance WHERE level = 'source' AND source = 'tokens'") == [
+        (18,)
+    ]
     box.catalog("sources.yaml", CATALOG["sources.yaml"])
     deliver_october(box)
     return box.at(OCTOBER_NOW)
@@ -68,10 +70,12 @@ def counted(box: Box) -> dict[str, list[tuple[Any, ...]]]:
     return {
         "usage": box.sql("SELECT * FROM marts.usage_daily ORDER BY ALL"),
         "months": box.sql("SELECT * FROM marts.usage_monthly ORDER BY ALL"),
-        "sources": box.sql("SELECT * FROM marts.line_accounting ORDER BY ALL"),
-        "files": box.sql("SELECT * EXCLUDE (file_id, batch_id) FROM marts.ingested_files ORDER BY ALL"),
-        "bad": box.sql("SELECT * EXCLUDE file_id FROM marts.quarantined_lines ORDER BY ALL"),
-        "conflicts": box.sql("SELECT * EXCLUDE file_id FROM marts.conflicting_events ORDER BY ALL"),
+        "sources": box.sql(
+            "SELECT * EXCLUDE taken_day FROM marts.ingest_balance WHERE level IN ('source', 'total') ORDER BY ALL"
+        ),
+        "files": box.sql("SELECT * EXCLUDE (file_id, batch_id, taken_day) FROM marts.ingest_files ORDER BY ALL"),
+        "bad": box.sql("SELECT * EXCLUDE file_id FROM marts.quarantine ORDER BY ALL"),
+        "conflicts": box.sql("SELECT * EXCLUDE file_id FROM marts.conflicts ORDER BY ALL"),
     }
 
 

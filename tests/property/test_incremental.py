@@ -21,9 +21,9 @@ from orchestration.settings import parse_instant
 
 # By file and its number, or the work of one build: these say how the files came, and are compared by their sums.
 BY_FILE = {
-    "marts.ingested_files",
-    "marts.line_accounting",
-    "marts.quarantined_lines",
+    "marts.ingest_files",
+    "marts.ingest_balance",
+    "marts.quarantine",
     "metering.endpoints_by_file",
     "metering.touched_days",
     "metering.unattributed_by_file",
@@ -73,8 +73,8 @@ def facts(home: Path) -> dict[str, tuple[int, int, int]]:
 def sums(home: Path) -> list[object]:
     """What tables by file say in sum: lines that count or are broken, and usage of nobody."""
     return [
-        rows(home, "SELECT source, sum(accepted), sum(quarantined) FROM marts.line_accounting GROUP BY 1 ORDER BY 1"),
-        rows(home, "SELECT source, line, reason, raw_hex FROM marts.quarantined_lines ORDER BY ALL"),
+        rows(home, "SELECT source, sum(accepted), sum(quarantined) FROM marts.ingest_files GROUP BY 1 ORDER BY 1"),
+        rows(home, "SELECT source, line, reason, raw_hex FROM marts.quarantine ORDER BY ALL"),
         rows(
             home,
             "SELECT * EXCLUDE (file_id, events, bytes), sum(events), sum(bytes) "

@@ -192,9 +192,9 @@ def test_real_traffic_of_one_customer_is_billed_to_the_cent(
     assert Decimal(body["total"]) == sum(amounts.values())
 
     columns = ("lines", "accepted", "quarantined", "blank", "duplicate", "conflict")
-    [counts] = rows(home, f"SELECT {', '.join(columns)} FROM marts.line_accounting")
+    [counts] = rows(home, f"SELECT {', '.join(columns)} FROM marts.ingest_balance WHERE level = 'total'")
     assert counts == tuple(traffic.lines[c] for c in columns)
-    assert rows(home, "SELECT count(*) FROM marts.quarantined_lines") == [(traffic.lines["quarantined"],)]
+    assert rows(home, "SELECT count(*) FROM marts.quarantine") == [(traffic.lines["quarantined"],)]
     assert rows(home, "SELECT sum(events) FROM marts.unattributed_usage") == [(None,)]
     days = "SELECT CAST(local_day AS VARCHAR), CAST(sum(quantity) AS BIGINT) FROM marts.usage_daily"
     found = dict(rows(home, f"{days} WHERE meter = 'requests' GROUP BY 1"))

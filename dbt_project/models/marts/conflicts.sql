@@ -1,11 +1,14 @@
--- Grain: one payload of an event that came with different contents. `counted` is the one that was committed first.
--- The customers that either payload names are parked until someone decides.
+-- Grain: one line of an event that came with different contents. `counted` is the one that counts: the first that was
+-- committed, or the one that a reviewed decision names. While `status` is open, the customers of all its lines are
+-- parked.
 select
     conflicts.file_id,
     conflicts.line,
     conflicts.source,
     conflicts.event_id,
+    conflicts.payload_hash,
     conflicts.counted,
+    conflicts.status,
     credentials.customer,
     {{ instant_of_us("conflicts.time_us") }} as event_time,
     {{ day_of_epoch(whole_divide("conflicts.time_us", 86400000000)) }} as utc_day
