@@ -38,9 +38,11 @@ test: $(INSTALLED) manifest browser
 	@echo "== running the test suite"
 	@$(BIN)/python -m pytest
 
-# What docs/performance.md reports: 5 million lines of each kind beside the bare engine.
+# The figures of docs/performance.md. Times mean nothing while the machine does something else.
 bench: $(INSTALLED)
 	@$(BIN)/python -m tests.bench.ingest
+	@$(BIN)/python -m tests.bench.history
+	@$(BIN)/python -m tests.bench.memory
 
 lint: $(INSTALLED) manifest
 	@$(BIN)/python -m pytest tests/unit/test_house.py

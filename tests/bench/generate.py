@@ -60,9 +60,9 @@ def generate(kind: str, lines: int, folder: Path, *, seed: int = 1, per_file: in
         return sum(pool.map(write, range(len(starts))))
 
 
-def make(kind: str, lines: int, folder: str) -> None:
+def make(kind: str, lines: int, folder: Path) -> None:
     """The same beside its place first, so that a folder that is there is whole."""
-    unfinished = Path(f"{folder}.tmp")
+    unfinished = folder.with_name(f"{folder.name}.tmp")
     generate(kind, lines, unfinished)
     unfinished.rename(folder)
 

@@ -19,7 +19,7 @@ from orchestration.catalog.models import Entity, Settings, Source
 from orchestration.ingest import ingest
 from orchestration.ingest.lake import _OPTIONS
 from orchestration.ledger.store import Ledger
-from tests.bench.generate import BEGIN_US, KINDS
+from tests.bench.generate import BEGIN_US, KINDS, make
 from tests.bench.measure import Measured, least_and_median, machine, measured, table
 
 NOW_US = BEGIN_US + 400 * 86_400_000_000
@@ -110,7 +110,7 @@ def main() -> None:
         for kind in asked.kind or KINDS:
             data = (asked.keep_data or Path(name)) / f"{kind}-{asked.events}"
             if not data.exists():
-                measured("tests.bench.generate:make", kind, asked.events, str(data))
+                make(kind, asked.events, data)
             size = sum(path.stat().st_size for path in data.iterdir())
             print(f"\n{kind}: {asked.events} lines of {size / asked.events:.0f} bytes; {machine()}")
             print(_report(kind, asked.events, compare(kind, data, Path(name), asked.rounds)), flush=True)

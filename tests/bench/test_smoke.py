@@ -34,3 +34,19 @@ def test_the_bare_engine_and_the_ingest_are_compared_on_the_same_events() -> Non
     said = _bench("ingest", "--events", "10000", "--rounds", "1")
     assert "cloudevents: 10000 lines, 9800 accepted, 200 duplicate; all ways agree on rows and sums" in said
     assert "combined: 10000 lines, 10000 accepted, 0 duplicate; all ways agree on rows and sums" in said
+
+
+def test_known_events_are_found_in_a_made_history_wherever_they_stand(tmp_path: Path) -> None:
+    sizes = ("--sizes", "2000", "4000", "--batch", "1000", "--new", "1000", "--rounds", "1")
+    said = _bench("history", *sizes)
+    assert "| last batch   | 4,000 " in said
+    assert "evenly: " in said and "for each 100 million earlier events" in said
+
+
+def test_the_memory_benchmark_takes_every_line_in_every_shape() -> None:
+    said = _bench("memory", "--events", "1000", "--files", "50", "--one-file", "500")
+    assert [row.split("|")[1:4] for row in said.splitlines()[3:]] == [
+        [" 1,000 ", " 1     ", " 980      "],
+        [" 50    ", " 50    ", " 49       "],
+        [" 500   ", " 1     ", " 490      "],
+    ]
