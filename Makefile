@@ -8,11 +8,12 @@ INSTALLED := $(VENV)/.installed
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 PORT ?= 3000
 
-.PHONY: help setup manifest demo test lint format ui verify schemas lock browser kill-campaign fuzz bombs clean
+.PHONY: help setup manifest demo test bench lint format ui verify schemas lock browser kill-campaign fuzz bombs clean
 
 help:
 	@echo "make demo    a month of example traffic, from logs to issued invoices, in data/"
 	@echo "make test    the whole test suite"
+	@echo "make bench   speed and memory beside the bare engine (half an hour, 15 GB of disk for a while)"
 	@echo "make ui      Dagster on http://127.0.0.1:$(PORT), on the same instance"
 	@echo "make verify  recompute every issued invoice from the raw files"
 	@echo "make lint    ruff, mypy, import rules, sqlfluff"
@@ -36,6 +37,12 @@ demo: $(INSTALLED)
 test: $(INSTALLED) manifest browser
 	@echo "== running the test suite"
 	@$(BIN)/python -m pytest
+
+# The figures of docs/performance.md. Times mean nothing while the machine does something else.
+bench: $(INSTALLED)
+	@$(BIN)/python -m tests.bench.ingest
+	@$(BIN)/python -m tests.bench.history
+	@$(BIN)/python -m tests.bench.memory
 
 lint: $(INSTALLED) manifest
 	@$(BIN)/python -m pytest tests/unit/test_house.py

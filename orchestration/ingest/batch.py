@@ -39,8 +39,8 @@ class Workshop:
         home = home.resolve()
         return cls(RawStore(home / "raw"), Lake(home / "lake"), home / "scratch" / "ingest", key)
 
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        return connect(self.scratch, self.key, [self.raw.root, self.lake.root])
+    def connect(self, threads: int = 1) -> duckdb.DuckDBPyConnection:
+        return connect(self.scratch, self.key, [self.raw.root, self.lake.root], threads)
 
 
 def mapping_json(source: Source) -> str:
@@ -164,7 +164,7 @@ def make_batch(
     if not rows:
         shop.lake.drop_uncommitted(batch.batch_id - 1)
         return [], parsed
-    con = shop.connect()
+    con = shop.connect(WORKERS)
     try:
         new, old = lake_files(shop.lake, rows), lake_files(shop.lake, history)
         verdicts = judge_batch(con, shop.lake, batch.batch_id, new, old)

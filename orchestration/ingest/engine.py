@@ -12,9 +12,9 @@ from orchestration import engine
 _INNER, _OUTER, _HMAC_BLOCK = 0x36, 0x5C, 64
 
 
-def connect(scratch: Path, key: bytes, folders: Sequence[Path]) -> duckdb.DuckDBPyConnection:
-    """A database in memory, of one thread, shut in to `folders` and `scratch`, that knows the key for `keyed_hash`."""
-    con = engine.connect(None, folders=folders, threads=1, memory="1GB", temp=scratch)
+def connect(scratch: Path, key: bytes, folders: Sequence[Path], threads: int = 1) -> duckdb.DuckDBPyConnection:
+    """A database in memory, shut in to `folders` and `scratch`, that knows the key for `keyed_hash`."""
+    con = engine.connect(None, folders=folders, threads=threads, memory="1GB", temp=scratch)
     padded = key.ljust(_HMAC_BLOCK, b"\0")
     # As variables, so that the key stands in no SQL text and in no error message.
     con.execute("SET VARIABLE inner_key = unhex(?)", [bytes(b ^ _INNER for b in padded).hex()])

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import IntegrityFailure
-from orchestration.ingest.batch import Workshop, lake_files, parse_all, tasks_of
+from orchestration.ingest.batch import WORKERS, Workshop, lake_files, parse_all, tasks_of
 from orchestration.ingest.durable import make_folder, publish
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.parse import PARSER_VERSION
@@ -89,7 +89,7 @@ def _parse_again(shop: Workshop, batch: BatchRow, rows: Sequence[FileRow], histo
 
 
 def _judge_again(shop: Workshop, batch: BatchRow, rows: Sequence[FileRow], history: Sequence[FileRow]) -> None:
-    con = shop.connect()
+    con = shop.connect(WORKERS)
     try:
         new = lake_files(shop.lake, rows)
         verdicts = judge_batch(con, shop.lake, batch.batch_id, new, lake_files(shop.lake, history))

@@ -1,0 +1,52 @@
+"""The benchmarks on a sample, untimed: that they still run, and that what they compare is the same work."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = "4a1e10d64de9c5ee1603554a76544778dc137407040fa827e97ca51ce39c0681"
+
+
+def _bench(name: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", f"tests.bench.{name}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+def test_the_generated_traffic_is_the_same_on_every_machine_and_grows_at_its_end(tmp_path: Path) -> None:
+    for name, events in (("small", "3000"), ("large", "3500")):
+        _bench("generate", str(tmp_path / name), "--kind", "cloudevents", "--events", events, "--per-file", "1000")
+    small = [path.read_bytes() for path in sorted((tmp_path / "small").iterdir())]
+    large = [path.read_bytes() for path in sorted((tmp_path / "large").iterdir())]
+    assert large[:3] == small and len(large) == 4
+    lines = b"".join(small).splitlines()
+    assert (len(lines), len(set(lines))) == (3_000, 2_940)
+    assert 280 < len(b"".join(small)) / len(lines) < 300
+    assert hashlib.sha256(b"".join(small)).hexdigest() == SMALL
+
+
+def test_the_bare_engine_and_the_ingest_are_compared_on_the_same_events() -> None:
+    said = _bench("ingest", "--events", "10000", "--rounds", "1")
+    assert "cloudevents: 10000 lines, 9800 accepted, 200 duplicate; all ways agree on rows and sums" in said
+    assert "combined: 10000 lines, 10000 accepted, 0 duplicate; all ways agree on rows and sums" in said
+
+
+def test_known_events_are_found_in_a_made_history_wherever_they_stand(tmp_path: Path) -> None:
+    sizes = ("--sizes", "2000", "4000", "--batch", "1000", "--new", "1000", "--rounds", "1")
+    said = _bench("history", *sizes)
+    assert "| last batch   | 4,000 " in said
+    assert "evenly: " in said and "for each 100 million earlier events" in said
+
+
+def test_the_memory_benchmark_takes_every_line_in_every_shape() -> None:
+    said = _bench("memory", "--events", "1000", "--files", "50", "--one-file", "500")
+    assert [row.split("|")[1:4] for row in said.splitlines()[3:]] == [
+        [" 1,000 ", " 1     ", " 980      "],
+        [" 50    ", " 50    ", " 49       "],
+        [" 500   ", " 1     ", " 490      "],
+    ]
