@@ -12,6 +12,7 @@ import duckdb
 from orchestration.catalog.models import Source
 from orchestration.crash import crash_point
 from orchestration.errors import IntegrityFailure
+from orchestration.ingest.drift import write_fields
 from orchestration.ingest.engine import connect
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.parse import Parsed, ParseTask, parse_file
@@ -112,10 +113,12 @@ def make_batch(
     try:
         new, old = lake_files(shop.lake, rows), lake_files(shop.lake, history)
         verdicts = judge_batch(con, shop.lake, batch.batch_id, new, old)
+        counted = [_counted(row, p, *verdicts.get(row.file_id, (0, 0))) for row, p in zip(rows, parsed, strict=True)]
+        write_fields(con, shop.raw, shop.lake, batch.batch_id, counted)
     finally:
         con.close()
     crash_point("lake_batch_written")
-    return [_counted(row, p, *verdicts.get(row.file_id, (0, 0))) for row, p in zip(rows, parsed, strict=True)], parsed
+    return counted, parsed
 
 
 def _counted(row: FileRow, parsed: Parsed, duplicates: int, conflicts: int) -> FileRow:

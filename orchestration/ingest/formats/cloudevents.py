@@ -39,6 +39,10 @@ class CloudEvents(LineFormat):
         paths: dict[str, Path] = {target: tuple(name.split(".")) for target, name in wanted(source, _DEFAULTS).items()}
         return Reader(tuple(paths), _sql(paths), lambda text: _slow(text, paths))
 
+    def paths_read(self, source: Source) -> list[Path]:
+        """Where the mapping looks in an event."""
+        return [tuple(name.split(".")) for name in wanted(source, _DEFAULTS).values()]
+
     def recognises(self, source: Source, lines: list[str]) -> int:
         return sum(is_event(read_exactly(line)[1]) for line in lines)
 
