@@ -107,7 +107,9 @@ class Source(Model):
     """Where events come from, how they are written, and which of their fields are read.
 
     `path` is a glob below `root` (relative to the instance folder); `{name}` captures one path part, and the captures
-    tell streams apart: equal lines of two gateways are two events.
+    tell streams apart: equal lines of two gateways are two events. The capture `{sequence}` is a number that tells
+    no streams apart: one left out is missing. `expect` says that each stream delivers every UTC hour or day; `manifest`
+    is a glob of lists of what was sent.
     """
 
     name: Key
@@ -125,6 +127,8 @@ class Source(Model):
     not_before: Instant = datetime(2000, 1, 1, tzinfo=UTC)
     unterminated: Literal["hold", "accept"] = "hold"
     more_decimals: Literal["refuse", "round"] = "refuse"
+    expect: Literal["hourly", "daily"] | None = None
+    manifest: str | None = None
 
     @model_validator(mode="after")
     def _quantity_is_read(self) -> Source:

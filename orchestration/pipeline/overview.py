@@ -9,6 +9,7 @@ from decimal import Decimal
 from orchestration.engine import connect
 from orchestration.ledger.rows import DeliveryRow
 from orchestration.ledger.store import Ledger
+from orchestration.pipeline.drift import drift_notices
 from orchestration.pipeline.instance import Instance
 
 BUCKETS = ("accepted", "duplicate", "conflict", "quarantined", "blank")
@@ -27,6 +28,8 @@ class Overview:
     drafts: Mapping[str, tuple[int, Decimal]]
     issued: Mapping[str, tuple[int, Decimal]]
     cut_offs: tuple[str, ...]
+    notices: tuple[str, ...]
+    """What has changed about the input or is missing from it, as of the published generation."""
 
     def total(self, bucket: str) -> int:
         return sum(counts[bucket] for counts in self.lines.values())
@@ -48,6 +51,7 @@ def overview(instance: Instance) -> Overview:
             cut_offs.add(document.cut_off)
     drafts: dict[str, tuple[int, Decimal]] = {}
     unattributed = customers = 0
+    notices: list[str] = []
     path = instance.published_db()
     if path is not None:
         with connect(path, temp=instance.scratch, read_only=True) as con:
@@ -57,6 +61,9 @@ def overview(instance: Instance) -> Overview:
             issued = {currency: (count, total) for currency, count, total in rows.fetchall()}
             unattributed = _number(con.execute("SELECT sum(events) FROM marts.unattributed_usage").fetchone())
             customers = _number(con.execute("SELECT count(*) FROM control.customers").fetchone())
+            notices = list(drift_notices(con))
+            missing = con.execute("SELECT what FROM marts.missing_input ORDER BY source, stream, from_time, what")
+            notices += [what for (what,) in missing.fetchall()]
     return Overview(
         files=len(files),
         lines=lines,
@@ -67,6 +74,7 @@ def overview(instance: Instance) -> Overview:
         drafts=drafts,
         issued=issued,
         cut_offs=tuple(sorted(cut_offs)),
+        notices=tuple(notices),
     )
 
 

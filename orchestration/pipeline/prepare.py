@@ -16,6 +16,7 @@ from orchestration.ledger.store import Ledger
 from orchestration.metering import control
 from orchestration.metering.control import ChargedSegment
 from orchestration.metering.lakeview import create_event_views, path_list
+from orchestration.pipeline.drift import load_fields
 from orchestration.pipeline.generation import start_build
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.state import STATE_COLUMNS, BuildPlan
@@ -50,6 +51,7 @@ def prepare(
     with open_build(instance) as con:
         _control(con, instance, catalog, charged, plan)
         _record(con, instance, ledger)
+        load_fields(con, instance, ledger)
         _conflicts(con, instance, ledger.files())
         create_event_views(con, catalog, Lake(instance.lake), plan.read_files)
         con.execute("CHECKPOINT")

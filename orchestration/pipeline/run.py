@@ -6,7 +6,7 @@ own. Everything depends on the instance's durable parts and on `now_us`, never o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -17,13 +17,16 @@ from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.edits import last_close, refuse_edits, refuse_lost
 from orchestration.closing.issued import issued_so_far
 from orchestration.closing.rated import rate_all
+from orchestration.engine import connect
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
 from orchestration.pipeline.accounting import require_balance
+from orchestration.pipeline.drift import drift_notices
 from orchestration.pipeline.generation import publish
 from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.missing import find_missing, load_missing
 from orchestration.pipeline.prepare import open_build, prepare
 from orchestration.pipeline.state import BuildPlan, plan_build
 from orchestration.pipeline.transform import transform
@@ -48,6 +51,8 @@ class RunResult:
     ingest: IngestReport
     built: bool
     quarantine_limit: int
+    notices: tuple[str, ...] = ()
+    """What changed about the input or is missing from it, as of the run's now; it stops nothing."""
 
     @property
     def problems(self) -> list[str]:
@@ -118,6 +123,8 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any
     with open_build(context.instance) as con:
         price.load_drafts(con, context.instance, found)
         price.load_issued(con, context.instance, ledger)
+        missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)
+        load_missing(con, missing, context.instance.scratch)
         con.execute("CHECKPOINT")
     return found
 
@@ -145,7 +152,18 @@ def run(context: Context) -> RunResult:
     with Ledger.open(context.instance.home) as ledger:
         taken = take_files(context, catalog, ledger)
         built = refresh(context, catalog, ledger)
-        return RunResult(taken, built, catalog.settings.quarantine_alert_percent)
+        told = tuple(_notices(context, catalog, ledger))
+        return RunResult(taken, built, catalog.settings.quarantine_alert_percent, told)
+
+
+def _notices(context: Context, catalog: Catalog, ledger: Ledger) -> Iterator[str]:
+    path = context.instance.published_db()
+    if path is not None:
+        with connect(path, temp=context.instance.scratch, read_only=True) as con:
+            yield from drift_notices(con)
+            # Not from the table: time goes on, and a silence begins, although nothing was built.
+            home, now_us = context.instance.home, context.now_us
+            yield from (item.what for item in find_missing(con, home, catalog.sources, ledger, now_us))
 
 
 def refresh(context: Context, catalog: Catalog, ledger: Ledger) -> bool:

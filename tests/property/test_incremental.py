@@ -24,6 +24,11 @@ BY_FILE = {
     "marts.ingested_files",
     "marts.line_accounting",
     "marts.quarantined_lines",
+    "marts.quarantine_shares",
+    "marts.schema_drift",
+    "metering.sampled_fields",
+    "metering.sampled_parts",
+    "metering.stream_hours",
     "metering.touched_days",
     "metering.unattributed_by_file",
 }
