@@ -108,8 +108,8 @@ class Source(Model):
 
     `path` is a glob below `root` (relative to the instance folder); `{name}` captures one path part, and the captures
     tell streams apart: equal lines of two gateways are two events. The capture `{sequence}` is a number that tells
-    no streams apart: one left out is missing. `expect` says that each stream delivers every UTC hour or day; `manifest`
-    is a glob of lists of what was sent.
+    no streams apart: one left out is missing. `expect` says that each stream delivers every UTC hour or day, or that its
+    silence means nothing; without it the hours before tell. `manifest` is a glob of lists of what was sent.
     """
 
     name: Key
@@ -127,7 +127,7 @@ class Source(Model):
     not_before: Instant = datetime(2000, 1, 1, tzinfo=UTC)
     unterminated: Literal["hold", "accept"] = "hold"
     more_decimals: Literal["refuse", "round"] = "refuse"
-    expect: Literal["hourly", "daily"] | None = None
+    expect: Literal["hourly", "daily", "irregular"] | None = None
     manifest: str | None = None
 
     @model_validator(mode="after")

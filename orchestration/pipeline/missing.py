@@ -77,6 +77,8 @@ def find_missing(
 
 
 def _by_rhythm(source: Source, streams: Mapping[str, Sequence[Stretch]], until: int) -> Iterator[Missing]:
+    if source.expect == "irregular":
+        return
     if source.expect is not None and not streams:
         yield Missing(source.name, source.name, source.expect, None, None, f"{source.name}: no event has ever come")
     for stream, stretches in sorted(streams.items()):

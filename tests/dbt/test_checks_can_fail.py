@@ -36,7 +36,7 @@ FAULTS = {
     "invoice_totals_are_sums_of_lines": "UPDATE marts.invoice_lines SET amount = amount + 0.01 WHERE position = 1",
     "line_accounting_is_whole": "UPDATE marts.line_accounting SET blank = NULL",
     "lines_are_in_one_bucket": "UPDATE marts.ingested_files SET conflict = NULL",
-    "no_input_is_missing": "INSERT INTO marts.missing_input (source, stream, kind, what) VALUES ('g', 'g', 'daily', '?')",
+    "no_input_is_missing": "INSERT INTO marts.missing_input (stream, what) VALUES ('g', '?')",
     "no_mapped_field_has_vanished": "UPDATE marts.schema_drift SET status = 'vanished'",
     "no_window_lies_above_its_watermark": "UPDATE marts.high_watermarks SET value = value - 1",
     "plans_change_no_quantity": "INSERT INTO marts.usage_daily SELECT * FROM marts.usage_daily",
