@@ -108,7 +108,7 @@ class Source(Model):
 
     `path` is a glob below `root` (relative to the instance folder); `{name}` captures one path part, and the captures
     tell streams apart: equal lines of two gateways are two events. The capture `{sequence}` is a number that tells
-    no streams apart: one left out is missing. `expect` says that each stream delivers every UTC hour or day, or that its
+    no streams apart: one left out is missing. `expect` says that each stream delivers each UTC hour or day, or that its
     silence means nothing; without it the hours before tell. `manifest` is a glob of lists of what was sent.
     """
 

@@ -171,8 +171,9 @@ def _object(line: str) -> Mapping[str, Any] | None:
 class _Tree:
     """Fields of JSON objects as dotted paths, `[]` for the elements of arrays; objects and arrays are fields too."""
 
-    def __init__(self, mapped: Iterable[Path]) -> None:
-        self._mapped = {path_text(path) for path in mapped}
+    def __init__(self, mapped: Sequence[Path]) -> None:
+        # With what lies on the way to them: they are looked for in any number of others.
+        self._mapped = {path_text(path[:length]) for path in mapped for length in range(1, len(path) + 1)}
         self._depth = max([MAX_DEPTH, *(sum(isinstance(step, str) for step in path) for path in mapped)])
         self._fields: dict[tuple[str, str, type], tuple[str, str]] = {}
         self._known: set[str] = set()
