@@ -38,13 +38,13 @@ def drift_notices(con: duckdb.DuckDBPyConnection) -> Iterator[str]:
         "SELECT source, field, mapped, status, types, changed_in FROM marts.schema_drift "
         "WHERE status <> 'steady' AND (recent OR mapped AND status = 'vanished') ORDER BY mapped DESC, source, field"
     ).fetchall():
-        read = ", which its mapping reads" if mapped else ""
+        read = ", which its mapping reads," if mapped else ""
         if status == "vanished":
-            yield f"{source}: field '{field}'{read}, has vanished; last seen in or before {path}"
+            yield f"{source}: field '{field}'{read} has vanished; last seen in {path}"
         elif status == "new":
             yield f"{source}: new field '{field}' ({types}) since {path}"
         else:
-            yield f"{source}: field '{field}'{read}, has another type since {path} ({types})"
+            yield f"{source}: field '{field}'{read} has another type since {path} ({types})"
     for source, day, share, usual in con.execute(
         "SELECT source, utc_day, quarantined_percent, usual_percent FROM marts.quarantine_shares "
         "WHERE unusual ORDER BY source, utc_day"
