@@ -100,5 +100,5 @@ def test_f24_a_stream_with_nights_has_no_holes_once_they_are_its_habit() -> None
     nightly = [(day * 24 + 6, day * 24 + 22) for day in range(60)]
     assert silences(nightly, 60 * 24) == []
     after_a_week = [(0, 7 * 24 + 22), *((day * 24 + 6, day * 24 + 22) for day in range(8, 60))]
-    # Seven hours of a week may be empty: the first two nights are holes.
+    # Only after more than eight empty hours in a week are they a habit: the first two nights are holes.
     assert silences(after_a_week, 60 * 24) == [Hole(d * 24 + 23, d * 24 + 30, False) for d in (7, 8)]
