@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from decimal import Decimal
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+_NOTICES = 20
+"""So many are shown; the tables have the rest."""
 _BUCKETS = ("lines", "accepted", "duplicate", "conflict", "quarantined", "blank")
 
 
@@ -78,6 +80,14 @@ def print_overview(view: Overview, *, as_json: bool = False) -> None:
     _print_money("Drafts of open periods", view.drafts)
     for held in view.held:
         out.print(f"held: {held.source}: {held.path}: {held.reason}", markup=False)
+    _print_notices(view.notices)
+
+
+def _print_notices(notices: Sequence[str]) -> None:
+    for text in notices[:_NOTICES]:
+        out.print(f"look at: {text}", markup=False)
+    if len(notices) > _NOTICES:
+        out.print(f"and {len(notices) - _NOTICES} more, in marts.schema_drift, quarantine_shares and missing_input")
 
 
 def _print_open(view: Overview) -> None:
@@ -128,6 +138,7 @@ def print_run(result: RunResult, instance: Instance) -> None:
         out.print(f"  quarantined as {reason}: {count:,}")
     for note in taken.notices:
         out.print("note: " + ": ".join(filter(None, (note.source, note.path, note.reason))), markup=False)
+    _print_notices(result.notices)
     for entry in taken.refused:
         out.print(f"never opened: {entry.source}: {entry.path}: {entry.reason}", markup=False)
     for entry in taken.deferred:

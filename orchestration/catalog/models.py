@@ -121,6 +121,10 @@ class Source(Model):
     tell streams apart: equal lines of two gateways are two events. A file of whose lines more than
     `hold_above_percent` can't be read is held whole (100: never).
 
+    The capture `{sequence}` is a number that tells no streams apart: one left out is missing. `expect` says that each
+    stream delivers each UTC hour or day, or that its silence means nothing; without it the hours before tell.
+    `manifest` is a glob of lists of what was sent.
+
     End users, addresses and user agents are kept as keyed hashes only. `drop` names fields that are not kept at
     all, `hash` properties of which only the keyed hash is, and `network` asks for the network of an address.
     """
@@ -140,6 +144,8 @@ class Source(Model):
     not_before: Instant = datetime(2000, 1, 1, tzinfo=UTC)
     unterminated: Literal["hold", "accept"] = "hold"
     more_decimals: Literal["refuse", "round"] = "refuse"
+    expect: Literal["hourly", "daily", "irregular"] | None = None
+    manifest: str | None = None
     hold_above_percent: int = Field(default=80, ge=0, le=100)
     drop: tuple[Droppable, ...] = ()
     hash: tuple[Name, ...] = ()

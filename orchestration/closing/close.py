@@ -51,8 +51,9 @@ class Knowledge:
     waived_inputs: tuple[str, ...] = ()
 
 
-def missing_input(ledger: Ledger, others: Sequence[str] = ()) -> list[str]:
-    """Input that may hold usage and was not counted: held files that no earlier close has waived, and `others`."""
+def missing_input(ledger: Ledger, others: Sequence[str] = (), holes: Sequence[str] = ()) -> list[str]:
+    """Input that may hold usage and was not counted: held files and `holes` that no earlier close has waived, and
+    `others`."""
     waived = {
         text
         for entry in ledger.journal()
@@ -60,7 +61,7 @@ def missing_input(ledger: Ledger, others: Sequence[str] = ()) -> list[str]:
         for text in (json.loads(entry.body)["waived"] or {"held": []})["held"]
     }
     held = [f"{h.source}: {h.path}: {h.reason}" for h in ledger.held()]
-    return [*(text for text in held if text not in waived), *others]
+    return [*(text for text in (*held, *holes) if text not in waived), *others]
 
 
 def check_may_close(
@@ -85,7 +86,11 @@ def check_may_close(
             not_done="nothing was issued",
             next_step="what came late for a closed period is issued with the next close",
         )
-    missing = missing_input(ledger, others)
+    require_whole_input(missing_input(ledger, others), waive)
+
+
+def require_whole_input(missing: Sequence[str], waive: str | None) -> None:
+    """Raise InputHeld, naming what is missing, unless it is waived."""
     if missing and not (waive or "").strip():
         listing = "\n".join(f"    {text}" for text in missing)
         raise InputHeld(

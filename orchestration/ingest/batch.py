@@ -12,14 +12,15 @@ import duckdb
 from orchestration.catalog.models import Source
 from orchestration.crash import crash_point
 from orchestration.errors import IntegrityFailure
+from orchestration.ingest.drift import write_fields
 from orchestration.ingest.engine import connect
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.lines import Census
-from orchestration.ingest.parse import TOGETHER, parse_files, small
+from orchestration.ingest.parse import TOGETHER, parse_files
 from orchestration.ingest.raw import RawStore
 from orchestration.ingest.retries import Retries
 from orchestration.ingest.verdicts import LakeFile, judge_batch
-from orchestration.ingest.written import Parsed, ParseTask
+from orchestration.ingest.written import Parsed, ParseTask, small
 from orchestration.ledger.rows import BatchRow, FileRow
 
 WORKERS = 2
@@ -168,10 +169,12 @@ def make_batch(
     try:
         new, old = lake_files(shop.lake, rows), lake_files(shop.lake, history)
         verdicts = judge_batch(con, shop.lake, batch.batch_id, new, old)
+        counted = [_counted(row, parsed[row.file_id], *verdicts.get(row.file_id, (0, 0))) for row in rows]
+        write_fields(con, shop.raw, shop.lake, batch.batch_id, counted)
     finally:
         con.close()
     crash_point("lake_batch_written")
-    return [_counted(row, parsed[row.file_id], *verdicts.get(row.file_id, (0, 0))) for row in rows], parsed
+    return counted, parsed
 
 
 def _counted(row: FileRow, parsed: Parsed, duplicates: int, conflicts: int) -> FileRow:

@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 from orchestration.catalog.models import Source
 
 MAX_PATH = 1024
+SEQUENCE = "sequence"
+"""The capture that numbers the files of a stream."""
 _CAPTURE = re.compile(r"\{([a-z][a-z0-9_]{0,62})\}")
 
 
@@ -53,7 +55,7 @@ def pattern_regex(pattern: str) -> re.Pattern[str]:
     while rest:
         capture = _CAPTURE.match(rest)
         if capture:
-            out += f"(?P<{capture[1]}>[^/]+?)"
+            out += f"(?P<{capture[1]}>{'[0-9]+' if capture[1] == SEQUENCE else '[^/]+?'})"
             rest = rest[capture.end() :]
         elif rest.startswith("**/"):
             out, rest = out + "(?:[^/]+/)*", rest[3:]
@@ -65,8 +67,9 @@ def pattern_regex(pattern: str) -> re.Pattern[str]:
 
 
 def stream_name(source: str, captures: dict[str, str]) -> str:
-    """Which of a source's streams a file belongs to: the source, and what its path captured."""
-    return source + ("?" + urlencode(sorted(captures.items())) if captures else "")
+    """Which of a source's streams a file belongs to: the source, and what its path captured but for its number."""
+    captured = sorted((name, value) for name, value in captures.items() if name != SEQUENCE)
+    return source + ("?" + urlencode(captured) if captured else "")
 
 
 def discover(home: Path, source: Source) -> Listing:
@@ -77,6 +80,9 @@ def discover(home: Path, source: Source) -> Listing:
         _walk(source, root, "", pattern_regex(source.path), listing)
     else:
         listing.unreadable.append(Entry(source.name, ".", f"no_such_folder: {source.root}"))
+    if source.manifest is not None:
+        lists = pattern_regex(source.manifest)
+        listing.candidates[:] = [c for c in listing.candidates if not lists.fullmatch(c.path)]
     listing.candidates.sort(key=lambda c: c.path.encode())
     return listing
 

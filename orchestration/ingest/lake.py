@@ -13,7 +13,7 @@ from orchestration.sqltext import literal
 
 _OPTIONS = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION V2, ROW_GROUP_SIZE 122880"
 _BY_FILE = ("events", "quarantine")
-_BY_BATCH = ("verdicts", "keys")
+_BY_BATCH = ("verdicts", "keys", "fields")
 
 
 class Lake:
@@ -34,6 +34,10 @@ class Lake:
 
     def keys(self, batch_id: int) -> Path:
         return self.root / "keys" / f"{batch_id:06d}.parquet"
+
+    def fields(self, batch_id: int) -> Path:
+        """Which fields the batch's files have, for reports of drift."""
+        return self.root / "fields" / f"{batch_id:06d}.parquet"
 
     @property
     def engine(self) -> Path:

@@ -20,13 +20,11 @@ from orchestration.ingest.inflate import MAGIC, Refused, inflated, packing_of
 from orchestration.ingest.lane import Lane, begin_tables
 from orchestration.ingest.lines import BOM, MAX_LINE, Census, blocks
 from orchestration.ingest.raw import RawStore
-from orchestration.ingest.written import Member, Parsed, ParseTask, write
+from orchestration.ingest.written import SMALL, Member, Parsed, ParseTask, write
 
 PARSER_VERSION = "1"
 """Goes up when a line could come to mean something else; the ledger records it with each batch."""
 
-SMALL = 256 << 10
-"""Files of so many bytes, and those that inflate to four times as many, are read many at a time."""
 TOGETHER = 8 << 20
 """So many bytes of small files are read at a time."""
 
@@ -43,12 +41,6 @@ def parse_files(con: duckdb.DuckDBPyConnection, raw: RawStore, tasks: Sequence[P
     """
     found = _parse_together(con, raw, tasks) if len(tasks) > 1 else {}
     return [found.get(task.file_id) or _parse_file(con, raw, task) for task in tasks]
-
-
-def small(task: ParseTask) -> bool:
-    """Whether a file can be read with others of its source."""
-    form = FORMATS[task.source.format]
-    return task.size <= SMALL and not form.table and not form.head and task.first_line == 1 and task.only is None
 
 
 def _parse_together(con: duckdb.DuckDBPyConnection, raw: RawStore, tasks: Sequence[ParseTask]) -> dict[int, Parsed]:

@@ -11,6 +11,7 @@ import duckdb
 
 from orchestration.errors import IntegrityFailure
 from orchestration.ingest.batch import WORKERS, Workshop, lake_files, parse_all, tasks_of
+from orchestration.ingest.drift import write_fields
 from orchestration.ingest.durable import make_folder, publish
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.parse import PARSER_VERSION
@@ -45,6 +46,8 @@ def rebuild_lake(
             _parse_again(shop, batch, missing, history)
             _judge_again(shop, batch, rows, history)
             made += len(missing)
+        if not shop.lake.fields(batch.batch_id).exists():
+            _look_again(shop, batch, rows)
         history += rows
     return made
 
@@ -100,6 +103,14 @@ def _judge_again(shop: Workshop, batch: BatchRow, rows: Sequence[FileRow], histo
             was, now = (row.duplicate, row.conflict), verdicts.get(row.file_id, (0, 0))
             if was != now:
                 raise _other_counts(row, was, now)
+
+
+def _look_again(shop: Workshop, batch: BatchRow, rows: Sequence[FileRow]) -> None:
+    con = shop.connect()
+    try:
+        write_fields(con, shop.raw, shop.lake, batch.batch_id, rows)
+    finally:
+        con.close()
 
 
 def _other_counts(row: FileRow, was: tuple[int, ...], now: tuple[int, ...]) -> IntegrityFailure:

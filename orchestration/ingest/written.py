@@ -17,6 +17,8 @@ from orchestration.ingest.lake import write_parquet
 from orchestration.ingest.lines import Census
 from orchestration.sqltext import literal
 
+SMALL = 256 << 10
+"""Files of so many bytes, and those that inflate to four times as many, are read many at a time."""
 _PLACES = 10**12
 _GOOD = "NOT slow AND NOT blank AND reason IS NULL"
 
@@ -44,6 +46,12 @@ class ParseTask:
     only: str | None = None
     census: Census | None = None
     """What landing found in the file's text; None where nobody has looked yet."""
+
+
+def small(task: ParseTask) -> bool:
+    """Whether a file can be read with others of its source."""
+    form = FORMATS[task.source.format]
+    return task.size <= SMALL and not form.table and not form.head and task.first_line == 1 and task.only is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +150,9 @@ def _write(con: duckdb.DuckDBPyConnection, rows: str, member: Member, parsed: Pa
     if task.tape_id is not None:
         place = f"substr(CAST({_PLACES} + line - {before} AS VARCHAR), 2)"
         own.append(f"{literal(task.tape_id)} || ':' || {place} AS event_id")
-    # Lines that were read one by one stand at the end.
-    order = "" if in_order else " ORDER BY line"
+    # Lines that were read one by one stand at the end. Sorted, the bytes of a small
+    # file are the same whatever is read with it.
+    order = "" if in_order and not small(task) else " ORDER BY line"
     write_parquet(con, f"SELECT * REPLACE ({', '.join(own)}) FROM ({rows}) WHERE {inside}{order}", task.events)
     if parsed.reasons and task.only is None:
         bad = f"SELECT {own[0]}, {own[1]}, reason, raw FROM bad WHERE {inside} ORDER BY line"

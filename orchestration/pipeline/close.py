@@ -6,8 +6,19 @@ import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+import duckdb
+
+from orchestration.billing.documents import Group
 from orchestration.catalog import Catalog, load_catalog
-from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue, missing_input
+from orchestration.closing.close import (
+    CloseResult,
+    Knowledge,
+    check_may_close,
+    due_groups,
+    issue,
+    missing_input,
+    require_whole_input,
+)
 from orchestration.closing.rated import rate_all
 from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid, InputHeld
@@ -16,9 +27,11 @@ from orchestration.ingest import IngestReport
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
+from orchestration.pipeline.missing import GRACE_US, concerned, find_missing
 from orchestration.pipeline.parking import parked
 from orchestration.pipeline.run import Context, refresh, take_files
 from orchestration.pipeline.state import code_digest, plan_build, read_state
+from orchestration.zones import midnight_us
 
 
 def parse_cut_off(text: str) -> date:
@@ -86,8 +99,26 @@ def issue_due(
         lines = list(rate_all(catalog, charged, price.read_quantities(con)))
         groups = due_groups(catalog, ledger, lines, cut_off)
         waiting = parked(con, catalog, groups, cut_off)
-    waived = tuple(missing_input(ledger, others)) if waive else ()
+        missing = _missing(context, con, catalog, ledger, groups, cut_off, others)
+    require_whole_input(missing, waive)
+    waived = tuple(missing) if waive else ()
     knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive, waived)
     result = issue(catalog, ledger, groups, cut_off, waiting, knowledge)
     context.report(f"issued {len(result.documents)} document(s) at cut-off {cut_off}")
     return result
+
+
+def _missing(
+    context: Context,
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    ledger: Ledger,
+    groups: Sequence[Group],
+    cut_off: date,
+    others: Sequence[str],
+) -> list[str]:
+    """Input that was not counted and not waived. No grace within the periods that are billed: they are over."""
+    over = max((midnight_us(c.zone, cut_off) for c in catalog.customers.values()), default=0)
+    home, now_us = context.instance.home, max(context.now_us, over + GRACE_US)
+    holes = concerned(find_missing(con, home, catalog.sources, ledger, now_us), catalog, groups)
+    return missing_input(ledger, others, holes)

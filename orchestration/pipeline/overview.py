@@ -12,6 +12,7 @@ from orchestration.engine import connect
 from orchestration.ledger.rows import DeliveryRow
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.contested import OpenConflict, conflicts_by_status, open_conflicts, unmet_decisions
+from orchestration.pipeline.drift import drift_notices
 from orchestration.pipeline.instance import Instance
 
 BUCKETS = ("accepted", "duplicate", "conflict", "quarantined", "blank")
@@ -43,6 +44,8 @@ class Overview:
     drafts: Mapping[str, tuple[int, Decimal]]
     issued: Mapping[str, tuple[int, Decimal]]
     cut_offs: tuple[str, ...]
+    notices: tuple[str, ...]
+    """What has changed about the input or is missing from it, as of the published generation."""
 
     def total(self, bucket: str) -> int:
         return sum(counts[bucket] for counts in self.lines.values())
@@ -68,6 +71,7 @@ def overview(instance: Instance) -> Overview:
     contested: tuple[OpenConflict, ...] = ()
     unmet: tuple[str, ...] = ()
     unattributed, customers = Unattributed(), 0
+    notices: list[str] = []
     path = instance.published_db()
     if path is not None:
         with connect(path, temp=instance.scratch, read_only=True) as con:
@@ -80,6 +84,9 @@ def overview(instance: Instance) -> Overview:
             conflicts, contested, unmet = conflicts_by_status(con), open_conflicts(con), unmet_decisions(con)
             unattributed = _unattributed(con)
             customers = _number(con.execute("SELECT count(*) FROM control.customers").fetchone())
+            notices = list(drift_notices(con))
+            missing = con.execute("SELECT what FROM marts.missing_input ORDER BY source, stream, from_time, what")
+            notices += [what for (what,) in missing.fetchall()]
     return Overview(
         files=sum(file.retry_of is None for file in files),
         lines=lines,
@@ -94,6 +101,7 @@ def overview(instance: Instance) -> Overview:
         drafts=drafts,
         issued=issued,
         cut_offs=tuple(sorted(cut_offs)),
+        notices=tuple(notices),
     )
 
 

@@ -17,6 +17,7 @@ from orchestration.metering import control, routes
 from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.control import ChargedSegment
 from orchestration.metering.lakeview import create_event_views
+from orchestration.pipeline.drift import load_fields
 from orchestration.pipeline.generation import start_build
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.state import STATE_COLUMNS, BuildPlan
@@ -53,6 +54,7 @@ def prepare(
     with open_build(instance) as con:
         _control(con, instance, catalog, charged, plan)
         _record(con, instance, ledger)
+        load_fields(con, instance, ledger)
         load_conflicts(con, catalog, Lake(instance.lake), ledger.files(), instance.scratch)
         create_event_views(con, catalog, Lake(instance.lake), plan.read_files)
         con.execute("CHECKPOINT")

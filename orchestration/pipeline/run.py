@@ -6,7 +6,7 @@ own. Everything depends on the instance's durable parts and on `now_us`, never o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -24,8 +24,10 @@ from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
 from orchestration.pipeline.accounting import require_balance
 from orchestration.pipeline.contested import unmet_decisions
+from orchestration.pipeline.drift import drift_notices
 from orchestration.pipeline.generation import publish
 from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.missing import find_missing, load_missing
 from orchestration.pipeline.prepare import open_build, prepare
 from orchestration.pipeline.state import BuildPlan, plan_build
 from orchestration.pipeline.transform import transform
@@ -51,6 +53,8 @@ class RunResult:
     built: bool
     quarantine_limit: int
     unmet_decisions: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    """What changed about the input or is missing from it, as of the run's now; it stops nothing."""
 
     @property
     def problems(self) -> list[str]:
@@ -121,6 +125,8 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any
     with open_build(context.instance) as con:
         price.load_drafts(con, context.instance, found)
         price.load_issued(con, context.instance, ledger)
+        missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)
+        load_missing(con, missing, context.instance.scratch)
         con.execute("CHECKPOINT")
     return found
 
@@ -148,8 +154,9 @@ def run(context: Context) -> RunResult:
     with Ledger.open(context.instance.home) as ledger:
         taken = take_files(context, catalog, ledger)
         built = refresh(context, catalog, ledger)
+        told = tuple(_notices(context, catalog, ledger))
         unmet = _unmet(context.instance)
-        return RunResult(taken, built, catalog.settings.quarantine_alert_percent, unmet)
+        return RunResult(taken, built, catalog.settings.quarantine_alert_percent, unmet, told)
 
 
 def _unmet(instance: Instance) -> tuple[str, ...]:
@@ -158,6 +165,16 @@ def _unmet(instance: Instance) -> tuple[str, ...]:
         return ()
     with connect(path, temp=instance.scratch, read_only=True) as con:
         return unmet_decisions(con)
+
+
+def _notices(context: Context, catalog: Catalog, ledger: Ledger) -> Iterator[str]:
+    path = context.instance.published_db()
+    if path is not None:
+        with connect(path, temp=context.instance.scratch, read_only=True) as con:
+            yield from drift_notices(con)
+            # Not from the table: time goes on, and a silence begins, although nothing was built.
+            home, now_us = context.instance.home, context.now_us
+            yield from (item.what for item in find_missing(con, home, catalog.sources, ledger, now_us))
 
 
 def refresh(context: Context, catalog: Catalog, ledger: Ledger) -> bool:

@@ -41,8 +41,11 @@ FAULTS = {
     "ingest_balance_is_whole": "UPDATE marts.ingest_balance SET blank = NULL",
     "invoice_totals_are_sums_of_lines": "UPDATE marts.invoice_lines SET amount = amount + 0.01 WHERE position = 1",
     "lines_are_in_one_bucket": "UPDATE marts.ingest_files SET conflict = NULL",
+    "no_input_is_missing": "INSERT INTO marts.missing_input (stream, what) VALUES ('g', '?')",
+    "no_mapped_field_has_vanished": "UPDATE marts.schema_drift SET status = 'vanished'",
     "no_window_lies_above_its_watermark": "UPDATE marts.high_watermarks SET value = value - 1",
     "plans_change_no_quantity": "INSERT INTO marts.usage_daily SELECT * FROM marts.usage_daily",
+    "quarantine_is_as_usual": "UPDATE marts.quarantine_shares SET unusual = true",
     "quarantined_lines_are_kept": "DELETE FROM marts.quarantine",
     "unattributed_usage_is_whole": "DELETE FROM marts.unattributed_usage",
 }

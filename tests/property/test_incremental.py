@@ -25,6 +25,11 @@ BY_FILE = {
     "marts.ingest_balance",
     "marts.quarantine",
     "metering.endpoints_by_file",
+    "marts.quarantine_shares",
+    "marts.schema_drift",
+    "metering.sampled_fields",
+    "metering.sampled_parts",
+    "metering.stream_hours",
     "metering.touched_days",
     "metering.unattributed_by_file",
 }

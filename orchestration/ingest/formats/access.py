@@ -105,6 +105,11 @@ class AccessLog(LineFormat):
     def recognises(self, source: Source, lines: list[str]) -> int:
         return sum(self._line.fullmatch(line.rstrip("\r")) is not None for line in lines)
 
+    def extras(self, text: str) -> int:
+        """How many quoted fields follow the known ones in a line."""
+        match = self._line.fullmatch(text.rstrip("\r")) if self._further else None
+        return len(_QUOTED_FIELD.findall(match[10])) if match else 0
+
     def _offers(self, name: str) -> bool:
         return name in self.fields or (self._further and _EXTRA.fullmatch(name) is not None)
 

@@ -6,6 +6,8 @@ paths (`data.usage.tokens`). Names are case-sensitive; a name that is read may o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestration.catalog.models import Source
 from orchestration.errors import Problem
 from orchestration.ingest.formats.base import PROPERTY, LineFormat, Reader, SlowResult, check_names, wanted
@@ -29,7 +31,7 @@ class CloudEvents(LineFormat):
     """Format 'cloudevents'."""
 
     name = "cloudevents"
-    defaults = _DEFAULTS
+    defaults: Mapping[str, str] = _DEFAULTS
 
     def positional(self, source: Source) -> bool:
         return False
@@ -41,6 +43,10 @@ class CloudEvents(LineFormat):
         paths: dict[str, Path] = {target: tuple(name.split(".")) for target, name in wanted(source, _DEFAULTS).items()}
         found = shape(list(paths.values()))
         return Reader(tuple(paths), _sql(paths), lambda text: _slow(text, paths), shape=found)
+
+    def paths_read(self, source: Source) -> list[Path]:
+        """Where the mapping looks in an event."""
+        return [tuple(name.split(".")) for name in wanted(source, _DEFAULTS).values()]
 
     def recognises(self, source: Source, lines: list[str]) -> int:
         return sum(is_event(read_exactly(line)[1]) for line in lines)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestration.catalog.models import Source
@@ -35,13 +35,17 @@ class CloudEventsBinary(LineFormat):
     """Format 'cloudevents_binary'."""
 
     name = "cloudevents_binary"
-    defaults = _DEFAULTS
+    defaults: Mapping[str, str] = _DEFAULTS
 
     def positional(self, source: Source) -> bool:
         return False
 
     def check(self, source: Source) -> list[Problem]:
         return check_names(source, lambda name: all(name.split(".")), "a dotted path of plain names")
+
+    def paths_read(self, source: Source) -> list[Path]:
+        """Where the mapping looks in what `unwrapped` gives."""
+        return [tuple(name.split(".")) for name in wanted(source, _DEFAULTS).values()]
 
     def recognises(self, source: Source, lines: list[str]) -> int:
         return sum("specversion" in (_attributes(read_exactly(line)[1]) or {}) for line in lines)
@@ -75,6 +79,15 @@ def _slow(text: str, paths: dict[str, Path]) -> SlowResult:
         else:
             values.append(attributes.get(str(root)) if not rest else None)
     return None, tuple(values)
+
+
+def unwrapped(record: Any) -> dict[str, Any] | None:
+    """A record under the names by which it is mapped: attributes, `data` and `record`; None if it is no event."""
+    attributes = _attributes(record)
+    if attributes is None or "specversion" not in attributes:
+        return None
+    rest = {name: value for name, value in record.items() if name not in ("headers", *_VALUES)}
+    return {**attributes, "data": _data(record), "record": rest}
 
 
 def _attributes(record: Any) -> dict[str, str] | None:

@@ -12,6 +12,7 @@ bytes_received, duration, agent, product, referer, request_id, forwarded_for.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from orchestration.catalog.models import Source
 from orchestration.errors import Problem
@@ -30,7 +31,7 @@ from orchestration.sqltext import literal
 
 NOT_CLOUDFRONT = "not_cloudfront"
 _FIELDS = "#Fields:"
-_USUAL = (
+USUAL = (
     *("date", "time", "x-edge-location", "sc-bytes", "c-ip", "cs-method", "cs(Host)", "cs-uri-stem", "sc-status"),
     *("cs(Referer)", "cs(User-Agent)", "cs-uri-query", "cs(Cookie)", "x-edge-result-type", "x-edge-request-id"),
     *("x-host-header", "cs-protocol", "cs-bytes", "time-taken", "x-forwarded-for", "ssl-protocol", "ssl-cipher"),
@@ -74,7 +75,7 @@ class CloudFront(LineFormat):
     name = "cloudfront"
     head = 2
     fields = tuple(_NAMES)
-    defaults = _TARGETS
+    defaults: Mapping[str, str] = _TARGETS
 
     def positional(self, source: Source) -> bool:
         return "id" not in source.fields
@@ -87,9 +88,14 @@ class CloudFront(LineFormat):
             return len(lines)
         return sum(_is_usual(line.split("\t")) for line in lines)
 
+    def columns_read(self, source: Source) -> list[str]:
+        """The columns that the mapping looks at."""
+        chosen = wanted(source, _TARGETS).values()
+        return [column for raw in chosen for column in _NAMES.get(raw, ((raw,), None))[0]]
+
     def reader(self, source: Source, head: str) -> Reader:
-        named = next((columns for line in head.split("\n") if (columns := _columns(line))), None)
-        columns = named or list(_USUAL)
+        named = named_columns(head)
+        columns = named or list(USUAL)
         fewest = len(columns) if named else _FEWEST
         chosen = wanted(source, _TARGETS)
         style: TimeStyle = "iso"
@@ -110,6 +116,11 @@ _Place = tuple[str, tuple[int, ...], str | None]
 """Raw field, indexes of its columns (none: a missing value), and the expression that cuts it or None."""
 
 
+def named_columns(head: str) -> list[str] | None:
+    """The columns that a log's first lines name, if they do."""
+    return next((columns for line in head.split("\n") if (columns := _columns(line))), None)
+
+
 def _offers(name: str) -> bool:
     return name in _NAMES or _COLUMN.fullmatch(name) is not None
 
@@ -119,7 +130,7 @@ def _columns(line: str) -> list[str]:
 
 
 def _is_usual(record: list[str]) -> bool:
-    return _FEWEST <= len(record) <= len(_USUAL) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", record[0]) is not None
+    return _FEWEST <= len(record) <= len(USUAL) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", record[0]) is not None
 
 
 def _place(raw: str, columns: list[str], *, usual: bool) -> _Place:

@@ -38,7 +38,7 @@ class Csv(LineFormat):
         return problems
 
     def reader(self, source: Source, head: str) -> Reader:
-        columns = _split(head.rstrip("\r"), source.delimiter)
+        columns = split_record(head.rstrip("\r"), source.delimiter)
         if columns is None:
             raise Refused("bad_header: line 1 is not a CSV record")
         chosen = wanted(source, {})
@@ -48,7 +48,7 @@ class Csv(LineFormat):
         return Reader(tuple(places), sql, lambda text: _slow(text, source.delimiter, len(columns), places), style)
 
     def recognises(self, source: Source, lines: list[str]) -> int:
-        return header_fits(source, lines, lambda line: _split(line, source.delimiter) or [])
+        return header_fits(source, lines, lambda line: split_record(line, source.delimiter) or [])
 
 
 def header_fits(source: Source, lines: list[str], split: Callable[[str], list[str]]) -> int:
@@ -84,7 +84,7 @@ def _field(delimiter: str) -> re.Pattern[str]:
     return re.compile(f'"((?:[^"]|"")*)"|([^"\r{re.escape(delimiter)}]*)')
 
 
-def _split(text: str, delimiter: str) -> list[str] | None:
+def split_record(text: str, delimiter: str) -> list[str] | None:
     """The fields of a record (RFC 4180), or None if it is none: a stray quote may be half of a longer record."""
     field, fields, start = _field(delimiter), [], 0
     while True:
@@ -99,7 +99,7 @@ def _split(text: str, delimiter: str) -> list[str] | None:
 
 
 def _slow(text: str, delimiter: str, count: int, places: dict[str, int]) -> SlowResult:
-    record = _split(text.rstrip("\r"), delimiter)
+    record = split_record(text.rstrip("\r"), delimiter)
     if record is None or len(record) != count:
         return NOT_CSV, (None,) * len(places)
     return None, tuple(record[place] or None for place in places.values())

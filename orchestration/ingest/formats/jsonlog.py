@@ -126,8 +126,14 @@ class JsonLog(LineFormat):
         what = f"a field of format '{self.name}', nor a dotted path"
         return check_names(source, lambda name: name in self.fields or parse_path(name) is not None, what, units=True)
 
+    def paths_read(self, source: Source) -> list[Path]:
+        """Where the mapping looks in an object; of several places for one field, all."""
+        chosen = wanted(source, self.defaults)
+        time_unit(chosen, self.time_style)
+        return [path for raw in chosen.values() for path, _ in self._field(raw, structured=False).places]
+
     def recognises(self, source: Source, lines: list[str]) -> int:
-        return sum(self._is_ours(read_exactly(_without_prefix(line))[1]) for line in lines)
+        return sum(self._is_ours(read_exactly(without_prefix(line))[1]) for line in lines)
 
     def _is_ours(self, value: Any) -> bool:
         return bool(self._signs) and all(member(value, path)[1] is not None for path in self._signs)
@@ -161,7 +167,7 @@ class JsonLog(LineFormat):
 
     def _slow(self, text: str, fields: Mapping[str, Field], paths: Sequence[Path]) -> SlowResult:
         nothing: tuple[str | None, ...] = (None,) * len(fields)
-        reason, event = read_exactly(_without_prefix(text))
+        reason, event = read_exactly(without_prefix(text))
         if reason is not None:
             return (NOT_A_REQUEST if is_no_request(text) else reason), nothing
         found: dict[Path, Any] = {}
@@ -193,7 +199,7 @@ def _known_path(name: str) -> Path:
     return path
 
 
-def _without_prefix(text: str) -> str:
+def without_prefix(text: str) -> str:
     return text if text.startswith("{") else _CRI.sub("", text, count=1)
 
 

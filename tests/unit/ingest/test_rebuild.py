@@ -58,7 +58,7 @@ def test_the_deleted_lake_comes_back_with_the_same_bytes(filled: Any, sources: l
     assert lake_bytes(filled.home) == before
 
 
-@pytest.mark.parametrize("kind", ["events", "quarantine", "verdicts", "keys", "engine"])
+@pytest.mark.parametrize("kind", ["events", "quarantine", "verdicts", "keys", "fields", "engine"])
 def test_any_missing_part_of_the_lake_comes_back(filled: Any, kind: str) -> None:
     before = lake_bytes(filled.home)
     path = filled.home / "lake" / kind
