@@ -117,7 +117,7 @@ def test_F42_of_a_log_that_grows_only_the_new_lines_are_judged(instance: Any, lo
     instance.put("g1/a.log", grown)
     report = instance.run(logs)
     assert [h.reason.split(" (")[0] for h in report.held] == ["quarantine_share: 97 of 97 lines"]
-    assert [t.consumed_lines for t in instance.ledger.tapes("gw?gateway=g1")] == [200]
+    assert [t.consumed_lines for t in instance.ledger.tapes("gw?gateway=g1", "", "g1/a.log")] == [200]
     instance.put("g1/a.log", grown + log(*range(200, 400)))
     report = instance.run(logs)
     assert (report.accepted, report.duplicate, report.quarantined, report.held) == (200, 200, 97, [])
@@ -145,7 +145,7 @@ def test_F42_a_file_before_the_held_one_keeps_its_place_on_the_log(instance: Any
     instance.put("g1/b.log", log(1, 2) + GARBAGE)
     report = instance.run(logs)
     assert (report.accepted, [h.path for h in report.held]) == (2, ["g1/b.log"])
-    (tape,) = instance.ledger.tapes("gw?gateway=g1")
+    (tape,) = instance.ledger.tapes("gw?gateway=g1", "", "g1/a.log")
     assert (tape.consumed_lines, tape.path) == (2, "g1/a.log")
     instance.put("g1/c.log", log(1, 2, 3))
     assert (instance.run(logs).accepted, len(instance.events())) == (1, 3)
