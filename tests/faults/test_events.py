@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from orchestration.ingest.canonical_sql import lake_columns
 from orchestration.ingest.verdicts import payload_hash
 from orchestration.money import EXACT, Money, round_fraction
 
@@ -82,8 +83,7 @@ def test_F33_payloads_that_only_look_alike_when_written_in_a_row_differ(feed: An
     hashes = set()
     for made in values:
         sql = payload_hash(feed)
-        names = ["time_us", "event_type", "credential", "user_key", "method", "path", "status", "bytes"]
-        names += ["address_key", "agent", "extra", "p_tokens"]
+        names = lake_columns(feed)
         row = ", ".join(f"CAST(${n} AS VARCHAR) AS {name}" for n, name in enumerate(names, 1))
         arguments = [made.get(name) for name in names]
         hashes.add(duckdb.connect().execute(f"SELECT {sql} FROM (SELECT {row})", arguments).fetchall()[0][0])
