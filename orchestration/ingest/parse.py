@@ -91,10 +91,9 @@ def parse_file(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) -
     context = Context(task.file_id, task.tape_id, task.now_us, task.skew_us)
     con.execute("DROP TABLE IF EXISTS parsed; DROP TABLE IF EXISTS bad")
     con.execute("CREATE TEMP TABLE bad (line BIGINT, reason VARCHAR, raw BLOB)")
-    if FORMATS[task.source.format].table:
-        lines = _read_table(con, raw, task, context)
-    else:
-        lines = _read_lines(con, raw, task, context)
+    read = _read_table if FORMATS[task.source.format].table else _read_lines
+    with raw.at_hand(task.sha256, task.path):
+        lines = read(con, raw, task, context)
     return _write(con, task, lines)
 
 
@@ -144,7 +143,7 @@ def _read_whole(
 
     The raw bytes are compared with their hash when they are looked at: here, or as the file was landed just now.
     """
-    census, path = task.census or Census(), raw.path(task.sha256)
+    census, path = task.census or Census(), raw.local(task.sha256)
     aside = task.events.with_suffix(".text.tmp")
     try:
         if not _is_text(task, raw):
@@ -296,7 +295,7 @@ def table_head(con: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, int]:
 
 def _read_table(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask, context: Context) -> int:
     raw.verify(task.sha256, task.path)
-    head, rows = table_head(con, raw.path(task.sha256))
+    head, rows = table_head(con, raw.local(task.sha256))
     reader = FORMATS[task.source.format].reader(task.source, head)
     sql = canonical(reader, reader.sql, task.source, context)
     con.execute(f"CREATE TEMP TABLE parsed AS SELECT * FROM ({sql}) WHERE line >= {task.first_line}")
