@@ -12,7 +12,7 @@ Scheme = Literal["s3", "gs", "az"]
 
 _URL = re.compile(r"(s3|gs|az)://([A-Za-z0-9][A-Za-z0-9._-]{1,254})(?:/(.*))?", re.DOTALL)
 _ENDPOINT = re.compile(r"(https?)://[A-Za-z0-9._\[\]:-]+(/[A-Za-z0-9._~/-]*)?")
-_ONLY_FOR = {"region": ("s3",), "path_style": ("s3",), "account": ("az",)}
+_ONLY_FOR = {"region": "s3", "path_style": "s3", "account": "az"}
 
 
 class StoreOptions(BaseModel):
@@ -66,8 +66,8 @@ def check_store(root: str, store: StoreOptions | None, raw: str) -> None:
             raise ValueError("'raw: reference' needs an object store that keeps versions; a folder keeps none")
         return
     options = store or StoreOptions()
-    for name, schemes in _ONLY_FOR.items():
-        if name in options.model_fields_set and bucket.scheme not in schemes:
+    for name, scheme in _ONLY_FOR.items():
+        if bucket.scheme != scheme and getattr(options, name) != StoreOptions.model_fields[name].default:
             raise ValueError(f"'{name}' is no option of a store of kind {bucket.scheme}://")
     if options.endpoint is not None:
         match = _ENDPOINT.fullmatch(options.endpoint)

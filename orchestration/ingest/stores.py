@@ -135,12 +135,16 @@ class Stores:
         self._lock = Lock()
 
     def bucket(self, name: BucketName, options: StoreOptions | None) -> Bucket:
-        """Raises StoreFailed if the credentials file can't be used; no request is made yet."""
+        """Raises StoreFailed if options or credentials file can't be used; no request is made yet."""
         options = options or StoreOptions()
         with self._lock:
             if (name, options) not in self._open:
                 secrets = _credentials(name.scheme, self._home, options.credentials_file)
-                self._open[name, options] = Bucket(_asked(lambda: _store(name, options, secrets)))
+                try:
+                    self._open[name, options] = Bucket(_asked(lambda: _store(name, options, secrets)))
+                except StoreFailed:
+                    message = f"its options and credentials do not open a store of kind {name.scheme}://"
+                    raise StoreFailed(message) from None
             return self._open[name, options]
 
 
