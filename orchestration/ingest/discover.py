@@ -7,7 +7,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from orchestration.catalog.models import Source
 from orchestration.ingest.stores import Bucket
@@ -85,6 +85,11 @@ def pattern_regex(pattern: str) -> re.Pattern[str]:
 def stream_name(source: str, captures: dict[str, str]) -> str:
     """Which of a source's streams a file belongs to: the source, and what its path captured."""
     return source + ("?" + urlencode(sorted(captures.items())) if captures else "")
+
+
+def captures_of(stream: str) -> dict[str, str]:
+    """What a file's path captured, by name, from its stream."""
+    return dict(parse_qsl(stream.partition("?")[2]))
 
 
 def discover(home: Path, source: Source) -> Listing:

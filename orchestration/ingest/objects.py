@@ -99,8 +99,8 @@ def _look_at(source: Source, bucket: Bucket, meta: ObjectMeta, seen: Seen, listi
     row = seen(path)
     if row is not None and row.status != "held" and is_unchanged(candidate, row):
         return
-    # The client lists the marker of a folder, 'a/', as an empty object 'a'.
-    if meta["size"] == 0 and not bucket.has(path):
+    # The client lists the marker of a folder, 'a/', as an empty object 'a', beside which there may be another 'a'.
+    if meta["size"] == 0 and bucket.size(path) != 0:
         return
     listing.candidates.append(candidate)
 

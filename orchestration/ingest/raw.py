@@ -48,11 +48,14 @@ class RawStore:
         return self._lent.get(sha256) or self.path(sha256)
 
     def clean(self) -> int:
-        """Remove what an interrupted run left half written or lent; how many files."""
+        """Remove what an interrupted run left half written or lent; how many files.
+
+        What was fetched for reading may be in use: a `verify` runs beside everything else.
+        """
         left = len(list(self._incoming.glob("*"))) if self._incoming.is_dir() else 0
         shutil.rmtree(self._incoming, ignore_errors=True)
         for path in self._fetched.glob("*"):
-            if not Path(f"/proc/{path.name.partition('-')[0]}").exists():
+            if not _runs(int(path.name.partition("-")[0])):
                 path.unlink(missing_ok=True)
         return left
 
@@ -209,6 +212,16 @@ class Incoming:
     def drop(self) -> None:
         self._handle.close()
         self._path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
 
 
 def _write(handle: FileIO, data: bytes) -> None:

@@ -88,13 +88,12 @@ class Bucket:
         except Gone:
             raise StoreFailed("there is no such bucket") from None
 
-    def has(self, key: str) -> bool:
-        """Whether there is an object of this very name. Raises StoreFailed."""
+    def size(self, key: str) -> int | None:
+        """Bytes of the object of this very name; None if there is none. Raises StoreFailed."""
         try:
-            _asked(lambda: obstore.head(self._store, key))
+            return _asked(lambda: obstore.head(self._store, key))["size"]
         except Gone:
-            return False
-        return True
+            return None
 
     def get(self, key: str, *, etag: str | None = None, version: str | None = None) -> GetResult:
         """Begin to fetch an object, of this version or as long as it has this etag.

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ import pytest
 from objectstores import KEY_ID, SECRET, Bucket, S3Server
 
 from orchestration.audit.verify import _raw_files
+from orchestration.canonical import sha256_hex
 from orchestration.errors import IntegrityFailure
 from orchestration.ingest import rebuild_lake
+from orchestration.ingest.landing import land
 from orchestration.ingest.objects import discover_objects, literal_prefix
 from orchestration.ingest.raw import RawStore
 from orchestration.ingest.references import References
@@ -70,11 +73,13 @@ def test_the_same_files_from_a_folder_and_from_a_store_give_the_same_lake(
         instance.put(path, content)
         place.put(f"usage/logs/{path}", content)
     place.put("usage/logs/a/2026/", "")
+    place.put("usage/logs/a/2026/10/01.jsonl/", "")
     place.put("usage/other/x.jsonl", event(9))
     options = {"path": "{gateway}/**/*", "format": "cloudevents", "properties": {"tokens": "data.tokens"}}
     local = instance.run(make_source(**options))
     there = type(instance)(tmp_path / "there")
     stored = there.run(make_source(**options | place.options | {"root": f"s3://{place.name}/usage/logs"}))
+    assert stored.deferred == []
     for field in ("files", "lines", "accepted", "duplicate", "conflict", "quarantined", "blank", "reasons"):
         assert getattr(stored, field) == getattr(local, field), field
     assert (stored.accepted, stored.duplicate, stored.quarantined, stored.blank) == (4, 1, 1, 1)
@@ -163,7 +168,7 @@ def test_21_a_deleted_object_takes_nothing_back(instance: Any, make_source: Any,
 def test_17_an_object_that_changes_or_vanishes_after_its_listing_waits_for_the_next_run(
     instance: Any, make_source: Any, bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from orchestration.ingest import run
+    from orchestration.ingest import gathering
 
     place = bucket()
     feed = in_bucket(make_source, place)
@@ -177,7 +182,7 @@ def test_17_an_object_that_changes_or_vanishes_after_its_listing_waits_for_the_n
         return listing
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "discover_objects", meddle)
+        patched.setattr(gathering, "discover_objects", meddle)
         report = instance.run(feed)
     assert [(d.path, d.reason) for d in report.deferred] == [("changes.jsonl", "changing"), ("vanishes.jsonl", "gone")]
     assert (report.exit_code, report.files, instance.events()) == (0, 0, [])
@@ -297,6 +302,43 @@ def test_raw_files_by_reference_are_read_again_by_their_version(
     assert [p for p in (instance.home / "raw").rglob("*") if p.is_file()] == []
     grown = instance.run(feed, table)
     assert (grown.accepted, grown.duplicate) == (1, 2)
+
+
+@pytest.mark.parametrize("raw", ["copy", "reference"])
+def test_objects_that_land_side_by_side_do_not_mix(
+    tmp_path: Path, make_source: Any, bucket: MakeBucket, raw: str
+) -> None:
+    place = bucket(raw, versioned=True)
+    contents = [event(n) * (n + 1) for n in range(24)]
+    for n, content in enumerate(contents):
+        place.put(f"{n:02d}.jsonl", content)
+    found = discover_objects(Stores(tmp_path), in_bucket(make_source, place, raw=raw), lambda _: None).candidates
+    store = RawStore(tmp_path / "raw", References(tmp_path, ()))
+    with ThreadPoolExecutor(8) as pool:
+        landed = list(pool.map(lambda candidate: land(store, candidate), found))
+    assert [one.sha256 for one in landed] == [sha256_hex(content.encode()) for content in contents]
+    assert [b"".join(store.read(one.sha256)) for one in landed] == [content.encode() for content in contents]
+    store.clean()
+    assert [b"".join(store.read(one.sha256)) for one in landed] == [content.encode() for content in contents]
+
+
+def test_what_is_fetched_for_reading_goes_with_its_reader_and_not_before(
+    instance: Any, make_source: Any, bucket: MakeBucket
+) -> None:
+    place = bucket(versioned=True)
+    place.put("a.jsonl", event(1))
+    instance.run(in_bucket(make_source, place, raw="reference"))
+    (row,) = instance.ledger.references()
+    raw = RawStore(instance.home / "raw", References(instance.home, [row]))
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    with raw.at_hand(row.sha256), raw.at_hand(row.sha256):
+        path = raw.local(row.sha256)
+        left = path.with_name(f"{int(ended.stdout)}-0")
+        left.write_bytes(b"left by a process that was killed")
+        raw.clean()
+        assert path.read_text() == event(1)
+        assert not left.exists()
+    assert not path.exists()
 
 
 def test_a_growing_log_by_reference_counts_each_line_once(instance: Any, make_source: Any, bucket: MakeBucket) -> None:
