@@ -168,7 +168,7 @@ def quarantine_list(source: OfSource = None, reason: WithReason = None, home: Ho
 
     instance = Instance.of(_environment(home))
     with Ledger.open(instance.home, create=False) as ledger:
-        print_quarantined(listed(Workshop.of(instance.home, ledger.key), ledger, Wanted(source, None, reason)))
+        print_quarantined(listed(Workshop.of(instance.home, ledger), ledger, Wanted(source, None, reason)))
 
 
 @quarantine.command("show")
@@ -185,7 +185,7 @@ def quarantine_show(
 
     instance = Instance.of(_environment(home))
     with Ledger.open(instance.home, create=False) as ledger:
-        lines = shown(Workshop.of(instance.home, ledger.key), ledger, Wanted(file=file), line)
+        lines = shown(Workshop.of(instance.home, ledger), ledger, Wanted(file=file), line)
         if not print_quarantined_lines(lines, raw=raw):
             raise ConfigInvalid(
                 f"no such line of file '{file}' is quarantined",

@@ -90,7 +90,7 @@ def load_rows(
 ) -> int:
     """Replace `schema.table` by `rows`, through a scratch file of JSON lines (row-wise inserts cost 0.4 ms each).
 
-    Values are text, int, bool or None; decimals are given as text. Returns the number of rows.
+    Values are text, int, bool, None or a mapping of texts; decimals are given as text. Returns the number of rows.
     """
     schema, name = table.split(".")
     target = f"{identifier(schema)}.{identifier(name)}"

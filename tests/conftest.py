@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from objectstores import S3Server
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +21,16 @@ def show(request: pytest.FixtureRequest) -> Callable[[str], None]:
             print(text, flush=True)
 
     return show_text
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3-compatible server on a free port, for the whole session."""
+    from moto.server import ThreadedMotoServer
+    from objectstores import S3Server
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield S3Server(f"http://{host}:{port}")
+    server.stop()

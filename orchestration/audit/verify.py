@@ -18,6 +18,7 @@ from orchestration.closing.issued import CLOSE, input_digest
 from orchestration.errors import IntegrityFailure, Problem
 from orchestration.exports.csvfiles import expected_exports
 from orchestration.ingest.raw import RawStore
+from orchestration.ingest.references import References
 from orchestration.ledger.journal import check_chain
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
 from orchestration.ledger.rows import DocumentRow, FileRow
@@ -42,8 +43,9 @@ def verify(
     with Ledger.open(home, create=False) as ledger:
         files, documents = ledger.files(), list(ledger.documents())
         report(f"checking {len(files)} raw file(s), the journal and {len(documents)} document(s)")
+        raw = RawStore(home / "raw", References(home, ledger.references()))
         damaged = [
-            *_raw_files(RawStore(home / "raw"), files, documents, _last_batches(ledger)),
+            *_raw_files(raw, files, documents, _last_batches(ledger)),
             *check_chain(ledger.journal()),
             *_unreadable(documents),
         ]

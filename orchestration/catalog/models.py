@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from orchestration.catalog.stores import StoreOptions, check_store
 from orchestration.catalog.yamltext import UnquotedFloat
 from orchestration.money import CURRENCIES
 from orchestration.zones import zone_exists
@@ -117,9 +118,9 @@ Droppable = Literal["user", "method", "path", "status", "bytes", "address", "age
 class Source(Model):
     """Where events come from, how they are written, and which of their fields are read.
 
-    `path` is a glob below `root` (relative to the instance folder); `{name}` captures one path part, and the captures
-    tell streams apart: equal lines of two gateways are two events. A file of whose lines more than
-    `hold_above_percent` can't be read is held whole (100: never).
+    `path` is a glob below `root` (relative to the instance folder, or s3://, gs://, az://); `{name}` captures one path
+    part, and the captures tell streams apart: equal lines of two gateways are two events. A file of whose lines more
+    than `hold_above_percent` can't be read is held whole (100: never).
 
     The capture `{sequence}` is a number that tells no streams apart: one left out is missing. `expect` says that each
     stream delivers each UTC hour or day, or that its silence means nothing; without it the hours before tell.
@@ -131,6 +132,8 @@ class Source(Model):
 
     name: Key
     root: str = "inbox"
+    store: StoreOptions | None = None
+    raw: Literal["copy", "reference"] = "copy"
     path: str
     format: Key
     event_type: str = "request"
@@ -162,6 +165,7 @@ class Source(Model):
     def _quantity_is_read(self) -> Source:
         if self.quantity is not None and self.quantity not in self.properties:
             raise ValueError(f"quantity '{self.quantity}' is not one of this source's properties")
+        check_store(self.root, self.store, self.raw)
         return self
 
 

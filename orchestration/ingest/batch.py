@@ -18,10 +18,12 @@ from orchestration.ingest.lake import Lake
 from orchestration.ingest.lines import Census
 from orchestration.ingest.parse import TOGETHER, parse_files
 from orchestration.ingest.raw import RawStore
+from orchestration.ingest.references import References
 from orchestration.ingest.retries import Retries
 from orchestration.ingest.verdicts import LakeFile, judge_batch
 from orchestration.ingest.written import Parsed, ParseTask, small
 from orchestration.ledger.rows import BatchRow, FileRow
+from orchestration.ledger.store import Ledger
 
 WORKERS = 2
 
@@ -36,9 +38,10 @@ class Workshop:
     key: bytes
 
     @classmethod
-    def of(cls, home: Path, key: bytes) -> Workshop:
+    def of(cls, home: Path, ledger: Ledger) -> Workshop:
         home = home.resolve()
-        return cls(RawStore(home / "raw"), Lake(home / "lake"), home / "scratch" / "ingest", key)
+        raw = RawStore(home / "raw", References(home, ledger.references()))
+        return cls(raw, Lake(home / "lake"), home / "scratch" / "ingest", ledger.key)
 
     def connect(self, threads: int = 1) -> duckdb.DuckDBPyConnection:
         return connect(self.scratch, self.key, [self.raw.root, self.lake.root], threads)

@@ -7,9 +7,10 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from orchestration.catalog.models import Source
+from orchestration.ingest.stores import Bucket
 
 MAX_PATH = 1024
 SEQUENCE = "sequence"
@@ -18,8 +19,24 @@ _CAPTURE = re.compile(r"\{([a-z][a-z0-9_]{0,62})\}")
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Where an object was listed, and which state of it: a store may lack etags, or versions."""
+
+    bucket: Bucket
+    etag: str | None
+    version: str | None
+
+    @property
+    def tag(self) -> str:
+        return " ".join(filter(None, (self.etag, self.version)))
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A regular file that a source names, as the listing saw it. `path` is relative to the source's root."""
+    """A file or an object that a source names, as the listing saw it. `path` is relative to the source's root.
+
+    An object has `stored`, and its `root` means nothing. `mtime_ns` is when it was changed last, by its store's clock.
+    """
 
     source: Source
     root: Path
@@ -27,6 +44,7 @@ class Candidate:
     stream: str
     size: int
     mtime_ns: int
+    stored: Stored | None = None
 
     @property
     def file(self) -> Path:
@@ -70,6 +88,11 @@ def stream_name(source: str, captures: dict[str, str]) -> str:
     """Which of a source's streams a file belongs to: the source, and what its path captured but for its number."""
     captured = sorted((name, value) for name, value in captures.items() if name != SEQUENCE)
     return source + ("?" + urlencode(captured) if captured else "")
+
+
+def captures_of(stream: str) -> dict[str, str]:
+    """What a file's path captured, by name, from its stream."""
+    return dict(parse_qsl(stream.partition("?")[2]))
 
 
 def discover(home: Path, source: Source) -> Listing:
@@ -130,6 +153,11 @@ def _refusal(path: str, mode: int) -> str | None:
     }
     if not stat.S_ISREG(mode):
         return kinds.get(stat.S_IFMT(mode), "not_a_file")
+    return name_refusal(path)
+
+
+def name_refusal(path: str) -> str | None:
+    """Why a file of this name is never opened; None if it may be."""
     if len(os.fsencode(path)) > MAX_PATH:
         return "name_too_long"
     return None if path.isprintable() else "unprintable_name"

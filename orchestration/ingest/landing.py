@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from pathlib import Path
 
 import duckdb
 
@@ -19,14 +15,10 @@ from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.detect import resolve
 from orchestration.ingest.inflate import PACKINGS, Refused, inflated, packing_of
 from orchestration.ingest.lines import BOM, MAX_LINE, Census
+from orchestration.ingest.opening import Opened, open_candidate
 from orchestration.ingest.parse import head_text, table_head
-from orchestration.ingest.raw import READ_BLOCK, Incoming, RawStore
-
-_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR}
-
-
-class Deferred(Exception):
-    """The file changes while it is looked at, or is gone: taken by a later run. Not an error."""
+from orchestration.ingest.raw import Incoming, RawStore
+from orchestration.ledger.rows import ReferenceRow
 
 
 @dataclass(slots=True)
@@ -34,7 +26,8 @@ class Landed:
     """A file in the raw store, and what one look through its inflated bytes found.
 
     `source` is the candidate's, with the format that was found in place of 'auto'. The hashes, of a log without ids,
-    are those of the inflated bytes up to its first telling line, and of all of them.
+    are those of the inflated bytes up to its first telling line, and of all of them. `reference` is how to read the
+    file again where it was not copied.
     """
 
     source: Source
@@ -47,6 +40,7 @@ class Landed:
     whole_sha: str = ""
     unterminated: bool = False
     notices: list[str] = field(default_factory=list)
+    reference: ReferenceRow | None = None
 
 
 def land(raw: RawStore, candidate: Candidate) -> Landed:
@@ -56,23 +50,29 @@ def land(raw: RawStore, candidate: Candidate) -> Landed:
         Refused: the file is held.
         Deferred: it changed or vanished meanwhile.
         OSError: it can't be opened or read (PermissionError and the like), or the disk is full.
+        StoreFailed: its store broke off.
     """
-    descriptor = _open(candidate)
+    opened = open_candidate(candidate)
     try:
         incoming = raw.incoming()
         try:
-            delivered = _delivered(descriptor, incoming)
+            delivered = _delivered(opened, incoming)
             beginning = next(delivered, b"")
             candidate = replace(candidate, source=resolve(candidate.source, beginning, candidate.path, FORMATS))
             landed = _looked_through(candidate, chain([beginning], delivered))
-            _unchanged(descriptor, candidate)
+            opened.check_unchanged()
             landed.sha256 = incoming.sha256
+            if candidate.source.raw == "reference":
+                landed.reference = opened.reference(landed.sha256)
         except BaseException:
             incoming.drop()
             raise
-        incoming.keep()
+        if landed.reference is not None:
+            incoming.lend(landed.reference)
+        else:
+            incoming.keep()
     finally:
-        os.close(descriptor)
+        opened.close()
     if not FORMATS[candidate.source.format].table:
         landed.notices += _misnamed(candidate.path, beginning)
     return landed
@@ -99,33 +99,8 @@ def _misnamed(path: str, beginning: bytes) -> list[str]:
     ]
 
 
-def _open(candidate: Candidate) -> int:
-    """Open without following a link or waiting for a writer, and make sure that it is what was listed."""
-    try:
-        descriptor = os.open(candidate.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in _GONE:
-            raise Deferred("gone, or became something else than a file") from error
-        raise
-    try:
-        inside = Path(os.path.realpath(candidate.file)).is_relative_to(candidate.root)
-        if not inside or not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Deferred("became something else than a file")
-        _unchanged(descriptor, candidate)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _unchanged(descriptor: int, candidate: Candidate) -> None:
-    now = os.fstat(descriptor)
-    if (now.st_size, now.st_mtime_ns) != (candidate.size, candidate.mtime_ns):
-        raise Deferred("changing")
-
-
-def _delivered(descriptor: int, incoming: Incoming) -> Iterator[bytes]:
-    while data := os.read(descriptor, READ_BLOCK):
+def _delivered(opened: Opened, incoming: Incoming) -> Iterator[bytes]:
+    for data in opened.blocks():
         incoming.write(data)
         yield data
 
@@ -193,7 +168,7 @@ def check_table(con: duckdb.DuckDBPyConnection, raw: RawStore, landed: Landed) -
     Its rows are its lines. Raises Refused.
     """
     try:
-        head, landed.lines = table_head(con, raw.path(landed.sha256))
+        head, landed.lines = table_head(con, raw.local(landed.sha256))
         reader = FORMATS[landed.source.format].reader(landed.source, head)
         # A count is answered without unpacking the values, and a damaged page is found in these.
         con.execute(f"SELECT bit_xor(hash(rows)) FROM ({reader.sql}) AS rows").fetchall()

@@ -40,7 +40,7 @@ def parse_files(con: duckdb.DuckDBPyConnection, raw: RawStore, tasks: Sequence[P
         Refused: a file can't be read at all (never after `landing.land` has let it pass).
     """
     found = _parse_together(con, raw, tasks) if len(tasks) > 1 else {}
-    return [found.get(task.file_id) or _parse_file(con, raw, task) for task in tasks]
+    return [found.get(task.file_id) or _parse_alone(con, raw, task) for task in tasks]
 
 
 def _parse_together(con: duckdb.DuckDBPyConnection, raw: RawStore, tasks: Sequence[ParseTask]) -> dict[int, Parsed]:
@@ -68,17 +68,20 @@ def _parse_together(con: duckdb.DuckDBPyConnection, raw: RawStore, tasks: Sequen
     return {member.task.file_id: parsed for member, parsed in zip(members, write(con, members), strict=True)}
 
 
-def _parse_file(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) -> Parsed:
-    form = FORMATS[task.source.format]
-    if form.table:
-        lines = read_table(con, raw, task)
-    else:
-        lane = _begin(con, raw, task)
-        skip = max(task.first_line - 1, 1 if form.header else 0)
-        whole = _read_whole(lane, raw, task, skip)
-        lines = _read_blocks(lane, raw, task, skip) if whole is None else whole
-        lane.finish()
+def _parse_alone(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) -> Parsed:
+    with raw.at_hand(task.sha256, task.path):
+        lines = (_read_table if FORMATS[task.source.format].table else _read_lines)(con, raw, task)
     return write(con, [Member(task, 0, lines)])[0]
+
+
+def _read_lines(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) -> int:
+    lane = _begin(con, raw, task)
+    skip = max(task.first_line - 1, 1 if FORMATS[task.source.format].header else 0)
+    lines = _read_whole(lane, raw, task, skip)
+    if lines is None:
+        lines = _read_blocks(lane, raw, task, skip)
+    lane.finish()
+    return lines
 
 
 def head_text(chunks: Iterable[bytes], lines: int = 1) -> str:
@@ -122,7 +125,7 @@ def _read_whole(lane: Lane, raw: RawStore, task: ParseTask, skip: int) -> int | 
 
     The raw bytes are compared with their hash when they are looked at: here, or as the file was landed just now.
     """
-    census, path, aside = task.census or Census(), raw.path(task.sha256), _aside(task)
+    census, path, aside = task.census or Census(), raw.local(task.sha256), _aside(task)
     try:
         if not _is_text(raw, task):
             census, path = Census(), aside
@@ -162,9 +165,9 @@ def table_head(con: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, int]:
     return str(listed.fetchall()[0][0]), int(rows)
 
 
-def read_table(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) -> int:
+def _read_table(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) -> int:
     raw.verify(task.sha256, task.path)
-    head, rows = table_head(con, raw.path(task.sha256))
+    head, rows = table_head(con, raw.local(task.sha256))
     reader = FORMATS[task.source.format].reader(task.source, head)
     sql = canonical(reader, reader.sql, task.source, context_of(task))
     begin_tables(con)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from orchestration.ingest.discover import Candidate
 from orchestration.ingest.lines import Census
-from orchestration.ledger.rows import FileRow, TapeRow
+from orchestration.ledger.rows import FileRow, ReferenceRow, TapeRow
 
 
 @dataclass(slots=True)
@@ -24,6 +24,8 @@ class Pending:
     tapes: dict[str, TapeRow] = field(default_factory=dict)
     tapes_after: dict[int, TapeRow] = field(default_factory=dict)
     """By the number of a row, its tape as it is after this file."""
+    references: dict[str, ReferenceRow] = field(default_factory=dict)
+    """By SHA-256, where the files are kept that were not copied."""
     lines: int = 0
     bytes: int = 0
     _tape_ids: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)

@@ -30,7 +30,7 @@ def rebuild_lake(
     Raises:
         IntegrityFailure: a raw file is missing or damaged, or gives other counts than the ledger has.
     """
-    shop = Workshop.of(home, ledger.key)
+    shop = Workshop.of(home, ledger)
     if lake is not None:
         shop = replace(shop, lake=Lake(lake))
     _same_engine(shop)

@@ -66,7 +66,7 @@ def retry(
     problems = [problem for source in sources for problem in check_source(source)]
     if problems:
         raise CatalogInvalid(problems)
-    shop, result = Workshop.of(home, ledger.key), RetryReport()
+    shop, result = Workshop.of(home, ledger), RetryReport()
     shop.lake.drop_uncommitted(ledger.next_batch_id() - 1)
     rebuild_lake(home, ledger, report)
     skew_us = settings.future_skew_minutes * _MINUTE_US
@@ -129,8 +129,8 @@ def _under(shop: Workshop, row: FileRow, source: Source | None, reason: str | No
         # A copy that has grown would begin a log of its own, and count them again.
         raise Refused("identity: events of this file have ids of their own, by today's mapping they would have none")
     if form.table:
-        with shop.connect() as con:
-            form.reader(source, table_head(con, shop.raw.path(row.sha256))[0])
+        with shop.connect() as con, shop.raw.at_hand(row.sha256, row.path):
+            form.reader(source, table_head(con, shop.raw.local(row.sha256))[0])
     elif form.head:
         form.reader(source, head_text(form.unpack(inflated(shop.raw.read(row.sha256, row.path))), form.head))
     return replace(

@@ -17,15 +17,18 @@ from orchestration.catalog.models import Settings, Source
 from orchestration.crash import crash_point
 from orchestration.errors import CatalogInvalid, OutOfResources
 from orchestration.ingest.batch import Workshop, make_batch, mapping_json
-from orchestration.ingest.discover import Candidate, Entry, discover
+from orchestration.ingest.discover import Candidate, Entry
 from orchestration.ingest.formats import FORMATS, check_source
+from orchestration.ingest.gathering import gather
 from orchestration.ingest.inflate import Refused, inflated
-from orchestration.ingest.landing import Deferred, Landed, check_table, land
+from orchestration.ingest.landing import Landed, check_table, land
+from orchestration.ingest.opening import Deferred
 from orchestration.ingest.parse import PARSER_VERSION
 from orchestration.ingest.pending import Pending
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.ingest.report import BUCKETS, IngestReport
 from orchestration.ingest.share import sort_out
+from orchestration.ingest.stores import StoreFailed, Stores
 from orchestration.ingest.tapes import Placed, place
 from orchestration.ingest.written import Parsed
 from orchestration.ledger.rows import BatchRow, DeliveryRow, FileRow, TapeRow
@@ -94,7 +97,8 @@ class _Work:
         self._now_us = now_us
         self._skew_us = settings.future_skew_minutes * _MINUTE_US
         self._say = report
-        self._shop = Workshop.of(home, ledger.key)
+        self._stores = Stores(home)
+        self._shop = Workshop.of(home, ledger)
         self._pending = Pending()
         self._other: list[DeliveryRow] = []
         self._again: list[Candidate] = []
@@ -108,7 +112,7 @@ class _Work:
     def take(self, sources: Sequence[Source]) -> None:
         con = self._shop.connect()
         try:
-            candidates = list(self._candidates(sources))
+            candidates = self._candidates(sources)
             again: list[Candidate] = []
             for candidate, landed in self._landing(candidates):
                 if not self._register(con, candidate, landed, last_try=False):
@@ -124,34 +128,17 @@ class _Work:
                 self._commit()
         finally:
             con.close()
+        self._shop.raw.clean()
         if self._other:
             self._ledger.record_deliveries(self._other)
 
-    def _candidates(self, sources: Sequence[Source]) -> Iterator[Candidate]:
-        told: set[str] = set()
-        listings = [(source, discover(self._home, source)) for source in sources]
-        owners: dict[Path, list[str]] = {}
-        for source, listing in listings:
-            for candidate in listing.candidates:
-                owners.setdefault(candidate.file, []).append(source.name)
-        for source, listing in listings:
-            for entry in listing.refused:
-                if entry.path not in told:
-                    told.add(entry.path)
-                    self.result.refused.append(entry)
-            self.result.unreadable += listing.unreadable
-            known = self._ledger.deliveries(source.name)
-            for candidate in listing.candidates:
-                seen = known.get(candidate.path)
-                same = seen and (seen.size, seen.mtime_ns) == (candidate.size, candidate.mtime_ns)
-                if same and seen and seen.status != "held":
-                    continue
-                others = [name for name in owners[candidate.file] if name != source.name]
-                if others and not (seen and seen.status == "taken"):
-                    # Each source would count its lines as events of its own, and bill them again.
-                    self._hold(candidate, "", f"matched_by_several_sources: also by {', '.join(others)}")
-                else:
-                    yield candidate
+    def _candidates(self, sources: Sequence[Source]) -> list[Candidate]:
+        found = gather(self._home, self._stores, self._ledger, sources)
+        self.result.refused += found.refused
+        self.result.unreadable += found.unreadable
+        for candidate, reason in found.held:
+            self._hold(candidate, "", reason)
+        return found.candidates
 
     def _landing(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, Future[Landed]]]:
         """Fetch files side by side, a few ahead; they come in the order of the listing."""
@@ -181,6 +168,8 @@ class _Work:
             self._enter(replace(candidate, source=landed.source), landed)
         except Deferred as reason:
             self.result.deferred.append(Entry(candidate.source.name, candidate.path, str(reason)))
+        except StoreFailed as error:
+            self.result.unreadable.append(Entry(candidate.source.name, candidate.path, f"unreadable: {error}"))
         except PermissionError as error:
             self._hold(candidate, "", f"unreadable: {error.strerror}")
         except Refused as refused:
@@ -237,6 +226,8 @@ class _Work:
         self._pending.by_bytes[row.stream, row.sha256] = row
         if landed.census:
             self._pending.censuses[file_id] = landed.census
+        if landed.reference is not None:
+            self._pending.references[landed.sha256] = landed.reference
         self._pending.lines += landed.lines
         self._pending.bytes += landed.inflated
 
@@ -291,6 +282,7 @@ class _Work:
             status=status,
             reason=reason,
             seen_us=self._now_us,
+            tag=candidate.stored.tag if candidate.stored else "",
         )
 
     def _hold(self, candidate: Candidate, sha256: str, reason: str) -> None:
@@ -339,8 +331,10 @@ class _Work:
             if row.file_id in taken
         ]
         crash_point("ingest_before_commit")
-        self._ledger.commit_batch(batch, rows, list(tapes.values()), deliveries)
+        references = [pending.references[row.sha256] for row in rows if row.sha256 in pending.references]
+        self._ledger.commit_batch(batch, rows, list(tapes.values()), deliveries, references)
         crash_point("ingest_after_commit")
+        self._shop.raw.release([reference.sha256 for reference in references])
         result = self.result
         result.batches.append(batch.batch_id)
         result.files += len(rows)

@@ -63,7 +63,7 @@ class TapeRow:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A path as it was last seen at its source; `status` is taken, duplicate_of or held."""
+    """A path as it was last seen at its source; `status` is taken, duplicate_of or held, `tag` an object's etag."""
 
     source: str
     path: str
@@ -73,6 +73,19 @@ class DeliveryRow:
     status: str
     reason: str
     seen_us: int
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRow:
+    """A raw file that is kept at its object store: which version of what, and how the store is reached."""
+
+    sha256: str
+    url: str
+    version: str
+    etag: str
+    size: int
+    store_json: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,17 @@ CREATE TABLE deliveries (
     status TEXT NOT NULL CHECK (status IN ('taken', 'duplicate_of', 'held')),
     reason TEXT NOT NULL,
     seen_us INTEGER NOT NULL,
+    tag TEXT NOT NULL,
     PRIMARY KEY (source, path)
+) STRICT;
+
+CREATE TABLE raw_references (
+    sha256 TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    version TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    store_json TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE catalogs (hash TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
@@ -97,6 +107,10 @@ CREATE TRIGGER files_are_final BEFORE UPDATE ON files BEGIN SELECT RAISE(ABORT, 
 CREATE TRIGGER files_stay BEFORE DELETE ON files BEGIN SELECT RAISE(ABORT, 'files are never deleted'); END;
 CREATE TRIGGER mappings_are_final BEFORE UPDATE ON mappings BEGIN SELECT RAISE(ABORT, 'mappings are never changed'); END;
 CREATE TRIGGER mappings_stay BEFORE DELETE ON mappings BEGIN SELECT RAISE(ABORT, 'mappings are never deleted'); END;
+CREATE TRIGGER raw_references_are_final BEFORE UPDATE ON raw_references
+BEGIN SELECT RAISE(ABORT, 'raw references are never changed'); END;
+CREATE TRIGGER raw_references_stay BEFORE DELETE ON raw_references
+BEGIN SELECT RAISE(ABORT, 'raw references are never deleted'); END;
 CREATE TRIGGER catalogs_are_final BEFORE UPDATE ON catalogs BEGIN SELECT RAISE(ABORT, 'catalogs are never changed'); END;
 CREATE TRIGGER catalogs_stay BEFORE DELETE ON catalogs BEGIN SELECT RAISE(ABORT, 'catalogs are never deleted'); END;
 CREATE TRIGGER documents_are_final BEFORE UPDATE ON documents BEGIN SELECT RAISE(ABORT, 'documents are never changed'); END;
@@ -122,6 +136,9 @@ WHEN NEW.retry_of IS NOT NULL AND NOT EXISTS (
 )
 BEGIN SELECT RAISE(ABORT, 'a retry takes no line that is not quarantined'); END;
 CREATE TRIGGER mappings_once BEFORE INSERT ON mappings WHEN EXISTS (SELECT 1 FROM mappings WHERE hash = NEW.hash)
+BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER raw_references_once BEFORE INSERT ON raw_references
+WHEN EXISTS (SELECT 1 FROM raw_references WHERE sha256 = NEW.sha256)
 BEGIN SELECT RAISE(IGNORE); END;
 CREATE TRIGGER catalogs_once BEFORE INSERT ON catalogs WHEN EXISTS (SELECT 1 FROM catalogs WHERE hash = NEW.hash)
 BEGIN SELECT RAISE(IGNORE); END;

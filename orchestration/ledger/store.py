@@ -18,9 +18,9 @@ from typing import Any
 from orchestration.canonical import sha256_hex
 from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ledger.journal import GENESIS, entry_hash
-from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, TapeRow
+from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, ReferenceRow, TapeRow
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 _FILE_COLUMNS = [f.name for f in fields(FileRow)]
 _FILES = (
     f"SELECT {', '.join('m.body' if c == 'mapping_json' else f'f.{c}' for c in _FILE_COLUMNS)} "
@@ -135,6 +135,14 @@ class Ledger:
         rows = self._db.execute("SELECT * FROM deliveries WHERE source = ? ORDER BY path", (source,))
         return {row[1]: DeliveryRow(*row) for row in rows}
 
+    def delivery(self, source: str, path: str) -> DeliveryRow | None:
+        row = self._db.execute("SELECT * FROM deliveries WHERE source = ? AND path = ?", (source, path)).fetchone()
+        return DeliveryRow(*row) if row else None
+
+    def references(self) -> list[ReferenceRow]:
+        """Raw files that are kept at their object store."""
+        return [ReferenceRow(*row) for row in self._db.execute("SELECT * FROM raw_references ORDER BY sha256")]
+
     def held(self) -> list[DeliveryRow]:
         rows = self._db.execute("SELECT * FROM deliveries WHERE status = 'held' ORDER BY source, path")
         return [DeliveryRow(*row) for row in rows]
@@ -145,8 +153,9 @@ class Ledger:
         files: Sequence[FileRow],
         tapes: Sequence[TapeRow],
         deliveries: Sequence[DeliveryRow],
+        references: Sequence[ReferenceRow] = (),
     ) -> None:
-        """File, batch, counts, tapes and deliveries in one transaction: from here on they exist."""
+        """File, batch, counts, tapes, deliveries and references in one transaction: from here on they exist."""
         with self.transaction():
             self._insert("batches", batch)
             for file in files:
@@ -158,6 +167,8 @@ class Ledger:
                 self._db.execute("DELETE FROM tapes WHERE tape_id = ?", (tape.tape_id,))
                 self._insert("tapes", tape)
             self._put_deliveries(deliveries)
+            for reference in references:
+                self._insert("raw_references", reference)
 
     def record_deliveries(self, deliveries: Sequence[DeliveryRow]) -> None:
         """Paths that brought no new lines: held files and second copies."""

@@ -10,6 +10,7 @@ import duckdb
 
 from orchestration.catalog import Catalog
 from orchestration.engine import connect, load_rows
+from orchestration.ingest.discover import captures_of
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.retries import still_quarantined
 from orchestration.ledger.store import Ledger
@@ -27,6 +28,7 @@ FILE_COLUMNS = {
     "batch_id": "INTEGER",
     "source": "VARCHAR",
     "stream": "VARCHAR",
+    "captures": "MAP(VARCHAR, VARCHAR)",
     "path": "VARCHAR",
     "sha256": "VARCHAR",
     "format": "VARCHAR",
@@ -101,7 +103,8 @@ def _control(
 
 def _record(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledger) -> None:
     files, lake = ledger.files(), Lake(instance.lake)
-    load_rows(con, "record.files", FILE_COLUMNS, map(asdict, files), instance.scratch)
+    rows = (asdict(file) | {"captures": captures_of(file.stream)} for file in files)
+    load_rows(con, "record.files", FILE_COLUMNS, rows, instance.scratch)
     load_rows(con, "record.batches", BATCH_COLUMNS, map(asdict, ledger.batches()), instance.scratch)
     load_rows(con, "record.held_files", HELD_COLUMNS, map(asdict, ledger.held()), instance.scratch)
     con.execute(

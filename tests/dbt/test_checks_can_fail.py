@@ -155,3 +155,8 @@ def test_accounting_names_the_rule_that_does_not_hold(con: duckdb.DuckDBPyConnec
     assert rule in {problem.code for problem in unbalanced(con)}
     with pytest.raises(IntegrityFailure, match="account for every line"):
         require_balance(con)
+
+
+def test_what_a_path_captured_is_a_column_of_its_file(con: duckdb.DuckDBPyConnection) -> None:
+    query = "SELECT DISTINCT source, captures['node'], cardinality(captures) FROM marts.ingest_files ORDER BY ALL"
+    assert con.execute(query).fetchall() == [("app", None, 0), ("gateway", "node-1", 1)]

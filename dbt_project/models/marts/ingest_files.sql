@@ -29,6 +29,7 @@ select
     files.batch_id,
     files.source,
     files.stream,
+    files.captures,
     files.path,
     files.sha256,
     files.format,

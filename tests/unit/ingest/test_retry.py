@@ -343,7 +343,7 @@ def test_what_is_quarantined_can_be_listed_and_shown(instance: Any, again: Any, 
     instance.put("ce/b.jsonl", event(2) + "{}\n")
     instance.run(feed)
     again(mended, file="ce/a.jsonl")
-    shop = Workshop.of(instance.home, instance.ledger.key)
+    shop = Workshop.of(instance.home, instance.ledger)
 
     def found(**wanted: str) -> list[tuple[str, str, int]]:
         return [(i.row.path, i.reason, i.lines) for i in listed(shop, instance.ledger, Wanted(**wanted))]
