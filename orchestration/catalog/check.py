@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from itertools import pairwise
 
+from orchestration.catalog.fields import Model
 from orchestration.catalog.models import (
     EVENT_FIELDS,
     Credential,
     Customer,
     Meter,
-    Model,
     Plan,
     Settings,
     Source,

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from orchestration.catalog.models import Day, Model
+from orchestration.catalog.fields import Day, Model
 from orchestration.catalog.places import Places
 from orchestration.catalog.yamltext import parse_yaml
 from orchestration.errors import Problem

@@ -21,16 +21,8 @@ from pydantic import ValidationError
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog.check import cross_check
 from orchestration.catalog.decisions import ConflictDecision, check_decisions
-from orchestration.catalog.models import (
-    Credential,
-    Customer,
-    Meter,
-    Model,
-    Plan,
-    Settings,
-    Source,
-    Subscription,
-)
+from orchestration.catalog.fields import Model
+from orchestration.catalog.models import Credential, Customer, Meter, Plan, Settings, Source, Subscription
 from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files

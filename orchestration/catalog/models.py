@@ -1,85 +1,33 @@
 """What the operator writes, as types: sources, meters, plans, customers, credentials, subscriptions.
 
-Prices and amounts are decimal text, never YAML numbers: a float cannot hold 0.1. Dates are ISO 8601.
 Every model refuses unknown fields, so that a misspelt option is an error and not a default.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
+from orchestration.catalog.fields import (
+    NUMBER,
+    CurrencyCode,
+    Day,
+    DecimalText,
+    ExternalKey,
+    Instant,
+    Key,
+    Model,
+    Name,
+    Zone,
+)
 from orchestration.catalog.stores import StoreOptions, check_store
-from orchestration.catalog.yamltext import UnquotedFloat
-from orchestration.money import CURRENCIES
-from orchestration.zones import zone_exists
-
-_PRICE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,12})?")
-_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-def _decimal_text(value: Any) -> Decimal:
-    if isinstance(value, Decimal):
-        return value
-    if not isinstance(value, str) or isinstance(value, UnquotedFloat):
-        raise ValueError(f"write it as quoted text, not as a number: '{value}'")
-    if not _PRICE.fullmatch(value):
-        raise ValueError("not a plain decimal of at most 15 digits before and 12 after the point")
-    return Decimal(value)
-
-
-def _day(value: Any) -> Any:
-    if isinstance(value, str) and not _DATE.fullmatch(value):
-        raise ValueError("a date is written as YYYY-MM-DD")
-    return value
-
-
-def _instant(value: Any) -> Any:
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if isinstance(moment, datetime) and moment.tzinfo is None:
-        raise ValueError("an instant is RFC 3339 with an offset, e.g. 2026-10-01T00:00:00Z")
-    return moment
-
-
-def _zone(value: str) -> str:
-    if not zone_exists(value):
-        raise ValueError(f"unknown IANA time zone '{value}'")
-    return value
-
-
-def _currency(value: str) -> str:
-    if value not in CURRENCIES:
-        raise ValueError(f"unknown currency '{value}' (ISO 4217, upper case)")
-    return value
-
 
 _TEXT_FIELDS = {"source", "feed", "event_type", "credential", "user", "method", "path", "endpoint", "address", "agent"}
 EVENT_FIELDS = frozenset(_TEXT_FIELDS | {"status", "bytes"})
 """What every event has (or lacks), whatever its source; further fields are properties that a source declares."""
-
-Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-"""Name of a catalog object; also used in file names and lineage, so it is kept plain."""
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-"""Name of a meter, property or field: a plain SQL identifier."""
-ExternalKey = Annotated[str, Field(min_length=1, max_length=200)]
-DecimalText = Annotated[
-    Decimal,
-    BeforeValidator(_decimal_text),
-    WithJsonSchema({"type": "string", "pattern": r"^\d{1,15}(\.\d{1,12})?$"}),
-]
-Day = Annotated[date, BeforeValidator(_day)]
-Instant = Annotated[datetime, BeforeValidator(_instant)]
-Zone = Annotated[str, AfterValidator(_zone)]
-CurrencyCode = Annotated[str, AfterValidator(_currency)]
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Entity(Model):
@@ -184,10 +132,10 @@ class Condition(Model):
                 raise ValueError("'exists' takes no value")
         elif (self.op in ("in", "not_in")) != many or self.value is None:
             raise ValueError(f"'{self.op}' takes {'a list of values' if self.op in ('in', 'not_in') else 'one value'}")
-        elif self.op in ("lt", "le", "gt", "ge") and not _NUMBER.fullmatch(str(self.value)):
+        elif self.op in ("lt", "le", "gt", "ge") and not NUMBER.fullmatch(str(self.value)):
             raise ValueError(f"'{self.op}' compares numbers, '{self.value}' is none")
         for value in self.value if isinstance(self.value, tuple) else (self.value,):
-            if isinstance(value, int) and not _NUMBER.fullmatch(str(value)):
+            if isinstance(value, int) and not NUMBER.fullmatch(str(value)):
                 raise ValueError(f"{value} is no number of at most 15 digits")
         return self
 

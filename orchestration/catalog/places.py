@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestration.catalog.models import Model
+from orchestration.catalog.fields import Model
 from orchestration.catalog.yamltext import Lines, Path
 
 

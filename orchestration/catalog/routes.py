@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from orchestration.catalog.models import Key, Meter, Model, Source, filter_conditions
+from orchestration.catalog.fields import Key, Model
+from orchestration.catalog.models import Meter, Source, filter_conditions
 from orchestration.catalog.openapi import read_openapi
 from orchestration.catalog.places import Places
 from orchestration.catalog.templates import OTHER, UNMATCHED, Routes, Template, of_source, ordered, parse_route

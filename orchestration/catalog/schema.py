@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import create_model
 
 from orchestration.catalog.decisions import KEY, ConflictDecision
-from orchestration.catalog.models import Meter, Model, Plan, Settings, Source
+from orchestration.catalog.fields import Model
+from orchestration.catalog.models import Meter, Plan, Settings, Source
 from orchestration.catalog.routes import RouteSet
 
 _LISTS = {"sources": Source, "meters": Meter, "routes": RouteSet}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 import duckdb
 
 from orchestration.engine import connect
-from orchestration.ledger.rows import DeliveryRow
+from orchestration.ledger.rows import DeliveryRow, FileRow
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.contested import OpenConflict, conflicts_by_status, open_conflicts, unmet_decisions
 from orchestration.pipeline.drift import drift_notices
@@ -54,12 +54,7 @@ class Overview:
 def overview(instance: Instance) -> Overview:
     """Read the ledger and the published generation."""
     with Ledger.open(instance.home, create=False) as ledger:
-        lines: dict[str, dict[str, int]] = {}
         files = ledger.files()
-        for file in files:
-            counts = lines.setdefault(file.source, dict.fromkeys(("lines", *BUCKETS), 0))
-            for bucket in ("lines", *BUCKETS):
-                counts[bucket] += getattr(file, bucket)
         issued: dict[str, tuple[int, Decimal]] = {}
         cut_offs: set[str] = set()
         held = tuple(ledger.held())
@@ -89,7 +84,7 @@ def overview(instance: Instance) -> Overview:
             notices += [what for (what,) in missing.fetchall()]
     return Overview(
         files=sum(file.retry_of is None for file in files),
-        lines=lines,
+        lines=_lines(files),
         held=held,
         quarantined=quarantined,
         conflicts=conflicts,
@@ -103,6 +98,15 @@ def overview(instance: Instance) -> Overview:
         cut_offs=tuple(sorted(cut_offs)),
         notices=tuple(notices),
     )
+
+
+def _lines(files: Sequence[FileRow]) -> dict[str, dict[str, int]]:
+    lines: dict[str, dict[str, int]] = {}
+    for file in files:
+        counts = lines.setdefault(file.source, dict.fromkeys(("lines", *BUCKETS), 0))
+        for bucket in ("lines", *BUCKETS):
+            counts[bucket] += getattr(file, bucket)
+    return lines
 
 
 def _unattributed(con: duckdb.DuckDBPyConnection) -> Unattributed:

@@ -85,7 +85,12 @@ def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
         wrong = replace(FILE, accepted=6)
         with pytest.raises(sqlite3.IntegrityError):
             ledger.commit_batch(BATCH, [wrong], [TAPE], [DELIVERY])
-        assert (ledger.batches(), ledger.files(), ledger.tapes("gw?node=a"), ledger.deliveries("gw")) == (
+        assert (
+            ledger.batches(),
+            ledger.files(),
+            ledger.tapes("gw?node=a", TAPE.head_sha, TAPE.path),
+            ledger.deliveries("gw"),
+        ) == (
             [],
             [],
             [],
