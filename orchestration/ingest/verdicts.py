@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 import duckdb
 
 from orchestration.catalog.models import Source
 from orchestration.ingest.canonical_sql import COLUMNS, property_columns
-from orchestration.ingest.formats.base import PROPERTY
+from orchestration.ingest.formats import FORMATS
+from orchestration.ingest.formats.base import PROPERTY, wanted
 from orchestration.ingest.lake import Lake, write_parquet
 from orchestration.sqltext import identifier, literal
 
@@ -39,13 +41,32 @@ class LakeFile:
 
 def payload_hash(source: Source) -> str:
     """SQL: SHA-256 over every field that is there and that the source doesn't ignore, with names and lengths."""
+    parts = (f"coalesce({part}, '')" for part in _parts(source).values())
+    return f"sha256({' || '.join(parts)})"
+
+
+def _parts(source: Source) -> dict[str, str]:
+    """By column of the payload, SQL for `name=length:value;`, NULL where there is no value."""
     ignored = {column for name in source.ignore for column in (*_COLUMNS_OF.get(name, [name]), PROPERTY + name)}
     names = [name for name, _ in COLUMNS if name not in _NO_PAYLOAD] + property_columns(source)
-    parts = []
+    parts = {}
     for name in sorted(set(names) - ignored):
         value = f"CAST({identifier(name)} AS VARCHAR)"
-        parts.append(f"coalesce({literal(name + '=')} || strlen({value}) || ':' || {value} || ';', '')")
-    return f"sha256({' || '.join(parts)})"
+        parts[name] = f"{literal(name + '=')} || strlen({value}) || ':' || {value} || ';'"
+    return parts
+
+
+def _read_as(source: Source) -> dict[str, str]:
+    """By column of the payload, where its value comes from: what two mappings read alike can be compared."""
+    places = {target: f"constant {value}" for target, value in source.constants.items()}
+    places |= {"event_type": f"constant {source.event_type}"} if "event_type" not in places else {}
+    places |= wanted(source, FORMATS[source.format].defaults)
+    places["time"] = f"{places.get('time')} {source.zone}"
+    columns = {column: place for name, place in places.items() for column in _COLUMNS_OF.get(name, [name])}
+    columns["network"] = f"{columns.get('network')} {source.network}"
+    columns |= {PROPERTY + name: f"hash of {columns[PROPERTY + name]}" for name in source.hash}
+    dropped = {column for name in source.drop for column in _COLUMNS_OF.get(name, [name])}
+    return {name: columns[name] for name in _parts(source) if name in columns and name not in dropped}
 
 
 def judge_batch(
@@ -108,39 +129,54 @@ def _suspects(con: duckdb.DuckDBPyConnection, lake: Lake, batch_id: int) -> None
 
 
 def _candidates(con: duckdb.DuckDBPyConnection, new: Sequence[LakeFile], history: Sequence[LakeFile]) -> None:
-    """The suspects' identity, time and payload, read from the lake under each file's own mapping."""
+    """The suspects' identity, time and payload, read from the lake under each file's own mapping.
+
+    Where several mappings come together, also the parts of each payload, and in `common` what two mappings read alike.
+    """
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE candidates (batch_id INTEGER, file_id INTEGER, line BIGINT, "
-        "source VARCHAR, event_id VARCHAR, time_us BIGINT, payload_hash VARCHAR)"
+        "CREATE OR REPLACE TEMP TABLE candidates (batch_id INTEGER, file_id INTEGER, line BIGINT, source VARCHAR, "
+        "event_id VARCHAR, time_us BIGINT, payload_hash VARCHAR, mapping INTEGER, parts MAP(VARCHAR, VARCHAR))"
     )
-    wanted = {row[0] for row in con.execute("SELECT DISTINCT file_id FROM suspects").fetchall()}
-    groups: dict[str, list[LakeFile]] = {}
+    suspected = {row[0] for row in con.execute("SELECT DISTINCT file_id FROM suspects").fetchall()}
+    groups: dict[tuple[tuple[str, str], ...], list[LakeFile]] = {}
     for file in (*history, *new):
-        if file.file_id in wanted:
-            rules = repr((sorted(file.source.properties), sorted(file.source.ignore)))
-            groups.setdefault(rules, []).append(file)
-    for files in groups.values():
+        if file.file_id in suspected:
+            groups.setdefault(tuple(sorted(_read_as(file.source).items())), []).append(file)
+    for mapping, files in enumerate(groups.values()):
+        parts = _parts(files[0].source)
+        names, values = ", ".join(map(literal, parts)), ", ".join(parts.values())
+        kept = f"MAP([{names}], [{values}])" if len(groups) > 1 else "NULL"
         con.execute(
             "INSERT INTO candidates SELECT batch_id, file_id, line, source, event_id, time_us, "
-            f"{payload_hash(files[0].source)} FROM read_parquet({_list([f.path for f in files])}) "
+            f"{payload_hash(files[0].source)}, {mapping}, {kept} FROM read_parquet({_list([f.path for f in files])}) "
             "SEMI JOIN suspects USING (file_id, line) "
             "JOIN (SELECT unnest($1::INTEGER[]) AS file_id, unnest($2::INTEGER[]) AS batch_id) USING (file_id)",
             [[f.file_id for f in files], [f.batch_id for f in files]],
         )
+    con.execute("CREATE OR REPLACE TEMP TABLE common (mapping INTEGER, of_mapping INTEGER, names VARCHAR[])")
+    for (one, left), (other, right) in permutations(enumerate(groups), 2):
+        con.execute("INSERT INTO common VALUES (?, ?, ?)", [one, other, [name for name, _ in {*left} & {*right}]])
 
 
+# Under one mapping all of the payload is compared, under two what both read in the same way: an event that is sent
+# again after a mapping has changed is no conflict.
 _VERDICTS = """
 CREATE OR REPLACE TEMP TABLE verdicts AS
-SELECT file_id, line, CASE WHEN payload_hash = of_payload_hash THEN 'duplicate' ELSE 'conflict' END AS verdict,
+SELECT file_id, line,
+    CASE WHEN payload_hash = of_payload_hash OR list_bool_and(list_transform(
+        common.names, lambda name: parts[name] IS NOT DISTINCT FROM of_parts[name]
+    )) THEN 'duplicate' ELSE 'conflict' END AS verdict,
     of_file_id, of_line, payload_hash, of_payload_hash
 FROM (
-    SELECT batch_id, file_id, line, payload_hash, row_number() OVER first_counts AS place,
+    SELECT batch_id, file_id, line, payload_hash, mapping, parts, row_number() OVER first_counts AS place,
         first_value(file_id) OVER first_counts AS of_file_id, first_value(line) OVER first_counts AS of_line,
-        first_value(payload_hash) OVER first_counts AS of_payload_hash
+        first_value(payload_hash) OVER first_counts AS of_payload_hash,
+        first_value(mapping) OVER first_counts AS of_mapping, first_value(parts) OVER first_counts AS of_parts
     FROM candidates
     WINDOW first_counts AS (
         PARTITION BY source, event_id ORDER BY batch_id, time_us, payload_hash, file_id, line
     )
 )
+LEFT JOIN common USING (mapping, of_mapping)
 WHERE place > 1 AND batch_id = $1
 """

@@ -19,6 +19,7 @@ import duckdb
 from orchestration.ingest.batch import WORKERS, Workshop
 from orchestration.ingest.canonical_sql import COLUMNS
 from orchestration.ingest.lake import Lake, write_parquet
+from orchestration.ingest.raw import RawStore
 from orchestration.ingest.verdicts import LakeFile, judge_batch
 from tests.bench.generate import BEGIN_US, LINES_PER_FILE
 from tests.bench.ingest import source
@@ -97,7 +98,8 @@ def make_new(home: Path, new: int, history: int, batch: int, spread: str, batch_
 
 def judge(home: str, batch_id: int) -> list[int]:
     """What is measured: the verdicts of the batch, as ingest asks for them. Returns (duplicates, conflicts)."""
-    shop = Workshop.of(Path(home), b"benchmark")
+    folder = Path(home)
+    shop = Workshop(RawStore(folder / "raw"), Lake(folder / "lake"), folder / "scratch", b"benchmark")
     mapping = source("cloudevents", home)
     paths = sorted((shop.lake.root / "events").glob("*/*.parquet"))
     files = [LakeFile(int(path.stem), int(path.parent.name), path, mapping) for path in paths]

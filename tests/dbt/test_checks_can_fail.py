@@ -47,6 +47,7 @@ FAULTS = {
     "plans_change_no_quantity": "INSERT INTO marts.usage_daily SELECT * FROM marts.usage_daily",
     "quarantine_is_as_usual": "UPDATE marts.quarantine_shares SET unusual = true",
     "quarantined_lines_are_kept": "DELETE FROM marts.quarantine",
+    "requests_stand_under_one_endpoint": "UPDATE metering.endpoints_by_file SET events = events + 1",
     "unattributed_usage_is_whole": "DELETE FROM marts.unattributed_usage",
 }
 RULE_FAULTS = {

@@ -106,3 +106,31 @@ def test_batches_are_cut_by_lines_and_still_know_each_other(instance: Any, feed:
         instance.put(f"{n}.jsonl", event("same", n=1) + event(str(n), n=n))
     report = instance.run(feed)
     assert (report.batches, report.accepted, report.duplicate) == ([1, 2, 3, 4], 5, 3)
+
+
+def test_an_event_sent_again_after_its_mapping_has_changed_is_no_conflict(instance: Any, make_source: Any) -> None:
+    before = make_source(format="cloudevents", properties={"n": "data.n", "note": "data.note"}, ignore=("note",))
+    sent = event("1", n=1, note="x", plan="gold", mail="a@b.example") + event("2", n=2, plan="gold")
+    instance.put("a.jsonl", sent)
+    assert instance.run(before).accepted == 2
+    more = {"n": "data.n", "note": "data.note", "plan": "data.plan", "mail": "data.mail"}
+    after = make_source(format="cloudevents", properties=more, hash=("mail",), fields={"user": "data.mail"})
+    again = event("1", n=1, note="y", plan="gold", mail="a@b.example") + event("2", n=3, plan="gold")
+    instance.put("b.jsonl", again)
+    report = instance.run(after)
+    assert (report.accepted, report.duplicate, report.conflict) == (0, 1, 1)
+    assert [(row["line"], row["verdict"]) for row in instance.verdicts()] == [(1, "duplicate"), (2, "conflict")]
+    instance.put("c.jsonl", event("3", n=1, plan="gold"))
+    instance.run(after)
+    instance.put("d.jsonl", event("3", n=1, plan="silver"))
+    assert instance.run(after).conflict == 1
+
+
+def test_a_property_that_is_read_from_another_place_is_not_compared_with_the_old_one(
+    instance: Any, make_source: Any
+) -> None:
+    instance.put("a.jsonl", event("1", n=1, total=5))
+    instance.run(make_source(format="cloudevents", properties={"n": "data.n"}))
+    instance.put("b.jsonl", event("1", n=1, total=5) * 2)
+    report = instance.run(make_source(format="cloudevents", properties={"n": "data.total"}))
+    assert (report.duplicate, report.conflict) == (2, 0)
