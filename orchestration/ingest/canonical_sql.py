@@ -163,12 +163,14 @@ def _clock(reader: Reader) -> str:
         number = f"regexp_full_match({time}, '[0-9]{{1,19}}([.][0-9]+)?')"
         wall = f"CASE WHEN {number} THEN {_epoch(time, reader.time_style)} ELSE {wall} END"
         zone = f"CASE WHEN {number} THEN 'Z' ELSE {zone} END"
+    return f"{is_blank(reader)} AS blank, nullif({time}, '') AS time_text, {wall} AS wall, {zone} AS zone"
+
+
+def is_blank(reader: Reader) -> str:
+    """SQL over `text`: whether a line holds nothing, or a comment."""
     comment = f"WHEN starts_with(text, {literal(reader.comment)}) THEN true " if reader.comment else ""
-    return (
-        # Trimming is dear, and a line that begins with a printed character needs none.
-        f"CASE {comment}WHEN ord(text) > 32 THEN false ELSE length(trim(text, E' \\t\\r')) = 0 END AS blank, "
-        f"nullif({time}, '') AS time_text, {wall} AS wall, {zone} AS zone"
-    )
+    # Trimming is dear, and a line that begins with a printed character needs none.
+    return f"CASE {comment}WHEN ord(text) > 32 THEN false ELSE length(trim(text, E' \\t\\r')) = 0 END"
 
 
 def _clf(time: str) -> tuple[str, str]:

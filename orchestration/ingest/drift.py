@@ -63,7 +63,10 @@ def write_fields(
     Args:
         con: a connection of `engine.connect`. rows: the batch's files with their final `lines`.
     """
-    counts = [count for row in rows for count in fields_of(con, raw, row)]
+    counts: list[FieldCount] = []
+    for row in rows:
+        with raw.at_hand(row.sha256, row.path):
+            counts += fields_of(con, raw, row)
     columns = [list(column) for column in zip(*counts, strict=True)] or [[]] * len(FieldCount._fields)
     kinds = ("INTEGER", "INTEGER", "VARCHAR", "VARCHAR", "BIGINT", "BOOLEAN")
     listed = ", ".join(
@@ -243,7 +246,7 @@ def _plain(name: str) -> str:
 
 
 def _of_table(con: duckdb.DuckDBPyConnection, raw: RawStore, row: FileRow, source: Source) -> list[FieldCount]:
-    head, rows = table_head(con, raw.path(row.sha256))
+    head, rows = table_head(con, raw.local(row.sha256))
     columns = json.loads(head)[:MAX_FIELDS]
     mapped = _columns_mapped(source)
     begin = row.first_line - 1

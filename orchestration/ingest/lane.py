@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.catalog.models import Source
-from orchestration.ingest.canonical_sql import Context, canonical, parsed_columns
+from orchestration.ingest.canonical_sql import Context, canonical, is_blank, parsed_columns
 from orchestration.ingest.formats.base import Reader
 from orchestration.ingest.lines import BadLine, Block
 from orchestration.sqltext import literal
@@ -19,6 +19,7 @@ _ONE_COLUMN = (
 )
 _SLOW_AT_ONCE = 50_000
 _READ_AT_ONCE = 64 << 20
+_LINES_AT_ONCE = 1_000_000
 _ADD_RANGE = (
     "INSERT INTO gathered SELECT unnest(range($2::BIGINT, $3::BIGINT)), unnest(string_split($1::VARCHAR, chr(10)))"
 )
@@ -27,8 +28,10 @@ _ADD_LISTED = "INSERT INTO gathered SELECT unnest($2::BIGINT[]), unnest(string_s
 
 def begin_tables(con: duckdb.DuckDBPyConnection) -> None:
     """Forget what a file before has left."""
-    con.execute("DROP TABLE IF EXISTS parsed; DROP TABLE IF EXISTS bad")
-    con.execute("CREATE TEMP TABLE bad (line BIGINT, reason VARCHAR, raw BLOB)")
+    con.execute(
+        "DROP TABLE IF EXISTS parsed; CREATE OR REPLACE TEMP TABLE bad (line BIGINT, reason VARCHAR, raw BLOB); "
+        "CREATE OR REPLACE TEMP TABLE blanks (line BIGINT, lines BIGINT)"
+    )
 
 
 def reading(con: duckdb.DuckDBPyConnection, reader: Reader) -> str:
@@ -53,12 +56,22 @@ class Lane:
     Lines come from a file that the engine splits, or in blocks; both give the same.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, reader: Reader, source: Source, context: Context) -> None:
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        reader: Reader,
+        source: Source,
+        context: Context,
+        *,
+        each_blank: bool = False,
+    ) -> None:
+        """`each_blank`: blank lines are kept by number, as it has to be known which they are."""
+        self._each_blank = each_blank
         self._con = con
         self._reader = reader
         self._source = source
         self._context = context
-        self._bytes = 0
+        self._bytes = self._lines = 0
         columns = ", ".join(f'"{name}" {kind}' for name, kind in parsed_columns(source))
         begin_tables(con)
         con.execute(
@@ -73,14 +86,12 @@ class Lane:
                 "coalesce(text, '') AS text "
                 f"FROM read_csv({literal(str(path))}, {_ONE_COLUMN})) WHERE line > {skip}"
             )
-            self._read()
-            (found,) = self._con.execute("SELECT count(*) FROM parsed").fetchall()[0]
+            if self._read(max(lines - skip, 0)):
+                return True
         except duckdb.InvalidInputException:
-            found = -1
-        if found != max(lines - skip, 0):
-            self._con.execute("TRUNCATE parsed")
-            return False
-        return True
+            pass
+        self._con.execute("TRUNCATE parsed; TRUNCATE blanks")
+        return False
 
     def take(self, block: Block) -> None:
         if block.bad:
@@ -90,18 +101,29 @@ class Lane:
         elif block.numbers:
             self._con.execute(_ADD_LISTED, [block.text, block.numbers])
         self._bytes += len(block.text)
-        if self._bytes > _READ_AT_ONCE:
+        self._lines += block.count - len(block.bad)
+        if self._bytes > _READ_AT_ONCE or self._lines > _LINES_AT_ONCE:
             self.read()
 
     def read(self) -> None:
         """Read the lines gathered so far: one large statement costs less than many, its planning is dear."""
         self._con.execute("CREATE OR REPLACE TEMP VIEW src AS FROM gathered")
-        self._read()
+        self._read(self._lines)
         self._con.execute("TRUNCATE gathered")
-        self._bytes = 0
+        self._bytes = self._lines = 0
 
-    def _read(self) -> None:
-        self._con.execute(f"INSERT INTO parsed {self._canonical(reading(self._con, self._reader))}")
+    def _read(self, lines: int) -> bool:
+        """Read `src`. Whether it has so many lines. Blank ones are only counted: millions of them cost nothing."""
+        sql = self._canonical(reading(self._con, self._reader))
+        ((read,),) = self._con.execute(f"INSERT INTO parsed FROM ({sql}) WHERE NOT blank").fetchall()
+        if read == lines:
+            return True
+        kept, having = ("line, 1", "") if self._each_blank else ("min(line), count(*)", " HAVING count(*) > 0")
+        self._con.execute(f"INSERT INTO blanks SELECT {kept} FROM src WHERE {is_blank(self._reader)}{having}")
+        ((found, blanks),) = self._con.execute(
+            f"SELECT count(*), count(*) FILTER (WHERE {is_blank(self._reader)}) FROM src"
+        ).fetchall()
+        return bool(found == lines and read + blanks == lines)
 
     def _canonical(self, read: str) -> str:
         return canonical(self._reader, read, self._source, self._context)
@@ -114,9 +136,7 @@ class Lane:
 
     def finish(self) -> None:
         """Read the flagged lines one by one."""
-        self._con.execute(
-            "CREATE OR REPLACE TEMP TABLE flagged AS SELECT line, text FROM parsed WHERE slow AND NOT blank"
-        )
+        self._con.execute("CREATE OR REPLACE TEMP TABLE flagged AS SELECT line, text FROM parsed WHERE slow")
         start = 0
         while rows := self._con.execute(
             "SELECT line, text FROM flagged WHERE rowid >= $1 AND rowid < $2", [start, start + _SLOW_AT_ONCE]

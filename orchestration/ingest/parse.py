@@ -59,7 +59,7 @@ def _parse_together(con: duckdb.DuckDBPyConnection, raw: RawStore, tasks: Sequen
                     lines += census.lines
         if not members:
             return {}
-        lane = _begin(con, raw, tasks[0])
+        lane = _begin(con, raw, tasks[0], together=True)
         if not lane.read_file(aside, 0, lines):
             return {}
     finally:
@@ -100,10 +100,11 @@ def head_text(chunks: Iterable[bytes], lines: int = 1) -> str:
     raise Refused("bad_header: line 1 is not text")
 
 
-def _begin(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) -> Lane:
+def _begin(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask, *, together: bool = False) -> Lane:
     form = FORMATS[task.source.format]
     head = head_text(_text(raw, task), form.head) if form.head else ""
-    return Lane(con, form.reader(task.source, head), task.source, context_of(task))
+    reader = form.reader(task.source, head)
+    return Lane(con, reader, task.source, context_of(task), each_blank=task.only is not None or together)
 
 
 def context_of(task: ParseTask) -> Context:

@@ -45,9 +45,8 @@ def sampled(raw: RawStore, row: FileRow, form: Format) -> Sample:
 
 def _ends(raw: RawStore, row: FileRow, form: Format) -> tuple[bytes, bytes, bool]:
     """The first SPAN bytes of a file's text, the last SPAN after them, and whether these are all."""
-    path = raw.path(row.sha256)
-    if path.exists() and form.record_a_line:
-        with path.open("rb") as handle:
+    if form.record_a_line:
+        with raw.local(row.sha256).open("rb") as handle:
             start = handle.read(SPAN)
             if packing_of(start, row.path) is None:
                 handle.seek(max(SPAN, row.size - SPAN))

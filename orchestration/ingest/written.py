@@ -20,7 +20,7 @@ from orchestration.sqltext import literal
 SMALL = 256 << 10
 """Files of so many bytes, and those that inflate to four times as many, are read many at a time."""
 _PLACES = 10**12
-_GOOD = "NOT slow AND NOT blank AND reason IS NULL"
+_GOOD = "NOT slow AND reason IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,9 @@ def write(con: duckdb.DuckDBPyConnection, members: Sequence[Member]) -> list[Par
     for member, (parsed, slow) in zip(members, counted, strict=True):
         _must_balance(parsed, member.task)
         _write(con, rows, member, parsed, in_order=not slow)
-    con.execute("DROP TABLE IF EXISTS disguised; DROP VIEW accepted; DROP TABLE parsed; DROP TABLE bad")
+    con.execute(
+        "DROP TABLE IF EXISTS disguised; DROP VIEW accepted; DROP TABLE parsed; DROP TABLE bad; DROP TABLE blanks"
+    )
     return [parsed for parsed, _ in counted]
 
 
@@ -108,21 +110,26 @@ def _counted(con: duckdb.DuckDBPyConnection, members: Sequence[Member]) -> list[
     )
     own = "JOIN members ON line > before AND line <= upto" if len(members) > 1 else "CROSS JOIN members"
     rows = con.execute(
-        f"SELECT member, count(*) FILTER (WHERE {_GOOD}), count(*) FILTER (WHERE blank), "
+        f"SELECT member, count(*) FILTER (WHERE {_GOOD}), "
         f"count(*) FILTER (WHERE {_GOOD} AND rounded), min(time_us) FILTER (WHERE {_GOOD}), "
         f"max(time_us) FILTER (WHERE {_GOOD}), count(*) FILTER (WHERE slow) FROM parsed {own} GROUP BY member"
     ).fetchall()
     counts = {row[0]: row[1:] for row in rows}
+    blanks = dict(con.execute(f"SELECT member, sum(lines)::BIGINT FROM blanks {own} GROUP BY member").fetchall())
     reasons: dict[int, dict[str, int]] = {}
     found = con.execute(f"SELECT member, reason, count(*) FROM bad {own} GROUP BY ALL ORDER BY ALL")
     for file_id, reason, count in found.fetchall():
         reasons.setdefault(file_id, {})[reason] = count
-    nothing = (0, 0, 0, None, None, 0)
-    return [_parsed(con, m, counts.get(m.task.file_id, nothing), reasons.get(m.task.file_id, {})) for m in members]
+    nothing = (0, 0, None, None, 0)
+    return [
+        _parsed(con, m, counts.get(file_id, nothing), blanks.get(file_id, 0), reasons.get(file_id, {}))
+        for m in members
+        for file_id in [m.task.file_id]
+    ]
 
 
 def _parsed(
-    con: duckdb.DuckDBPyConnection, member: Member, counts: tuple[Any, ...], reasons: dict[str, int]
+    con: duckdb.DuckDBPyConnection, member: Member, counts: tuple[Any, ...], blanks: int, reasons: dict[str, int]
 ) -> tuple[Parsed, int]:
     task, lines = member.task, member.lines
     header = FORMATS[task.source.format].header and lines > 0 and task.first_line == 1
@@ -134,13 +141,13 @@ def _parsed(
         events=counts[0],
         earlier=task.first_line - 1,
         quarantined=sum(reasons.values()),
-        blank=counts[1] + header,
-        rounded=counts[2],
+        blank=blanks + header,
+        rounded=counts[1],
         reasons=reasons,
-        min_us=counts[3],
-        max_us=counts[4],
+        min_us=counts[2],
+        max_us=counts[3],
     )
-    return parsed, counts[5]
+    return parsed, counts[4]
 
 
 def _write(con: duckdb.DuckDBPyConnection, rows: str, member: Member, parsed: Parsed, *, in_order: bool) -> None:
@@ -150,10 +157,14 @@ def _write(con: duckdb.DuckDBPyConnection, rows: str, member: Member, parsed: Pa
     if task.tape_id is not None:
         place = f"substr(CAST({_PLACES} + line - {before} AS VARCHAR), 2)"
         own.append(f"{literal(task.tape_id)} || ':' || {place} AS event_id")
-    # Lines that were read one by one stand at the end. Sorted, the bytes of a small
-    # file are the same whatever is read with it.
-    order = "" if in_order and not small(task) else " ORDER BY line"
-    write_parquet(con, f"SELECT * REPLACE ({', '.join(own)}) FROM ({rows}) WHERE {inside}{order}", task.events)
+    query = f"SELECT * REPLACE ({', '.join(own)}) FROM ({rows}) WHERE {inside}"
+    # Lines that were read one by one stand at the end.
+    query += "" if in_order and not small(task) else " ORDER BY line"
+    if small(task):
+        # A table of its own: the bytes of the file must not depend on what was read with it.
+        con.execute(f"CREATE OR REPLACE TEMP TABLE own AS {query}")
+        query = "FROM own"
+    write_parquet(con, query, task.events)
     if parsed.reasons and task.only is None:
         bad = f"SELECT {own[0]}, {own[1]}, reason, raw FROM bad WHERE {inside} ORDER BY line"
         write_parquet(con, bad, task.quarantine)
@@ -165,7 +176,8 @@ def _keep_only(con: duckdb.DuckDBPyConnection, only: str) -> None:
     """Forget every line that isn't selected; those that are stay in the table `wanted`."""
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT line FROM ({only}); "
-        "DELETE FROM parsed WHERE line NOT IN (FROM wanted); DELETE FROM bad WHERE line NOT IN (FROM wanted)"
+        "DELETE FROM parsed WHERE line NOT IN (FROM wanted); DELETE FROM bad WHERE line NOT IN (FROM wanted); "
+        "DELETE FROM blanks WHERE line NOT IN (FROM wanted)"
     )
 
 
