@@ -1,4 +1,5 @@
--- Every event that counts stands under exactly one endpoint, or has no path: looking routes up loses and doubles nothing.
+-- Every event that counts stands under exactly one endpoint, or has no path: looking routes up loses and doubles
+-- nothing.
 {{ config(meta={"dagster": {"ref": {"name": "endpoints_by_file"}}}) }}
 with
     found as (select file_id, sum(events) as events from {{ ref("endpoints_by_file") }} group by file_id),
