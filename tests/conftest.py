@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,17 @@ if TYPE_CHECKING:
     from objectstores import S3Server
 
 
+_SHARING = ("e2e", "orchestration")
+"""Folders whose tests share instances that are dear to make."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests a worker of a parallel run takes together: those of a file, or of a folder that shares."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder in _SHARING else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def show(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Prints although pytest captures the output of tests: figures that a person should see beside the dots."""
@@ -18,7 +30,8 @@ def show(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
     def show_text(text: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(text, flush=True)
+            # Not on stdout: a worker of a parallel run talks to its master there.
+            print(text, file=sys.stderr, flush=True)
 
     return show_text
 
