@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,18 +13,20 @@ import duckdb
 
 from orchestration.catalog.models import Settings, Source
 from orchestration.crash import crash_point
-from orchestration.errors import CatalogInvalid, OutOfResources
-from orchestration.ingest.batch import Workshop, make_batch, mapping_json
+from orchestration.errors import CatalogInvalid
+from orchestration.ingest.batch import Workshop, lake_files, make_batch, mapping_json
 from orchestration.ingest.discover import Candidate, Entry
 from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.gathering import gather
 from orchestration.ingest.inflate import Refused, inflated
 from orchestration.ingest.landing import Landed, check_table, land
+from orchestration.ingest.lookalikes import lookalikes
 from orchestration.ingest.opening import Deferred
 from orchestration.ingest.parse import PARSER_VERSION
 from orchestration.ingest.pending import Pending
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.ingest.report import BUCKETS, IngestReport
+from orchestration.ingest.scarcity import out_of_resources
 from orchestration.ingest.share import sort_out
 from orchestration.ingest.stores import StoreFailed, Stores
 from orchestration.ingest.tapes import Placed, place
@@ -39,7 +39,6 @@ MAX_BATCH_BYTES = 2 << 30
 LANDERS = 4
 """How many files are fetched side by side."""
 _MINUTE_US = 60_000_000
-_SCARCE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EIO}
 
 
 def ingest(
@@ -68,23 +67,9 @@ def ingest(
         work.result.rebuilt = rebuild_lake(home, ledger, report)
         work.take(sorted(sources, key=lambda s: s.name))
     except (OSError, duckdb.Error) as error:
-        raise _resources(home, error) from error
+        raise out_of_resources(home, error) from error
     work.result.seconds = time.monotonic() - started
     return work.result
-
-
-def _resources(home: Path, error: OSError | duckdb.Error) -> Exception:
-    """The error as OutOfResources, if that is what it is."""
-    scarce = isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException)
-    if not scarce and not (isinstance(error, OSError) and error.errno in _SCARCE):
-        return error
-    free = shutil.disk_usage(home).free
-    return OutOfResources(
-        f"{error} ({free} bytes are free on the volume of the instance)",
-        where=str(getattr(error, "filename", None) or home),
-        not_done="the batch in work was not committed; earlier ones stand",
-        next_step="free space, memory or descriptors and run again: it goes on where it stopped",
-    )
 
 
 class _Work:
@@ -303,6 +288,14 @@ class _Work:
                 self._again += pending.copies.get(row.file_id, [])
         return again.union(held)
 
+    def _tell_lookalikes(self, rows: Sequence[FileRow]) -> None:
+        with self._shop.connect() as con:
+            for feed, groups, one, other in lookalikes(con, lake_files(self._shop.lake, rows)):
+                text = (
+                    f"{groups} group(s) of event ids look alike and are different events, such as {one!r} and {other!r}"
+                )
+                self._notice(feed, "", text)
+
     def _notice(self, source: str, path: str, text: str) -> None:
         self.result.notices.append(Entry(source, path, text))
 
@@ -323,6 +316,7 @@ class _Work:
         )
         if not rows:
             return
+        self._tell_lookalikes(rows)
         taken = {row.file_id for row in rows}
         tapes = {tape.tape_id: tape for file_id, tape in pending.tapes_after.items() if file_id in taken}
         deliveries = [

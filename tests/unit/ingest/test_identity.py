@@ -134,3 +134,14 @@ def test_a_property_that_is_read_from_another_place_is_not_compared_with_the_old
     instance.put("b.jsonl", event("1", n=1, total=5) * 2)
     report = instance.run(make_source(format="cloudevents", properties={"n": "data.total"}))
     assert (report.duplicate, report.conflict) == (2, 0)
+
+
+def test_F34_ids_that_look_alike_are_different_events_and_are_told(instance: Any, feed: Any) -> None:
+    ids = ["a1", "A1", "a1 ", "caf\u00e9", "cafe\u0301", "7", "007", "b", "c", "0"]
+    instance.put("a.jsonl", "".join(event(i, n=1) for i in ids) + event("b", n=1))
+    report = instance.run(feed)
+    assert (report.accepted, report.duplicate) == (10, 1)
+    (notice,) = [entry.reason for entry in report.notices]
+    assert notice.startswith("3 group(s) of event ids look alike and are different events, such as '007' and '7'")
+    instance.put("b.jsonl", event("d", n=1) + event("e", n=1))
+    assert instance.run(feed).notices == []
