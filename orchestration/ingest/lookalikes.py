@@ -27,10 +27,10 @@ def lookalikes(con: duckdb.DuckDBPyConnection, new: Sequence[LakeFile]) -> list[
         "CREATE OR REPLACE TEMP TABLE odd AS "
         f"SELECT DISTINCT folded FROM {ids} WHERE regexp_matches(event_id, {literal(_ODD)})"
     )
-    rows = con.execute(
+    if not con.execute("SELECT 1 FROM odd LIMIT 1").fetchall():
+        return []
+    return con.execute(
         "SELECT feed, count(*), arg_min(one, one || '/' || other), arg_min(other, one || '/' || other) FROM ("
         f"SELECT feed, source, min(event_id) AS one, max(event_id) AS other FROM {ids} SEMI JOIN odd USING (folded) "
         "GROUP BY feed, source, folded HAVING min(event_id) <> max(event_id)) GROUP BY feed ORDER BY feed"
     ).fetchall()
-    con.execute("DROP TABLE odd")
-    return rows
