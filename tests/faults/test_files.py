@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from orchestration.errors import OutOfResources
-from orchestration.ingest import lines, run
+from orchestration.ingest import gathering, lines
 from orchestration.ingest.inflate import Refused, inflated
 
 EVENTS = [json.dumps({"id": f"e{n}", "source": "s", "type": "t", "time": "2026-10-01T10:00:00Z"}) for n in range(40)]
@@ -124,14 +124,14 @@ def test_F39_bytes_that_are_no_text_spoil_their_own_line_only(instance: Any, fee
 
 def test_F17_a_file_that_grew_since_it_was_listed_is_deferred(instance: Any, feed: Any, monkeypatch: Any) -> None:
     path = instance.put("a.jsonl", TEXT)
-    real = run.discover
+    real = gathering.discover
 
     def listed(*args: Any) -> Any:
         listing = real(*args)
         path.write_bytes(TEXT + b"half a li")
         return listing
 
-    monkeypatch.setattr(run, "discover", listed)
+    monkeypatch.setattr(gathering, "discover", listed)
     report = instance.run(feed)
     assert ([d.reason for d in report.deferred], report.lines, report.exit_code) == (["changing"], 0, 0)
     monkeypatch.undo()

@@ -80,14 +80,16 @@ def test_A4_A6_a_batch_that_fails_leaves_no_key_claimed_and_no_file_half_taken(
 ) -> None:
     for number in range(4):
         instance.put(f"{number}.jsonl", event(str(number), n=1) + event("shared", n=1))
-    real, calls = batch.parse_file, itertools.count(1)
+    # One portion a file, as if none were small.
+    monkeypatch.setattr(batch, "small", lambda task: False)
+    real, calls = batch.parse_files, itertools.count(1)
 
     def fails_at_the_third(*args: Any) -> Any:
         if next(calls) == 3:
             raise MemoryError("as if")
         return real(*args)
 
-    monkeypatch.setattr(batch, "parse_file", fails_at_the_third)
+    monkeypatch.setattr(batch, "parse_files", fails_at_the_third)
     with pytest.raises(MemoryError):
         instance.run(feed)
     assert (instance.ledger.files(), instance.ledger.batches()) == ([], [])

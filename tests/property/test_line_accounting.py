@@ -12,12 +12,12 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from orchestration.catalog.models import Entity, Settings, Source
 from orchestration.ingest import ingest, lines
-from orchestration.ingest.inflate import inflated
+from orchestration.ingest.inflate import inflated, packing_of
 from orchestration.ledger.store import Ledger
 
 SETTINGS = Settings(entities=(Entity(key="e", name="E", address="A"),))
@@ -95,6 +95,8 @@ def test_every_line_of_every_file_is_in_exactly_one_bucket(files: list[list[tupl
         (home / "inbox").mkdir()
         for number, made in enumerate(files):
             data = b"".join(raw + b"\n" for _, raw in made)
+            # Bytes that begin as a compressed file are one.
+            assume(packing_of(data, "") is None)
             packed = gzip.compress(data) if number % 2 else data
             (home / "inbox" / f"{number}").write_bytes(packed)
         source = Source(name="ce", path="*", format="cloudevents", properties={"n": "data.n"}, quantity="n")

@@ -128,6 +128,7 @@ sources:
     path: tomcat-access.log.*
     format: combined
     unterminated: accept
+    expect: irregular
     fields: {{credential: remote_addr}}
     properties: {{third: extra_1}}
 """
@@ -251,6 +252,7 @@ sources:
     event_type: completion
     zone: UTC
     unterminated: accept
+    expect: irregular
     fields: {{time: TIMESTAMP}}
     constants: {{credential: trace}}
     properties: {{context: ContextTokens, generated: GeneratedTokens}}
