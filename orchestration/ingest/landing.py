@@ -159,7 +159,7 @@ def _check_lines(candidate: Candidate, landed: Landed, head: bytes) -> None:
         landed.notices.append("a byte order mark at its beginning was left out")
     form = FORMATS[source.format]
     if form.head and landed.lines:
-        form.reader(source, head_text([head], form.head))
+        form.reader(source, head_text(form, [head]))
 
 
 def check_table(con: duckdb.DuckDBPyConnection, raw: RawStore, landed: Landed) -> None:

@@ -16,6 +16,7 @@ import duckdb
 from orchestration.ingest.canonical_sql import Context, canonical
 from orchestration.ingest.durable import make_folder
 from orchestration.ingest.formats import FORMATS
+from orchestration.ingest.formats.base import Format
 from orchestration.ingest.inflate import MAGIC, Refused, inflated, packing_of
 from orchestration.ingest.lane import Lane, begin_tables
 from orchestration.ingest.lines import BOM, MAX_LINE, Census, blocks
@@ -84,25 +85,35 @@ def _read_lines(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) 
     return lines
 
 
-def head_text(chunks: Iterable[bytes], lines: int = 1) -> str:
-    """The first lines as text, without byte order mark and last newline. Raises Refused."""
+def head_text(form: Format, chunks: Iterable[bytes]) -> str:
+    """The format's head, its first lines as text, without byte order mark and last newline.
+
+    A line that is no text counts as an empty one where the format can do without a head: it is set aside like any
+    other. Raises Refused where it can't.
+    """
     data = b""
     for chunk in chunks:
         data += chunk
-        if data.count(b"\n") >= lines or len(data) > lines * MAX_LINE:
+        if data.count(b"\n") >= form.head or len(data) > form.head * MAX_LINE:
             break
-    head = b"\n".join(data.split(b"\n", lines)[:lines]).removeprefix(BOM)
+    lines = data.removeprefix(BOM).split(b"\n", form.head)[: form.head]
+    return "\n".join(_head_line(line, required=form.header) for line in lines).rstrip("\n")
+
+
+def _head_line(line: bytes, *, required: bool) -> str:
     try:
-        if len(head) <= lines * MAX_LINE and b"\0" not in head:
-            return head.decode().rstrip("\n")
+        if len(line) <= MAX_LINE and b"\0" not in line:
+            return line.decode()
     except UnicodeDecodeError:
         pass
-    raise Refused("bad_header: line 1 is not text")
+    if required:
+        raise Refused("bad_header: line 1 is not text")
+    return ""
 
 
 def _begin(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask, *, together: bool = False) -> Lane:
     form = FORMATS[task.source.format]
-    head = head_text(_text(raw, task), form.head) if form.head else ""
+    head = head_text(form, _text(raw, task)) if form.head else ""
     reader = form.reader(task.source, head)
     return Lane(con, reader, task.source, context_of(task), each_blank=task.only is not None or together)
 

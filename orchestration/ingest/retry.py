@@ -132,7 +132,7 @@ def _under(shop: Workshop, row: FileRow, source: Source | None, reason: str | No
         with shop.connect() as con, shop.raw.at_hand(row.sha256, row.path):
             form.reader(source, table_head(con, shop.raw.local(row.sha256))[0])
     elif form.head:
-        form.reader(source, head_text(form.unpack(inflated(shop.raw.read(row.sha256, row.path))), form.head))
+        form.reader(source, head_text(form, form.unpack(inflated(shop.raw.read(row.sha256, row.path)))))
     return replace(
         row,
         format=source.format,

@@ -10,25 +10,15 @@ from typing import Any
 
 import duckdb
 import pytest
+from inbox import cloudevent
 
 from orchestration.ingest.canonical_sql import lake_columns
 from orchestration.ingest.verdicts import payload_hash
 from orchestration.money import EXACT, Money, round_fraction
 
-EVENT = {
-    "specversion": "1.0",
-    "id": "e1",
-    "source": "/gw/1",
-    "type": "request",
-    "time": "2026-10-01T10:00:00Z",
-    "subject": "key_1",
-    "data": {"tokens": 5},
-}
-
 
 def event(**changes: Any) -> str:
-    body = {name: value for name, value in (EVENT | changes).items() if value is not ...}
-    return json.dumps(body, ensure_ascii=False) + "\n"
+    return json.dumps(cloudevent(**changes), ensure_ascii=False) + "\n"
 
 
 @pytest.fixture

@@ -26,6 +26,22 @@ def instant(text: str) -> int:
 NOW = instant("2026-11-01T00:00:00+00:00")
 
 
+EVENT = {
+    "specversion": "1.0",
+    "id": "e1",
+    "source": "/gw/1",
+    "type": "request",
+    "time": "2026-10-01T10:00:00Z",
+    "subject": "key_1",
+    "data": {"tokens": 5, "user": "u1"},
+}
+
+
+def cloudevent(**changes: Any) -> dict[str, Any]:
+    """A whole CloudEvent with changed attributes; `...` leaves one out."""
+    return {name: value for name, value in (EVENT | changes).items() if value is not ...}
+
+
 class Instance:
     """Deliver with `put`, take with `run`, look with `events`, `quarantine`, `verdicts`."""
 

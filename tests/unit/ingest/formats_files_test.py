@@ -18,6 +18,7 @@ from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.formats.detect import resolve
 from orchestration.ingest.formats.page import EXAMPLES
 from orchestration.ingest.inflate import Refused, inflated
+from orchestration.ingest.lines import MAX_LINE
 
 LINES = formatkit.LINES
 ALIAS = {"tomcat": "common", "varnish": "combined"}
@@ -165,6 +166,16 @@ def test_cloudfront_columns_go_by_their_header_wherever_it_stands(instance: Any,
     instance.put("c.gz", gzip.compress(short.encode()))
     report = instance.run(make_source(format="auto", fields={"id": "request_id"}, properties={"ip": "c-ip"}))
     assert [e.reason for e in report.held] == ["missing_column: x-edge-request-id"]
+
+
+@pytest.mark.parametrize("first", [b"\xff\xfe", b"\0", b"#Fields: date\xff time", b"x" * (MAX_LINE + 1)])
+def test_a_first_line_that_is_no_text_costs_a_file_without_header_that_line_alone(
+    instance: Any, make_source: Any, first: bytes
+) -> None:
+    instance.put("a.log", first + b"\n" + LINES["cloudfront"].encode() + b"\n")
+    report = instance.run(make_source(format="cloudfront", fields={"id": "request_id"}))
+    assert (report.held, report.lines, report.accepted, report.quarantined) == ([], 2, 1, 1)
+    assert [(line, raw[:9]) for line, _, raw in instance.quarantine()] == [(1, first[:9])]
 
 
 def test_a_gateways_request_id_can_be_the_identity(instance: Any, make_source: Any) -> None:

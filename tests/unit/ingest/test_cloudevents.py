@@ -6,20 +6,7 @@ import json
 from typing import Any
 
 import pytest
-
-EVENT = {
-    "specversion": "1.0",
-    "id": "e1",
-    "source": "/gw/1",
-    "type": "request",
-    "time": "2026-10-01T10:00:00Z",
-    "subject": "key_1",
-    "data": {"tokens": 5, "user": "u1"},
-}
-
-
-def event(**changes: Any) -> dict[str, Any]:
-    return {k: v for k, v in (EVENT | changes).items() if v is not ...}
+from inbox import cloudevent as event
 
 
 @pytest.fixture
