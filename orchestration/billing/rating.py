@@ -16,7 +16,8 @@ from typing import Any, Literal, NamedTuple
 
 from orchestration.billing.charges import MODELS, ONE, ZERO, Priced, Slice, by_day
 from orchestration.billing.segments import ChargeTerms, Segment
-from orchestration.catalog.models import Charge, Conversion, Meter
+from orchestration.catalog.meters import Meter
+from orchestration.catalog.plans import Charge, Conversion
 from orchestration.errors import Problem
 from orchestration.money import EXACT, Money, Rounding, decimal_text, round_fraction
 

@@ -8,7 +8,8 @@ from datetime import date
 from operator import attrgetter
 from typing import Any
 
-from orchestration.catalog.models import Charge, Plan, PlanVersion, Subscription
+from orchestration.catalog.models import Subscription
+from orchestration.catalog.plans import Charge, Plan, PlanVersion
 from orchestration.periods import Interval, calendar_anchor, periods
 
 

@@ -8,18 +8,11 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 
 from orchestration.catalog.fields import Model
-from orchestration.catalog.models import (
-    EVENT_FIELDS,
-    Credential,
-    Customer,
-    Meter,
-    Plan,
-    Settings,
-    Source,
-    Subscription,
-    filter_fields,
-)
+from orchestration.catalog.meters import EVENT_FIELDS, Meter, meter_fields
+from orchestration.catalog.models import Credential, Customer, Settings, Subscription
 from orchestration.catalog.places import Places
+from orchestration.catalog.plans import Plan
+from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.money import CURRENCIES
 
@@ -80,7 +73,7 @@ def _meter_fields(meters: Sequence[Meter], sources: Sequence[Source], places: Pl
     """A meter that reads a property which no source declares would find every event unmeasured."""
     known = EVENT_FIELDS | {name for source in sources for name in source.properties}
     for meter in meters:
-        read = filter_fields(meter.filter) | ({meter.value} if meter.value is not None else set())
+        read = meter_fields(meter)
         for name in sorted(read - known):
             message = f"meter '{meter.key}' reads '{name}', which no source declares as a property"
             yield Problem("unknown_field", message, places.of(meter))

@@ -70,6 +70,14 @@ Day = Annotated[date, BeforeValidator(_day)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 Zone = Annotated[str, AfterValidator(_zone)]
 CurrencyCode = Annotated[str, AfterValidator(_currency)]
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$")]
+"""A length of time in real seconds, minutes, hours or days of 24 hours: 90s, 30m, 2h, 1d."""
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def duration_us(text: str) -> int:
+    """Microseconds of a Duration."""
+    return int(text[:-1]) * _SECONDS[text[-1]] * 1_000_000
 
 
 class Model(BaseModel):

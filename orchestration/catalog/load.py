@@ -22,10 +22,13 @@ from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog.check import cross_check
 from orchestration.catalog.decisions import ConflictDecision, check_decisions
 from orchestration.catalog.fields import Model
-from orchestration.catalog.models import Credential, Customer, Meter, Plan, Settings, Source, Subscription
+from orchestration.catalog.meters import Meter
+from orchestration.catalog.models import Credential, Customer, Settings, Subscription
 from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
+from orchestration.catalog.plans import Plan
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
+from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import Routes
 from orchestration.catalog.yamltext import UNFIT, Lines, parse_yaml
 from orchestration.errors import CatalogInvalid, Problem

@@ -9,9 +9,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from orchestration.catalog.fields import Key, Model
-from orchestration.catalog.models import Meter, Source, filter_conditions
+from orchestration.catalog.meters import Meter, filter_conditions
 from orchestration.catalog.openapi import read_openapi
 from orchestration.catalog.places import Places
+from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import OTHER, UNMATCHED, Routes, Template, of_source, ordered, parse_route
 from orchestration.catalog.yamltext import parse_yaml
 from orchestration.errors import Problem

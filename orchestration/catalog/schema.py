@@ -10,8 +10,11 @@ from pydantic import create_model
 
 from orchestration.catalog.decisions import KEY, ConflictDecision
 from orchestration.catalog.fields import Model
-from orchestration.catalog.models import Meter, Plan, Settings, Source
+from orchestration.catalog.meters import Meter
+from orchestration.catalog.models import Settings
+from orchestration.catalog.plans import Plan
 from orchestration.catalog.routes import RouteSet
+from orchestration.catalog.sources import Source
 
 _LISTS = {"sources": Source, "meters": Meter, "routes": RouteSet}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.crash import crash_point
 from orchestration.errors import IntegrityFailure
 from orchestration.ingest.drift import write_fields

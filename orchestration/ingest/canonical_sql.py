@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.engine import keyed_hash
 from orchestration.ingest.formats.base import PROPERTY, Reader
 from orchestration.sqltext import identifier, literal

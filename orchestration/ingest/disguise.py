@@ -9,7 +9,7 @@ import ipaddress
 
 import duckdb
 
-from orchestration.catalog.models import Network, Source
+from orchestration.catalog.sources import Network, Source
 from orchestration.ingest.canonical_sql import lake_columns
 from orchestration.ingest.engine import keyed_hash
 from orchestration.ingest.formats.base import PROPERTY

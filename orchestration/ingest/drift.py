@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.engine import column_name
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.access import AccessLog

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.discover import Candidate, Entry, Listing, discover
 from orchestration.ingest.objects import also_named_by, discover_objects, is_bucket, is_unchanged
 from orchestration.ingest.stores import Stores

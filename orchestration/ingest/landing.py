@@ -9,7 +9,7 @@ from itertools import chain
 
 import duckdb
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.discover import Candidate
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.detect import resolve

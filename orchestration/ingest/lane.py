@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.canonical_sql import Context, canonical, is_blank, parsed_columns
 from orchestration.ingest.formats.base import Reader
 from orchestration.ingest.lines import BadLine, Block

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.discover import discover, printable
 from orchestration.ingest.lines import BOM
 from orchestration.ledger.rows import DeliveryRow

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.catalog.stores import BucketName, StoreOptions, bucket_of
 from orchestration.ingest.discover import (
     Candidate,

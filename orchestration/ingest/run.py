@@ -11,7 +11,8 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.catalog.models import Settings, Source
+from orchestration.catalog.models import Settings
+from orchestration.catalog.sources import Source
 from orchestration.crash import crash_point
 from orchestration.errors import CatalogInvalid
 from orchestration.ingest.batch import Workshop, lake_files, make_batch, mapping_json

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.canonical_sql import COLUMNS, property_columns
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.base import PROPERTY, wanted

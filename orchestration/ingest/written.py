@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import IntegrityFailure
 from orchestration.ingest.disguise import disguised
 from orchestration.ingest.formats import FORMATS

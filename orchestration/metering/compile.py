@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from orchestration.catalog.models import All, AnyOf, Condition, Filter, Meter, Not, filter_fields
+from orchestration.catalog.meters import All, AnyOf, Condition, Filter, Meter, Not, meter_fields
 from orchestration.sqltext import identifier, literal
 
 TEXT_FIELDS = {
@@ -36,12 +36,7 @@ def property_column(name: str) -> str:
 
 def names_read(meters: Iterable[Meter]) -> set[str]:
     """Names of the fields and properties that meters read, in filters or as value."""
-    names: set[str] = set()
-    for meter in meters:
-        names |= filter_fields(meter.filter)
-        if meter.value is not None:
-            names.add(meter.value)
-    return names
+    return set().union(*map(meter_fields, meters))
 
 
 def fields_read(meters: Iterable[Meter]) -> set[str]:

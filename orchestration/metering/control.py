@@ -13,7 +13,8 @@ from typing import Any
 
 from orchestration.billing.segments import ChargeTerms, Segment, charge_prices, segments
 from orchestration.catalog import Catalog
-from orchestration.catalog.models import Charge, Credential, Subscription
+from orchestration.catalog.models import Credential, Subscription
+from orchestration.catalog.plans import Charge
 from orchestration.zones import local_date, offset_intervals
 
 Row = dict[str, Any]

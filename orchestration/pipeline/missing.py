@@ -11,7 +11,7 @@ import duckdb
 
 from orchestration.billing.documents import Group
 from orchestration.catalog import Catalog
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.engine import load_rows
 from orchestration.ingest.discover import SEQUENCE, pattern_regex, stream_name
 from orchestration.ingest.holes import Hole, Stretch, by_day, gaps, missing_numbers, silences

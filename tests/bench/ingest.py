@@ -15,7 +15,8 @@ from typing import Any
 
 import duckdb
 
-from orchestration.catalog.models import Entity, Settings, Source
+from orchestration.catalog.models import Entity, Settings
+from orchestration.catalog.sources import Source
 from orchestration.ingest import ingest
 from orchestration.ingest.lake import _OPTIONS
 from orchestration.ledger.store import Ledger

@@ -120,7 +120,8 @@ def test_a_file_that_may_not_be_read_is_held_and_the_others_are_taken(tmp_path: 
     script = """
 import os, sys
 from pathlib import Path
-from orchestration.catalog.models import Entity, Settings, Source
+from orchestration.catalog.models import Entity, Settings
+from orchestration.catalog.sources import Source
 from orchestration.ingest import ingest
 from orchestration.ledger.store import Ledger
 home = Path(sys.argv[1])

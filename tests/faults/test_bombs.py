@@ -30,7 +30,8 @@ MIB = 1 << 20
 CHILD = textwrap.dedent("""
     import json, sys
     from pathlib import Path
-    from orchestration.catalog.models import Entity, Settings, Source
+    from orchestration.catalog.models import Entity, Settings
+    from orchestration.catalog.sources import Source
     from orchestration.ingest import ingest
     from orchestration.ledger.store import Ledger
 

@@ -21,7 +21,7 @@ import pytest
 import zstandard
 from inbox import Instance
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.inflate import Refused, inflated
 from orchestration.ingest.lines import BOM

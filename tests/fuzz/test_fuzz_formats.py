@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from inbox import Instance
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.base import Reader
 from orchestration.ingest.formats.jsontext import TOO_DEEP

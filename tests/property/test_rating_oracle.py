@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from orchestration.billing.charges import Slice, graduated, per_unit
 from orchestration.billing.rating import convert, rate
 from orchestration.billing.segments import ChargeTerms, PriceFrom, Segment
-from orchestration.catalog.models import Charge, Conversion, Meter
+from orchestration.catalog.meters import Meter
+from orchestration.catalog.plans import Charge, Conversion
 from orchestration.money import Money
 
 START, END = date(2026, 10, 1), date(2026, 11, 1)

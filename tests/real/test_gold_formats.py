@@ -19,7 +19,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.catalog.models import Entity, Settings, Source
+from orchestration.catalog.models import Entity, Settings
+from orchestration.catalog.sources import Source
 from orchestration.ingest import ingest
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.detect import resolve

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.canonical_sql import Context, canonical
 from orchestration.ingest.disguise import disguised
 from orchestration.ingest.engine import connect

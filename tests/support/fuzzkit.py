@@ -11,7 +11,7 @@ from typing import Any
 
 import formatkit
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.detect import resolve
 from orchestration.ingest.inflate import Refused

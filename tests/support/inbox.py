@@ -11,7 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.catalog.models import Entity, Settings, Source
+from orchestration.catalog.models import Entity, Settings
+from orchestration.catalog.sources import Source
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
 

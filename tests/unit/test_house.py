@@ -99,6 +99,6 @@ def test_the_page_of_formats_is_that_of_the_program() -> None:
 
 
 def test_the_catalog_knows_the_fields_that_meters_can_compile() -> None:
-    from orchestration.catalog.models import EVENT_FIELDS
+    from orchestration.catalog.meters import EVENT_FIELDS
 
     assert {*TEXT_FIELDS, *NUMBER_FIELDS} == EVENT_FIELDS

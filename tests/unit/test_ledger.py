@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, TapeRow
 from orchestration.ledger.store import Ledger

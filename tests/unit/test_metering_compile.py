@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from orchestration.catalog.models import EVENT_FIELDS, Filter, Meter
+from orchestration.catalog.meters import EVENT_FIELDS, Filter, Meter
 from orchestration.metering.compile import (
     NUMBER_FIELDS,
     TEXT_FIELDS,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from orchestration.audit.endpoints import as_expression
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.catalog.load import from_archive, parse_catalog
-from orchestration.catalog.models import Meter
+from orchestration.catalog.meters import Meter
 from orchestration.catalog.openapi import MAX_DEPTH, read_openapi
 from orchestration.catalog.routes import moves_endpoints
 from orchestration.catalog.templates import OTHER, UNMATCHED, Routes, ordered, parse_route

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.ingest.formats import (
     alb,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 
 TARGETS = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.ingest.formats.base import PROPERTY, LineFormat, Reader, SlowResult, check_names, wanted
 from orchestration.ingest.formats.jsontext import (

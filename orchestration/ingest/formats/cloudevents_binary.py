@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.ingest.formats.base import PROPERTY, LineFormat, Reader, SlowResult, check_names, wanted
 from orchestration.ingest.formats.jsontext import NOT_JSON, Path, any_text, member, read_exactly, scalar_text

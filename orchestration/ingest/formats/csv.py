@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.ingest.engine import without_cr
 from orchestration.ingest.formats.base import LineFormat, Reader, SlowResult, check_names, time_unit, wanted

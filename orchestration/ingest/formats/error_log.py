@@ -1,6 +1,6 @@
 """Logs of servers that hold no requests: each line that is known as such is set aside as `not_a_request`."""
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.formats.nonrequests import is_no_request
 from orchestration.ingest.formats.textlog import TextLog
 

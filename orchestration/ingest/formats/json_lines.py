@@ -7,7 +7,7 @@ Without an `id` events are known by place.
 
 from __future__ import annotations
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.ingest.formats.jsonlog import JsonLog, parse_path
 from orchestration.ingest.formats.jsontext import member, read_exactly

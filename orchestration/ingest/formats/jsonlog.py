@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.ingest.formats.base import (
     PROPERTY,

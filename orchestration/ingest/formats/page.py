@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.base import Format
 from orchestration.ingest.formats.detect import AUTO

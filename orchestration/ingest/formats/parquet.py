@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.ingest.engine import column_name
 from orchestration.ingest.formats.base import LineFormat, Reader, SlowResult, check_names, time_unit, wanted

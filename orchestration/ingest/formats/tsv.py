@@ -6,7 +6,7 @@ say how it is written (`ts as epoch_ms`). Without an `id` column events are know
 
 from __future__ import annotations
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.ingest.engine import without_cr
 from orchestration.ingest.formats.base import LineFormat, Reader, SlowResult, check_names, time_unit, wanted

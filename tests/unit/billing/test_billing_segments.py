@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.billing.segments import Segment, charge_prices, segments, versions_in
-from orchestration.catalog.models import Plan
+from orchestration.catalog.plans import Plan
 
 PRO = plan(("2020-01-01", [charge()]))
 MAX = plan(("2020-01-01", [charge(price="2")]), key="max")

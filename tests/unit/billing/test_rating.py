@@ -10,7 +10,7 @@ from billing_make import METERS, TIERS, D, charge, phase, plan, rated, segment, 
 from orchestration.billing.charges import Slice
 from orchestration.billing.rating import Line, convert, rate
 from orchestration.canonical import canonical_bytes
-from orchestration.catalog.models import Conversion
+from orchestration.catalog.plans import Conversion
 
 STUB = segment("2026-10-16")
 

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest import drift, sample
 
 Counts = dict[tuple[int, str, str], tuple[int, bool]]

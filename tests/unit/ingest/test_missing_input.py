@@ -13,7 +13,7 @@ import tiny
 
 from orchestration.billing.documents import Group, due_lines, grouped
 from orchestration.catalog import Catalog, parse_catalog
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.closing.rated import rate_all
 from orchestration.ingest import manifests
 from orchestration.metering.control import charged_segments

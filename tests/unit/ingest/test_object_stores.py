@@ -227,7 +227,8 @@ def test_captures_tell_the_streams_of_a_bucket_apart(instance: Any, make_source:
 INGEST = """
 import sys
 from pathlib import Path
-from orchestration.catalog.models import Entity, Settings, Source
+from orchestration.catalog.models import Entity, Settings
+from orchestration.catalog.sources import Source
 from orchestration.ingest import ingest
 from orchestration.ledger.store import Ledger
 home = Path(sys.argv[1])

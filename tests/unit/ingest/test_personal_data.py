@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.catalog.models import Network
+from orchestration.catalog.sources import Network
 from orchestration.ingest.disguise import network_of
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"

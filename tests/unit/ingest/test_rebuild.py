@@ -107,7 +107,8 @@ def test_leftovers_of_a_batch_that_never_was_are_removed(filled: Any, sources: l
 CHILD = textwrap.dedent("""
     import sys
     from pathlib import Path
-    from orchestration.catalog.models import Entity, Settings, Source
+    from orchestration.catalog.models import Entity, Settings
+    from orchestration.catalog.sources import Source
     from orchestration.ingest import ingest
     from orchestration.ledger.store import Ledger
     home = Path(sys.argv[1])

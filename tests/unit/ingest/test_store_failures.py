@@ -271,7 +271,7 @@ def test_each_kind_of_store_is_opened_with_the_secrets_of_its_file(tmp_path: Pat
 LAND = """
 import re, sys
 from pathlib import Path
-from orchestration.catalog.models import Source
+from orchestration.catalog.sources import Source
 from orchestration.ingest.landing import land
 from orchestration.ingest.objects import discover_objects
 from orchestration.ingest.raw import RawStore
