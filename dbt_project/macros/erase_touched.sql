@@ -1,6 +1,6 @@
 {#
   Incremental means: what new input touched is erased and written again, whole. `touched_by` names the table that
-  holds the touched keys, `touched_keys` its columns. Deleting by the touched keys, and not by the keys of the new
+  holds the touched keys (see `touched_relation`), `touched_keys` its columns. Deleting by the touched keys, and not by the keys of the new
   rows, also removes rows that have no successor.
 #}
 {% macro get_incremental_erase_touched_sql(arg_dict) %}
@@ -22,7 +22,13 @@
 {% endmacro %}
 
 {% macro touched_relation() %}
-    {%- if config.require("touched_by") == "days" -%} {{ ref("touched_days") }}
+    {#- Spelled out, as dbt reads a model's sources from its text. -#}
+    {%- set by = config.require("touched_by") -%}
+    {%- if by == "days" -%} {{ source("control", "touched_days") }}
+    {%- elif by == "restated_days" -%} {{ source("control", "restated_days") }}
+    {%- elif by == "restated_weeks" -%} {{ source("control", "restated_weeks") }}
+    {%- elif by == "restated_months" -%} {{ source("control", "restated_months") }}
+    {%- elif by == "lines" -%} {{ source("control", "touched_lines") }}
     {%- else -%} {{ source("control", "new_files") }}
     {%- endif -%}
 {% endmacro %}

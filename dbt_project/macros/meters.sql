@@ -16,6 +16,6 @@
     {%- for meter in meters(aggregations) %}
         ,
         {{ "max" if meter[1] == "max" else "sum" }} (m_{{ meter[0] }}) as m_{{ meter[0] }},
-        sum(u_{{ meter[0] }}) as u_{{ meter[0] }}
+        nullif(sum(u_{{ meter[0] }}), 0) as u_{{ meter[0] }}
     {%- endfor %}
 {% endmacro %}

@@ -5,7 +5,7 @@ with
         select events.customer, events.local_day, count(*) as events
         from {{ ref("stg_events") }} as events
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on events.customer = touched.customer
             and events.local_day = touched.local_day
         group by events.customer, events.local_day
@@ -15,7 +15,7 @@ with
         select hours.customer, hours.local_day, sum(hours.events) as events
         from {{ ref("usage_hourly") }} as hours
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on hours.customer = touched.customer
             and hours.local_day = touched.local_day
         group by hours.customer, hours.local_day

@@ -5,7 +5,7 @@ with
         select hours.*
         from {{ ref("usage_hourly") }} as hours
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on hours.customer = touched.customer
             and hours.local_day = touched.local_day
     ),
@@ -38,7 +38,7 @@ with
             case when days.aggregation = 'max' then max(days.quantity) else sum(days.quantity) end as quantity
         from {{ ref("usage_by_day") }} as days
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on days.customer = touched.customer
             and days.local_day = touched.local_day
         group by days.customer, days.meter, days.aggregation, days.local_day

@@ -39,12 +39,13 @@ def warehouse_build(context: dg.AssetExecutionContext, tallystick: TallystickIns
     with open_build(working.instance) as con:
         for unmet in unmet_decisions(con):
             context.log.warning(unmet)
+        days = metadata.row_count(con, "control", "touched_days")
     return dg.MaterializeResult(
         metadata={
             "status": "built from nothing" if plan.fresh else "built on the published generation",
             "usage_changes": plan.usage_changed,
             "new_files": len(plan.new_files),
-            "files_read": len(plan.read_files),
+            "days_measured": days,
             "new_lines": sum(f.lines for f in plan.new_files),
             "last_batch": plan.state.last_batch,
             "catalog": plan.state.catalog_digest,

@@ -15,7 +15,7 @@ from orchestration.billing.segments import ChargeTerms, Segment, charge_prices, 
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Credential, Subscription
 from orchestration.catalog.plans import Charge
-from orchestration.zones import local_date, offset_intervals
+from orchestration.zones import local_date, midnight_us, offset_intervals
 
 Row = dict[str, Any]
 
@@ -24,7 +24,14 @@ MAX_US = 2**62
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 METERS = {"meter": "VARCHAR", "name": "VARCHAR", "unit": "VARCHAR", "aggregation": "VARCHAR"}
-CUSTOMERS = {"customer": "VARCHAR", "name": "VARCHAR", "zone": "VARCHAR", "entity": "VARCHAR"}
+CUSTOMERS = {
+    "customer": "VARCHAR",
+    "name": "VARCHAR",
+    "zone": "VARCHAR",
+    "entity": "VARCHAR",
+    "known_day": "DATE",
+    "known_us": "BIGINT",
+}
 CREDENTIALS = {
     "credential": "VARCHAR",
     "customer": "VARCHAR",
@@ -112,10 +119,19 @@ def meter_rows(catalog: Catalog) -> Iterator[Row]:
         yield {"meter": key, "name": meter.name, "unit": meter.unit, "aggregation": meter.aggregation}
 
 
-def customer_rows(catalog: Catalog) -> Iterator[Row]:
+def customer_rows(catalog: Catalog, now_us: int) -> Iterator[Row]:
+    """Rows of `control.customers`. What lasts is known until `known_day` begins: the running local day counts whole."""
     for key in sorted(catalog.customers):
         customer = catalog.customers[key]
-        yield {"customer": key, "name": customer.name, "zone": customer.zone, "entity": customer.entity}
+        known_day = local_date(customer.zone, now_us) + timedelta(days=1)
+        yield {
+            "customer": key,
+            "name": customer.name,
+            "zone": customer.zone,
+            "entity": customer.entity,
+            "known_day": known_day.isoformat(),
+            "known_us": midnight_us(customer.zone, known_day),
+        }
 
 
 def credential_rows(credentials: Iterable[Credential]) -> Iterator[Row]:
@@ -131,8 +147,9 @@ def credential_rows(credentials: Iterable[Credential]) -> Iterator[Row]:
 
 def offset_rows(catalog: Catalog, start_us: int, end_us: int) -> Iterator[Row]:
     """UTC offsets of every customer over [start_us, end_us)."""
+    of_zone = {zone: list(offset_intervals(zone, start_us, end_us)) for zone in _zones(catalog)}
     for key in sorted(catalog.customers):
-        for interval in offset_intervals(catalog.customers[key].zone, start_us, end_us):
+        for interval in of_zone[catalog.customers[key].zone]:
             yield {
                 "customer": key,
                 "start_us": interval.start_us,
@@ -141,6 +158,10 @@ def offset_rows(catalog: Catalog, start_us: int, end_us: int) -> Iterator[Row]:
                 "carry_bucket_us": interval.carry_bucket_us,
                 "carry_day": interval.carry_day.isoformat(),
             }
+
+
+def _zones(catalog: Catalog) -> set[str]:
+    return {customer.zone for customer in catalog.customers.values()}
 
 
 def plan_day_rows(catalog: Catalog) -> Iterator[Row]:

@@ -46,9 +46,9 @@ RULES = {
     "hours": (
         "attributed events of a touched day are the events of its hours",
         "WITH staged AS (SELECT customer, local_day, count(*) AS n FROM staging.stg_events "
-        "JOIN metering.touched_days USING (customer, local_day) GROUP BY ALL), "
+        "JOIN control.touched_days USING (customer, local_day) GROUP BY ALL), "
         "hours AS (SELECT customer, local_day, sum(events) AS n FROM metering.usage_hourly "
-        "JOIN metering.touched_days USING (customer, local_day) GROUP BY ALL) "
+        "JOIN control.touched_days USING (customer, local_day) GROUP BY ALL) "
         "SELECT coalesce(staged.customer, hours.customer), "
         "cast(coalesce(staged.local_day, hours.local_day) AS VARCHAR), "
         "coalesce(staged.n, 0) AS expected, coalesce(hours.n, 0) AS found "

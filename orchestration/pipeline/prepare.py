@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -13,11 +14,13 @@ from orchestration.engine import connect, load_rows
 from orchestration.ingest.discover import captures_of
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.retries import still_quarantined
+from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
 from orchestration.metering import control, routes
 from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.control import ChargedSegment
 from orchestration.metering.lakeview import create_event_views
+from orchestration.metering.touched import DEFINITIONS, Work, definition_rows, find_touched, remember
 from orchestration.pipeline.drift import load_fields
 from orchestration.pipeline.generation import start_build
 from orchestration.pipeline.instance import Instance
@@ -50,16 +53,21 @@ HELD_COLUMNS = {"source": "VARCHAR", "path": "VARCHAR", "sha256": "VARCHAR", "re
 
 def prepare(
     instance: Instance, catalog: Catalog, ledger: Ledger, charged: Sequence[ChargedSegment], plan: BuildPlan
-) -> None:
+) -> Work:
     """Start the build and fill its schemas `control`, `record` and `lake`. The connection is closed afterwards."""
     start_build(instance, fresh=plan.fresh)
+    lake, files = Lake(instance.lake), ledger.files()
     with open_build(instance) as con:
-        _control(con, instance, catalog, charged, plan)
+        remember(con)
+        _control(con, instance, catalog, charged, plan, files)
         _record(con, instance, ledger)
         load_fields(con, instance, ledger)
-        load_conflicts(con, catalog, Lake(instance.lake), ledger.files(), instance.scratch)
-        create_event_views(con, catalog, Lake(instance.lake), plan.read_files)
+        load_conflicts(con, catalog, lake, files, instance.scratch)
+        over = partial(create_event_views, con, catalog, lake)
+        work = find_touched(con, catalog, files, plan.new_files, over, fresh=plan.fresh)
+        over(work.read_files)
         con.execute("CHECKPOINT")
+    return work
 
 
 def open_build(instance: Instance) -> duckdb.DuckDBPyConnection:
@@ -79,14 +87,15 @@ def _control(
     catalog: Catalog,
     charged: Sequence[ChargedSegment],
     plan: BuildPlan,
+    files: Sequence[FileRow],
 ) -> None:
-    first = min((f.min_us for f in plan.read_files if f.min_us is not None), default=0)
-    last = max((f.max_us for f in plan.read_files if f.max_us is not None), default=0)
-    new_files = [{"file_id": f.file_id} for f in plan.new_files]
+    first = min((f.min_us for f in files if f.min_us is not None), default=0)
+    last = max((f.max_us for f in files if f.max_us is not None), default=0)
     compiled, names = routes.compile_routes(catalog.routes), [source.name for source in catalog.sources]
     tables: list[tuple[str, dict[str, str], Any]] = [
         ("control.meters", control.METERS, control.meter_rows(catalog)),
-        ("control.customers", control.CUSTOMERS, control.customer_rows(catalog)),
+        ("control.meter_definitions", DEFINITIONS, definition_rows(catalog)),
+        ("control.customers", control.CUSTOMERS, control.customer_rows(catalog, plan.state.now_us)),
         ("control.credentials", control.CREDENTIALS, control.credential_rows(catalog.credentials)),
         ("control.customer_offsets", control.CUSTOMER_OFFSETS, control.offset_rows(catalog, first, last + 1)),
         ("control.plan_days", control.PLAN_DAYS, control.plan_day_rows(catalog)),
@@ -94,7 +103,6 @@ def _control(
         ("control.routes", routes.ROUTES, compiled.rows),
         ("control.route_slots", routes.ROUTE_SLOTS, [{"slot": n} for n, _ in enumerate(compiled.slots, 1)]),
         ("control.route_templates", routes.ROUTE_TEMPLATES, routes.template_rows(catalog.routes, names)),
-        ("control.new_files", {"file_id": "INTEGER"}, new_files),
         ("control.generation", STATE_COLUMNS, [asdict(plan.state)]),
     ]
     for table, columns, rows in tables:

@@ -76,6 +76,8 @@ def take_files(context: Context, catalog: Catalog, ledger: Ledger) -> IngestRepo
 def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan | None:
     """Decide what to build and prepare the database for it; None when the published generation is up to date.
 
+    What is measured again beside new files is reported before it is done.
+
     Raises PeriodClosed for a catalog that has lost a customer or changed a currency that was billed.
     """
     refuse_lost(catalog, issued_so_far(ledger))
@@ -84,7 +86,8 @@ def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan
     if plan is not None:
         what = "from nothing" if plan.fresh else f"{len(plan.new_files)} new file(s)"
         context.report(f"building the warehouse: {what}")
-        prepare(context.instance, catalog, ledger, charged, plan)
+        for said in prepare(context.instance, catalog, ledger, charged, plan).said:
+            context.report(said)
     return plan
 
 

@@ -15,14 +15,19 @@ from orchestration.catalog import Catalog
 from orchestration.engine import connect
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
-from orchestration.metering.control import ChargedSegment
+from orchestration.metering.control import ChargedSegment, customer_rows
+from orchestration.metering.restated import has_ranks
+from orchestration.metering.routes import compile_routes
 from orchestration.pipeline.instance import Instance
 from orchestration.settings import REPOSITORY
+from orchestration.zones import TZDATA_VERSION
 
 STATE_COLUMNS = {
     "last_batch": "INTEGER",
     "catalog_digest": "VARCHAR",
     "code_digest": "VARCHAR",
+    "routes_digest": "VARCHAR",
+    "known_digest": "VARCHAR",
     "segments_digest": "VARCHAR",
     "deliveries_digest": "VARCHAR",
     "journal_seq": "INTEGER",
@@ -32,11 +37,14 @@ STATE_COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a generation knows: batches up to one, a catalog, the program, the segments begun, the journal."""
+    """What a generation knows: batches up to one, a catalog, the program, its routes, the days through which lasting
+    states are known (where there are any), the segments begun, the deliveries, the journal."""
 
     last_batch: int
     catalog_digest: str
     code_digest: str
+    routes_digest: str
+    known_digest: str
     segments_digest: str
     deliveries_digest: str
     journal_seq: int
@@ -50,18 +58,17 @@ class BuildPlan:
     state: State
     fresh: bool
     new_files: tuple[FileRow, ...]
-    read_files: tuple[FileRow, ...]
     usage_changed: bool
 
 
 @cache
 def code_digest() -> str:
-    """SHA-256 over the program and its models: another program builds from nothing."""
+    """SHA-256 over the program, its models and the zone data: another program builds from nothing."""
     roots = (REPOSITORY / "orchestration", REPOSITORY / "dbt_project")
     paths = [p for root in roots for p in root.rglob("*") if p.suffix in (".py", ".sql", ".yml") and _ours(p)]
     return sha256_hex(
         canonical_bytes(
-            {"version": __version__}
+            {"version": __version__, "tzdata": TZDATA_VERSION}
             | {p.relative_to(REPOSITORY).as_posix(): sha256_hex(p.read_bytes()) for p in sorted(paths)}
         )
     )
@@ -84,16 +91,6 @@ def read_state(instance: Instance) -> State | None:
     return State(*row) if row else None
 
 
-def _decision_waits(instance: Instance) -> bool:
-    """Whether the published generation has a decision that names a payload which it doesn't know."""
-    path = instance.published_db()
-    if path is None:
-        return False
-    with connect(path, temp=instance.scratch, read_only=True) as con:
-        query = "SELECT 1 FROM record.decisions WHERE counts IS NOT NULL AND problem IS NOT NULL LIMIT 1"
-        return con.execute(query).fetchone() is not None
-
-
 def plan_build(
     instance: Instance, catalog: Catalog, ledger: Ledger, charged: Sequence[ChargedSegment], now_us: int
 ) -> BuildPlan | None:
@@ -103,6 +100,8 @@ def plan_build(
         last_batch=max((f.batch_id for f in files), default=0),
         catalog_digest=catalog.digest,
         code_digest=code_digest(),
+        routes_digest=_routes_digest(catalog),
+        known_digest=_known_digest(catalog, now_us),
         segments_digest=_segments_digest(charged),
         # Without the time at which a file was last seen: a file that stays held is nothing new.
         deliveries_digest=sha256_hex(repr([(h.source, h.path, h.sha256, h.reason) for h in ledger.held()]).encode()),
@@ -112,34 +111,29 @@ def plan_build(
     have = read_state(instance)
     if have is not None and replace(have, now_us=0) == replace(wanted, now_us=0):
         return None
-    fresh = have is None or (have.catalog_digest, have.code_digest) != (wanted.catalog_digest, wanted.code_digest)
-    if have is not None and any(f.conflict for f in files if f.batch_id > have.last_batch):
-        # The payload that a decision names may have come now: what counted until then lies on days of older files.
-        fresh = fresh or _decision_waits(instance)
+    # Another route may move any event to another endpoint; any other edit of the catalog touches the days it concerns.
+    fresh = have is None or (have.code_digest, have.routes_digest) != (wanted.code_digest, wanted.routes_digest)
     new_files = tuple(f for f in files if fresh or have is None or f.batch_id > have.last_batch)
     only_issued = have is not None and replace(have, journal_seq=0, now_us=0) == replace(
         wanted, journal_seq=0, now_us=0
     )
-    return BuildPlan(wanted, fresh, new_files, tuple(_overlapping(files, new_files)), not only_issued)
+    return BuildPlan(wanted, fresh, new_files, not only_issued)
 
 
 def _segments_digest(charged: Sequence[ChargedSegment]) -> str:
     return sha256_hex("\n".join(f"{c.line_id}/{c.segment.end}/{c.segment.period_end}" for c in charged).encode())
 
 
-_SLACK_US = 3 * 86_400_000_000
+def _routes_digest(catalog: Catalog) -> str:
+    return sha256_hex(repr(compile_routes(catalog.routes)).encode())
 
 
-def _overlapping(files: Sequence[FileRow], new_files: Sequence[FileRow]) -> list[FileRow]:
-    """Files that may hold events of a local day that a new file touches: a local day lies within 3 UTC days."""
-    spans = sorted(
-        (f.min_us - _SLACK_US, f.max_us + _SLACK_US) for f in new_files if f.min_us is not None and f.max_us is not None
-    )
-    return [
-        f
-        for f in files
-        if f.min_us is not None and f.max_us is not None and any(a <= f.max_us and f.min_us <= b for a, b in spans)
-    ]
+def _known_digest(catalog: Catalog, now_us: int) -> str:
+    """Through which days states last, where a meter or a charge asks for it: a passing day changes nothing else."""
+    if not has_ranks(catalog) and not any(meter.carried for meter in catalog.meters.values()):
+        return ""
+    known = [(row["customer"], row["known_day"]) for row in customer_rows(catalog, now_us)]
+    return sha256_hex(repr(known).encode())
 
 
 assert [f.name for f in fields(State)] == list(STATE_COLUMNS)

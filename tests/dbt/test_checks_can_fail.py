@@ -20,7 +20,7 @@ from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.transform import PROJECT
 from orchestration.settings import parse_instant
 
-TOUCHED = "(customer, local_day) IN (SELECT customer, local_day FROM metering.touched_days)"
+TOUCHED = "(customer, local_day) IN (SELECT customer, local_day FROM control.touched_days)"
 NEW_FILE = "file_id = (SELECT max(file_id) FROM control.new_files)"
 FAULTS = {
     "accepted_lines_are_staged_or_unattributed": f"UPDATE record.files SET accepted = accepted + 1 WHERE {NEW_FILE}",

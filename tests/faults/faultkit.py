@@ -331,8 +331,8 @@ class Box:
             "('control', 'record', 'metering', 'marts') ORDER BY ALL"
         )
         # What was new to this generation is not what it holds.
-        passing = {("control", "generation"), ("control", "new_files"), ("metering", "touched_days")}
-        passing.add(("control", "customer_offsets"))
+        work = ("new_files", "touched_days", "touched_lines", "restated_days", "restated_weeks", "restated_months")
+        passing = {("control", name) for name in ("generation", "customer_offsets", *work)}
         return {
             f"{schema}.{table}": hashlib.sha256(
                 repr(self.sql(f"SELECT * FROM {schema}.{table} ORDER BY ALL")).encode()

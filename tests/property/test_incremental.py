@@ -30,7 +30,6 @@ BY_FILE = {
     "metering.sampled_fields",
     "metering.sampled_parts",
     "metering.stream_hours",
-    "metering.touched_days",
     "metering.unattributed_by_file",
 }
 # Copies of other files: whichever comes first counts, so they may also come first, or alone for a while.
@@ -119,7 +118,7 @@ def test_any_batches_in_any_order_give_the_usage_of_one(inbox: Path, at_once: Pa
     assert mine.keys() == once.keys()
     assert all(mine[f"metering.{n}"][0] for n in ("usage_hourly", "distinct_daily", "windows", "usage_by_day"))
 
-    names_of_all = [n for n in tables(home, "marts", "metering", "record") if n != "metering.touched_days"]
+    names_of_all = tables(home, "marts", "metering", "record")
     before = content(home, names_of_all)
     shutil.rmtree(home / "warehouse")
     assert taken(home)

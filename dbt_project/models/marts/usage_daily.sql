@@ -2,7 +2,7 @@
 -- `quantity` adds up over endpoints, methods and days for count and sum; for max take the greatest.
 {{ config(
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
-    touched_by="days", touched_keys=["customer", "local_day"]
+    touched_by="restated_days", touched_keys=["customer", "local_day"]
 ) }}
 select
     usage.customer,
@@ -15,7 +15,7 @@ select
     usage.quantity
 from {{ ref("usage_by_day") }} as usage
 inner join
-    {{ ref("touched_days") }} as touched on usage.customer = touched.customer and usage.local_day = touched.local_day
+    {{ source("control", "restated_days") }} as touched on usage.customer = touched.customer and usage.local_day = touched.local_day
 left join
     {{ source("control", "plan_days") }} as plans
     on usage.customer = plans.customer

@@ -8,7 +8,7 @@ with
         select events.*
         from {{ ref("stg_events") }} as events
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on events.customer = touched.customer
             and events.local_day = touched.local_day
     )

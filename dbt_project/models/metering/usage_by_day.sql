@@ -1,14 +1,14 @@
 -- Grain: customer, meter, local day, endpoint, method. The base fact made long, for meters whose days come from hours.
 {{ config(
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
-    touched_by="days", touched_keys=["customer", "local_day"]
+    touched_by="restated_days", touched_keys=["customer", "local_day"]
 ) }}
 with
     hours as (
         select hours.*
         from {{ ref("usage_hourly") }} as hours
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "restated_days") }} as touched
             on hours.customer = touched.customer
             and hours.local_day = touched.local_day
     )

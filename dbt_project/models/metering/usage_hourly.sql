@@ -1,7 +1,7 @@
 -- Grain: customer, local hour (named by the instant at which it begins), endpoint, method.
 -- The wide base fact: `m_<meter>` is the measured value, `u_<meter>` counts events that the meter could not measure.
 {{ config(
-    materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
+    materialized="incremental", incremental_strategy="erase_touched", on_schema_change="sync_all_columns",
     touched_by="days", touched_keys=["customer", "local_day"]
 ) }}
 select
@@ -15,5 +15,5 @@ select
     {{ meter_aggregates(["count", "sum", "max"]) }}
 from {{ ref("stg_requests") }} as events
 inner join
-    {{ ref("touched_days") }} as touched on events.customer = touched.customer and events.local_day = touched.local_day
+    {{ source("control", "touched_days") }} as touched on events.customer = touched.customer and events.local_day = touched.local_day
 group by events.customer, events.local_day, events.bucket_us, events.endpoint, events.method

@@ -8,7 +8,7 @@ with
         select hours.*
         from {{ ref("usage_hourly") }} as hours
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on hours.customer = touched.customer
             and hours.local_day = touched.local_day
     ),

@@ -9,7 +9,7 @@
         where
             exists (
                 select 1
-                from {{ ref("touched_days") }} as touched
+                from {{ source("control", "touched_days") }} as touched
                 where touched.customer = tested.customer and touched.local_day = tested.local_day
             )
     {% endif %}
