@@ -90,6 +90,19 @@ def run(home: Home = None, now: Now = None, wait: Wait = False) -> None:
 
 
 @app.command()
+def plan(home: Home = None, now: Now = None, wait: Wait = False) -> None:
+    """Say what the next run would measure again after an edit of the catalog. Takes no file and changes nothing."""
+    from orchestration.pipeline.run import Context, preview
+
+    environment = _environment(home)
+    instance = Instance.of(environment)
+    said: list[str] = []
+    with instance_lock(instance.home, "plan", wait=wait):
+        preview(Context(instance, _now(environment, now), said.append))
+    typer.echo("\n".join(said) or "nothing would be built: the published generation is up to date")
+
+
+@app.command()
 def close(
     period: Annotated[str, typer.Argument(help="A month (2026-10), or a cut-off date (2026-11-01).")],
     waive: Annotated[str | None, typer.Option(help="Close although files are held; the reason is journalled.")] = None,

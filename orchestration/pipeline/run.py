@@ -6,6 +6,7 @@ own. Everything depends on the instance's durable parts and on `now_us`, never o
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -89,6 +90,18 @@ def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan
         for said in prepare(context.instance, catalog, ledger, charged, plan).said:
             context.report(said)
     return plan
+
+
+def preview(context: Context) -> bool:
+    """Report what the next build would do with the files that are taken already, and leave nothing behind.
+
+    False when it would do nothing. The caller holds the instance's lock.
+    """
+    catalog = load_catalog(context.instance.catalog)
+    with Ledger.open(context.instance.home) as ledger:
+        plan = begin_build(context, catalog, ledger)
+    shutil.rmtree(context.instance.build_folder, ignore_errors=True)
+    return plan is not None
 
 
 def build_usage(context: Context, *, fresh: bool, on_event: Callable[[Any], None] | None = None) -> None:

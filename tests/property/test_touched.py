@@ -1,4 +1,4 @@
-"""Edits of the catalog measure again what they concern, and nothing else: the rows are those of a build from nothing."""
+"""Edits of the catalog measure again what they concern, and nothing else, and give the rows of a build from nothing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 import tiny
-from instances import content, rows, tables
+from instances import content, tables
 
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import Context, preview, run
 from orchestration.settings import parse_instant
-
-ALL_DAYS = "SELECT count(DISTINCT (customer, local_day)) FROM metering.usage_hourly"
 
 
 def taken(home: Path, now: str = tiny.NOW) -> list[str]:
@@ -112,6 +110,17 @@ def change_plan(home: Path) -> None:
 EDITS: dict[str, Callable[[Path], None]] = {
     edit.__name__: edit for edit in (hand_over, move_zone, add_meter, change_meter, another_aggregation, change_plan)
 }
+
+
+def test_what_is_measured_again_is_said_before_it_is_done(home: Path) -> None:
+    published = (home / "warehouse" / "current").resolve()
+    context = Context(Instance(home), parse_instant(tiny.NOW, "test"), (said := []).append)
+    assert not preview(context)
+    add_meter(home)
+    assert preview(context)
+    assert "meter 'all_requests' is new: 6 days of 3 customers are measured again from the lake" in said
+    assert (home / "warehouse" / "current").resolve() == published
+    assert not Instance(home).build_folder.exists()
 
 
 @pytest.mark.parametrize("name", EDITS)
