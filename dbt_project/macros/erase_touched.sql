@@ -22,7 +22,11 @@
 {% endmacro %}
 
 {% macro touched_relation() %}
-    {%- if config.require("touched_by") == "days" -%} {{ ref("touched_days") }}
+    {%- set by = config.require("touched_by") -%}
+    {%- if by == "days" -%} {{ ref("touched_days") }}
+    {%- elif by == "restated_days" -%} {{ ref("restated_days") }}
+    {%- elif by == "restated_weeks" -%} {{ ref("restated_weeks") }}
+    {%- elif by == "restated_months" -%} {{ ref("restated_months") }}
     {%- else -%} {{ source("control", "new_files") }}
     {%- endif -%}
 {% endmacro %}

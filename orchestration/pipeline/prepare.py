@@ -86,10 +86,11 @@ def _control(
     compiled, names = routes.compile_routes(catalog.routes), [source.name for source in catalog.sources]
     tables: list[tuple[str, dict[str, str], Any]] = [
         ("control.meters", control.METERS, control.meter_rows(catalog)),
+        ("control.meter_dimensions", control.METER_DIMENSIONS, control.meter_dimension_rows(catalog)),
         ("control.customers", control.CUSTOMERS, control.customer_rows(catalog)),
         ("control.credentials", control.CREDENTIALS, control.credential_rows(catalog.credentials)),
         ("control.customer_offsets", control.CUSTOMER_OFFSETS, control.offset_rows(catalog, first, last + 1)),
-        ("control.plan_days", control.PLAN_DAYS, control.plan_day_rows(catalog)),
+        ("control.billing_days", control.BILLING_DAYS, control.billing_day_rows(catalog, plan.state.now_us)),
         ("control.segments", control.SEGMENTS, control.segment_rows(catalog, charged)),
         ("control.routes", routes.ROUTES, compiled.rows),
         ("control.route_slots", routes.ROUTE_SLOTS, [{"slot": n} for n, _ in enumerate(compiled.slots, 1)]),
