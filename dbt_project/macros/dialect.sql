@@ -33,3 +33,27 @@
     slice(array_sort(array_distinct(flatten(collect_list({{ lists }})))), 1, {{ n }})
 {% endmacro %}
 {% macro duckdb__smallest(lists, n) %} list_sort(list_distinct(flatten(list({{ lists }}))))[1:{{ n }}] {% endmacro %}
+
+{#
+  A text as JSON, the same bytes on every engine: their own functions write control characters in different cases.
+  What engines leave as it is (anything but the quote, the backslash and control characters) stays.
+#}
+{% macro json_text(column) %}
+    {%- set named = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"} -%}
+    {%- set escaped = {"text": "replace(" ~ column ~ ", chr(92), chr(92) || chr(92))", "special": "'\"' || chr(92)"} -%}
+    {%- do escaped.update(text="replace(" ~ escaped.text ~ ", '\"', chr(92) || '\"')") -%}
+    {%- for code in range(32) -%}
+        {%- set name = named.get(code, "u%04x" % code) -%}
+        {%- do escaped.update(
+            text="replace(" ~ escaped.text ~ ", chr(" ~ code ~ "), chr(92) || '" ~ name ~ "')",
+            special=escaped.special ~ " || chr(" ~ code ~ ")",
+        ) -%}
+    {%- endfor -%}
+    case
+        when {{ column }} is null
+        then 'null'
+        when translate({{ column }}, {{ escaped.special }}, '') = {{ column }}
+        then '"' || {{ column }} || '"'
+        else '"' || {{ escaped.text }} || '"'
+    end
+{% endmacro %}

@@ -1,5 +1,5 @@
 -- Every event of a touched day that has a customer is counted in exactly one hour.
-{{ config(meta={"dagster": {"ref": {"name": "usage_hourly"}}}) }}
+{{ config(meta={"dagster": {"ref": {"name": "metered_hours"}}}) }}
 with
     staged as (
         select events.customer, events.local_day, count(*) as events
@@ -13,7 +13,7 @@ with
 
     hours as (
         select hours.customer, hours.local_day, sum(hours.events) as events
-        from {{ ref("usage_hourly") }} as hours
+        from {{ ref("metered_hours") }} as hours
         inner join
             {{ source("control", "touched_days") }} as touched
             on hours.customer = touched.customer

@@ -1,55 +1,62 @@
--- Usage of a touched day, meter by meter, is the usage of its hours: sums for count and sum, the greatest for max.
+-- A day of a meter is what its hours make of it: their sum, greatest, least or last. Days that this build wrote;
+-- distinct
+-- values and percentiles don't come from hours.
 {{ config(meta={"dagster": {"ref": {"name": "usage_by_day"}}}) }}
+{% set keys = "customer, meter, dimensions, endpoint, method, local_day" %}
 with
-    touched_hours as (
-        select hours.*
-        from {{ ref("usage_hourly") }} as hours
-        inner join
-            {{ source("control", "touched_days") }} as touched
-            on hours.customer = touched.customer
-            and hours.local_day = touched.local_day
-    ),
-
     hours as (
         select
-            cast(null as varchar) as customer,
-            cast(null as varchar) as meter,
-            cast(null as date) as local_day,
-            cast(null as decimal(38, 9)) as quantity
-        where false
-        {% for meter in meters(["count", "sum", "max"]) %}
-            union all
-            select
-                customer,
-                '{{ meter[0] }}' as meter,
-                local_day,
-                cast({{ "max" if meter[1] == "max" else "sum" }} (m_{{ meter[0] }}) as decimal(38, 9)) as quantity
-            from touched_hours
-            where m_{{ meter[0] }} is not null
-            group by customer, local_day
-        {% endfor %}
+            usage.customer,
+            usage.meter,
+            usage.dimensions,
+            usage.endpoint,
+            usage.method,
+            usage.local_day,
+            usage.quantity,
+            meters.combine,
+            max(usage.hour_start) over (
+                partition by
+                    usage.customer, usage.meter, usage.dimensions, usage.endpoint, usage.method, usage.local_day
+            )
+            = usage.hour_start as is_last
+        from {{ ref("usage_hourly") }} as usage
+        inner join
+            {{ source("control", "restated_days") }} as restated
+            on usage.customer = restated.customer
+            and usage.local_day = restated.local_day
+        inner join {{ source("control", "meters") }} as meters on usage.meter = meters.meter
     ),
 
-    days as (
+    compared as (
+        {% for combine in ["sum", "min", "max"] %}
+            select {{ keys }}, {{ combine }} (quantity) as of_hours, null as of_day
+            from hours
+            where combine = '{{ combine }}'
+            group by {{ keys }}
+            union all
+        {% endfor %}
+        select {{ keys }}, quantity as of_hours, null as of_day
+        from hours
+        where combine = 'last' and is_last
+        union all
         select
             days.customer,
             days.meter,
+            days.dimensions,
+            days.endpoint,
+            days.method,
             days.local_day,
-            case when days.aggregation = 'max' then max(days.quantity) else sum(days.quantity) end as quantity
+            null as of_hours,
+            days.quantity as of_day
         from {{ ref("usage_by_day") }} as days
         inner join
-            {{ source("control", "touched_days") }} as touched
-            on days.customer = touched.customer
-            and days.local_day = touched.local_day
-        group by days.customer, days.meter, days.aggregation, days.local_day
+            {{ source("control", "restated_days") }} as restated
+            on days.customer = restated.customer
+            and days.local_day = restated.local_day
+        where days.combine in ('sum', 'min', 'max', 'last')
     )
 
-select
-    coalesce(hours.customer, days.customer) as customer,
-    coalesce(hours.meter, days.meter) as meter,
-    coalesce(hours.local_day, days.local_day) as local_day,
-    hours.quantity as quantity_of_hours,
-    days.quantity as quantity_of_days
-from hours
-full outer join days on hours.customer = days.customer and hours.meter = days.meter and hours.local_day = days.local_day
-where hours.quantity is distinct from days.quantity
+select {{ keys }}, sum(of_hours) as quantity_of_hours, sum(of_day) as quantity_of_day
+from compared
+group by {{ keys }}
+having sum(of_hours) is distinct from sum(of_day)

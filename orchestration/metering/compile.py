@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from orchestration.catalog.meters import All, AnyOf, Condition, Filter, Meter, Not, meter_fields
+from orchestration.catalog.meters import CARRIED, All, AnyOf, Condition, Filter, Meter, Not, meter_fields
 from orchestration.sqltext import identifier, literal
 
 TEXT_FIELDS = {
@@ -94,7 +94,7 @@ def matches_sql(meter: Meter) -> str:
 def value_sql(meter: Meter) -> str:
     """What one event contributes, NULL where the meter doesn't take it or can't measure it.
 
-    INTEGER 1 for count, DECIMAL(38,9) for sum and max, VARCHAR for unique_count.
+    INTEGER 1 for count, VARCHAR for unique_count, DECIMAL(38,9) for all others.
     """
     match = matches_sql(meter)
     if meter.value is None:
@@ -102,17 +102,24 @@ def value_sql(meter: Meter) -> str:
     if meter.aggregation == "unique_count":
         return f"case when {match} then nullif({as_text(meter.value)}, '') end"
     number = as_number(meter.value)
-    if not meter.allow_negative:
+    if not meter.allow_negative and meter.aggregation not in CARRIED:
         number = f"(case when {number} >= 0 then {number} end)"
     return f"case when {match} then {number} end"
 
 
 def event_columns(meters: Sequence[Meter]) -> list[str]:
-    """Select items per meter: `m_<key>` (its value) and `u_<key>` (1 where it takes the event but can't measure it)."""
+    """Select items: per meter `m_<key>`, its value, and `u_<key>`, 1 where it takes the event but can't measure it.
+
+    Both are NULL where the meter doesn't take the event. Per dimension of any meter `d_<name>`, the field as text.
+    A level that is told by its starts and stops has no value of its own here.
+    """
     items = []
     for meter in meters:
+        if meter.start is not None:
+            continue
         value = value_sql(meter)
         items.append(f"{value} as {identifier('m_' + meter.key)}")
-        unmeasured = f"case when {matches_sql(meter)} and ({value}) is null then 1 else 0 end"
+        unmeasured = f"case when {matches_sql(meter)} and ({value}) is null then 1 end"
         items.append(f"{unmeasured} as {identifier('u_' + meter.key)}")
-    return items
+    dimensions = sorted({name for meter in meters for name in meter.dimensions})
+    return [*items, *(f"{as_text(name)} as {identifier('d_' + name)}" for name in dimensions)]

@@ -5,25 +5,40 @@ Instants are microseconds UTC, days are ISO dates, all intervals half-open.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from orchestration.billing.segments import ChargeTerms, Segment, charge_prices, segments
 from orchestration.catalog import Catalog
+from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential, Subscription
 from orchestration.catalog.plans import Charge
 from orchestration.zones import local_date, midnight_us, offset_intervals
 
 Row = dict[str, Any]
+_Claim = tuple[date, date, Segment]
 
 MIN_US = -(2**62)
 MAX_US = 2**62
+MINUTE_US = 60_000_000
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
-METERS = {"meter": "VARCHAR", "name": "VARCHAR", "unit": "VARCHAR", "aggregation": "VARCHAR"}
+METERS = {
+    "meter": "VARCHAR",
+    "name": "VARCHAR",
+    "unit": "VARCHAR",
+    "aggregation": "VARCHAR",
+    "combine": "VARCHAR",
+    "carried": "BOOLEAN",
+    "percentile": "INTEGER",
+    "dimensions": "VARCHAR",
+}
+METER_DIMENSIONS = {"meter": "VARCHAR", "dimension": "VARCHAR"}
 CUSTOMERS = {
     "customer": "VARCHAR",
     "name": "VARCHAR",
@@ -47,7 +62,16 @@ CUSTOMER_OFFSETS = {
     "carry_bucket_us": "BIGINT",
     "carry_day": "DATE",
 }
-PLAN_DAYS = {"customer": "VARCHAR", "meter": "VARCHAR", "plan": "VARCHAR", "start_day": "DATE", "end_day": "DATE"}
+BILLING_DAYS = {
+    "customer": "VARCHAR",
+    "meter": "VARCHAR",
+    "plan": "VARCHAR",
+    "subscription": "VARCHAR",
+    "period_start": "DATE",
+    "period_end": "DATE",
+    "start_day": "DATE",
+    "end_day": "DATE",
+}
 SEGMENTS = {
     "line_id": "VARCHAR",
     "subscription": "VARCHAR",
@@ -75,17 +99,22 @@ class ChargedSegment:
 
 def charged_segments(catalog: Catalog, now_us: int) -> list[ChargedSegment]:
     """Every charge of every segment that has begun by now in its customer's zone, in a total order."""
+    return [
+        ChargedSegment(segment, terms)
+        for segment in _segments(catalog, now_us)
+        for terms in charge_prices(catalog.plans[segment.plan], segment)
+    ]
+
+
+def _segments(catalog: Catalog, until_us: int) -> Iterator[Segment]:
+    """The segments that have begun by an instant in their customer's zone, by subscription, ascending."""
     by_key: dict[str, list[Subscription]] = defaultdict(list)
     for row in catalog.subscriptions:
         by_key[row.subscription].append(row)
-    found = []
     for key in sorted(by_key):
         phases = by_key[key]
-        today = local_date(catalog.customers[phases[0].customer].zone, now_us)
-        for segment in segments(phases, catalog.plans, today):
-            for terms in charge_prices(catalog.plans[segment.plan], segment):
-                found.append(ChargedSegment(segment, terms))
-    return found
+        through = local_date(catalog.customers[phases[0].customer].zone, until_us)
+        yield from segments(phases, catalog.plans, through)
 
 
 def measure_of(charge: Charge, aggregation: str) -> str:
@@ -113,10 +142,37 @@ def segment_rows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> Iterato
             }
 
 
+def combine_of(meter: Meter) -> str:
+    """How the days of a meter make a longer grain: by sum, max, min or last, or anew from distinct values or ranks."""
+    if meter.aggregation in ("max", "min"):
+        return meter.aggregation
+    if meter.aggregation == "sum":
+        return "last" if meter.carry else "sum"
+    others = {"latest": "last", "level": "max", "unique_count": "distinct", "percentile": "rank"}
+    return others.get(meter.aggregation, "sum")
+
+
 def meter_rows(catalog: Catalog) -> Iterator[Row]:
+    """Rows of `control.meters`. `dimensions` is a JSON array of the names, sorted."""
     for key in sorted(catalog.meters):
         meter = catalog.meters[key]
-        yield {"meter": key, "name": meter.name, "unit": meter.unit, "aggregation": meter.aggregation}
+        yield {
+            "meter": key,
+            "name": meter.name,
+            "unit": meter.unit,
+            "aggregation": meter.aggregation,
+            "combine": combine_of(meter),
+            "carried": meter.carried,
+            "percentile": meter.percentile,
+            "dimensions": json.dumps(sorted(meter.dimensions), separators=(",", ":")),
+        }
+
+
+def meter_dimension_rows(catalog: Catalog) -> Iterator[Row]:
+    """Rows of `control.meter_dimensions`: each dimension of each meter."""
+    for key in sorted(catalog.meters):
+        for dimension in sorted(catalog.meters[key].dimensions):
+            yield {"meter": key, "dimension": dimension}
 
 
 def customer_rows(catalog: Catalog, now_us: int) -> Iterator[Row]:
@@ -164,33 +220,47 @@ def _zones(catalog: Catalog) -> set[str]:
     return {customer.zone for customer in catalog.customers.values()}
 
 
-def plan_day_rows(catalog: Catalog) -> Iterator[Row]:
-    """The plan under which a customer's meter is reported, by days: of stacked subscriptions the one not stacked."""
-    claims: dict[tuple[str, str], list[tuple[date, date, str]]] = defaultdict(list)
-    for row in sorted(catalog.subscriptions, key=lambda s: (s.stacking, s.subscription, s.start)):
-        for version in catalog.plans[row.plan].versions:
-            for charge in version.charges:
-                if charge.meter is not None:
-                    _claim(claims[row.customer, charge.meter], row.start, row.end or date.max, row.plan)
+def billing_day_rows(catalog: Catalog, now_us: int) -> Iterator[Row]:
+    """The segment that prices a customer's meter, by days: of stacked subscriptions the one not stacked.
+
+    Through the last day on which a run at `now_us` takes events: they may lie some minutes ahead.
+    """
+    stacking = {(row.subscription, row.start): row.stacking for row in catalog.subscriptions}
+    starts = defaultdict(list)
+    for subscription, start in sorted(stacking):
+        starts[subscription].append(start)
+    ranked = []
+    for segment in _segments(catalog, now_us + catalog.settings.future_skew_minutes * MINUTE_US):
+        phase = max(start for start in starts[segment.subscription] if start <= segment.start)
+        ranked.append((stacking[segment.subscription, phase], segment.subscription, segment.start, segment))
+    claims: dict[tuple[str, str], list[_Claim]] = defaultdict(list)
+    for *_, segment in sorted(ranked, key=itemgetter(0, 1, 2)):
+        terms = charge_prices(catalog.plans[segment.plan], segment)
+        for meter in sorted({item.charge.meter for item in terms if item.charge.meter is not None}):
+            _claim(claims[segment.customer, meter], segment)
     for customer, meter in sorted(claims):
-        for start, end, plan in sorted(claims[customer, meter]):
+        for start, end, segment in sorted(claims[customer, meter], key=itemgetter(0)):
             yield {
                 "customer": customer,
                 "meter": meter,
-                "plan": plan,
+                "plan": segment.plan,
+                "subscription": segment.subscription,
+                "period_start": segment.period_start.isoformat(),
+                "period_end": segment.period_end.isoformat(),
                 "start_day": start.isoformat(),
                 "end_day": end.isoformat(),
             }
 
 
-def _claim(taken: list[tuple[date, date, str]], start: date, end: date, plan: str) -> None:
-    """Add the days of [start, end) that nobody has taken yet."""
-    for other_start, other_end, _ in sorted(taken):
+def _claim(taken: list[_Claim], segment: Segment) -> None:
+    """Add the days of the segment that no other has taken yet."""
+    start, end = segment.start, segment.end
+    for other_start, other_end, _ in sorted(taken, key=itemgetter(0)):
         if start < min(other_start, end):
-            taken.append((start, min(other_start, end), plan))
+            taken.append((start, min(other_start, end), segment))
         start = max(start, other_end) if other_start < end else start
     if start < end:
-        taken.append((start, end, plan))
+        taken.append((start, end, segment))
 
 
 def _us(moment: datetime) -> int:

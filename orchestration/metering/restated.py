@@ -34,7 +34,7 @@ def restate(con: duckdb.DuckDBPyConnection, *, ranked: bool) -> None:
     """
     lasting = "SELECT DISTINCT customer FROM metering.carried_hourly"
     con.execute(_lasting(lasting if _exists(con, "carried_hourly") else "SELECT NULL AS customer WHERE false"))
-    replanned = symmetric("control.plan_days", "was_plan_days", control.PLAN_DAYS)
+    replanned = symmetric("control.billing_days", "was_billing_days", control.BILLING_DAYS)
     stored = "metering.usage_by_day" if _exists(con, "usage_by_day") else None
     con.execute(_restated_days(replanned, stored))
     con.execute(

@@ -29,7 +29,7 @@ _WAS: dict[str, tuple[str, Mapping[str, str]]] = {
     "was_credentials": ("control.credentials", control.CREDENTIALS),
     "was_customers": ("control.customers", control.CUSTOMERS),
     "was_definitions": ("control.meter_definitions", DEFINITIONS),
-    "was_plan_days": ("control.plan_days", control.PLAN_DAYS),
+    "was_billing_days": ("control.billing_days", control.BILLING_DAYS),
     "was_segments": ("control.segments", control.SEGMENTS),
     "was_decided": ("record.decided", _LINES),
 }

@@ -47,7 +47,7 @@ RULES = {
         "attributed events of a touched day are the events of its hours",
         "WITH staged AS (SELECT customer, local_day, count(*) AS n FROM staging.stg_events "
         "JOIN control.touched_days USING (customer, local_day) GROUP BY ALL), "
-        "hours AS (SELECT customer, local_day, sum(events) AS n FROM metering.usage_hourly "
+        "hours AS (SELECT customer, local_day, sum(events) AS n FROM metering.metered_hours "
         "JOIN control.touched_days USING (customer, local_day) GROUP BY ALL) "
         "SELECT coalesce(staged.customer, hours.customer), "
         "cast(coalesce(staged.local_day, hours.local_day) AS VARCHAR), "

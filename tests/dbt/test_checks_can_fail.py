@@ -33,7 +33,7 @@ FAULTS = {
     "decisions_move_no_event": "INSERT INTO record.decided SELECT file_id, line, source, event_id, true "
     "FROM marts.conflicts WHERE NOT counted",
     "draft_totals_are_sums_of_lines": "DELETE FROM marts.invoice_draft_lines WHERE charge = 'base'",
-    "events_staged_are_in_hours": f"UPDATE metering.usage_hourly SET events = events + 1 WHERE {TOUCHED}",
+    "events_staged_are_in_hours": f"UPDATE metering.metered_hours SET events = events + 1 WHERE {TOUCHED}",
     "hours_add_up_to_days": f"UPDATE metering.usage_by_day SET quantity = quantity + 1 WHERE {TOUCHED}",
     "ingest_balance_adds_up": "UPDATE marts.ingest_balance SET lines = lines + 1, blank = blank + 1 "
     "WHERE level = 'day'",
@@ -55,7 +55,7 @@ RULE_FAULTS = {
     "quarantine": "DELETE FROM record.quarantine",
     "lake": f"UPDATE record.files SET duplicate = duplicate + 1 WHERE {NEW_FILE}",
     "staged": "CREATE OR REPLACE VIEW lake.verdicts AS SELECT file_id, line, 'duplicate' AS verdict FROM lake.events",
-    "hours": f"DELETE FROM metering.usage_hourly WHERE {TOUCHED} AND customer = 'birch'",
+    "hours": f"DELETE FROM metering.metered_hours WHERE {TOUCHED} AND customer = 'birch'",
     "unattributed": "DELETE FROM metering.unattributed_by_file",
 }
 

@@ -104,7 +104,7 @@ def test_events_of_unknown_credentials_are_kept_and_counted(month) -> None:
 
 
 def test_attributed_and_unattributed_events_are_all_accepted_ones(month) -> None:
-    [(attributed,)] = rows(month.home, "SELECT sum(events) FROM metering.usage_hourly")
+    [(attributed,)] = rows(month.home, "SELECT sum(events) FROM metering.metered_hours")
     assert attributed + month.result.generated.unattributed == month.result.generated.accepted
 
 

@@ -1,12 +1,6 @@
--- Grain: customer, plan, meter, local week (its first day), endpoint, method. From days, which add up exactly.
-select
-    customer,
-    plan,
-    meter,
-    aggregation,
-    {{ week_start("local_day") }} as week_start,
-    endpoint,
-    method,
-    cast(case when aggregation = 'max' then max(quantity) else sum(quantity) end as decimal(38, 9)) as quantity
-from {{ ref("usage_daily") }}
-group by customer, plan, meter, aggregation, {{ week_start("local_day") }}, endpoint, method
+-- Grain: customer, plan, meter, dimensions, local week (its Monday), endpoint, method, billing period.
+{{ config(
+    materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
+    touched_by="restated_weeks", touched_keys=["customer", "week_start"]
+) }}
+{{ usage_of_days("restated_weeks", "week_start", week_start("usage.local_day")) }}

@@ -6,7 +6,7 @@
 with
     hours as (
         select hours.*
-        from {{ ref("usage_hourly") }} as hours
+        from {{ ref("metered_hours") }} as hours
         inner join
             {{ source("control", "touched_days") }} as touched
             on hours.customer = touched.customer

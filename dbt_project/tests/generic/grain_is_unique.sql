@@ -1,18 +1,31 @@
 {#
-  One row per combination of `columns`, none of them missing but the `nullable`. With `touched`, only the customers and
-  days that this build wrote: the rest was tested when it was written.
+  One row per combination of `columns`, none of them missing but the `nullable`. With `dimensions` those of the wide base
+  fact belong to it. With `touched` (days, weeks or months), only those of a customer that this build wrote: the rest was
+  tested when it was written.
 #}
-{% test grain_is_unique(model, columns, nullable=[], touched=false) %}
-    select {{ columns | join(", ") }}, count(*) as copies
+{% test grain_is_unique(model, columns, nullable=[], dimensions=false, touched=none) %}
+    {% set touched = "days" if touched is sameas true else touched %}
+    {% set more = columns_of_dimensions(meters(wide_aggregations())) if dimensions else "" %}
+    select {{ columns | join(", ") }} {{ more }}, count(*) as copies
     from {{ model }} as tested
     {% if touched %}
         where
             exists (
                 select 1
-                from {{ source("control", "touched_days") }} as touched
-                where touched.customer = tested.customer and touched.local_day = tested.local_day
+                from
+                    {{ {
+                        "days": source("control", "restated_days"),
+                        "weeks": source("control", "restated_weeks"),
+                        "months": source("control", "restated_months"),
+                    }[touched] }} as touched
+                where
+                    touched.customer = tested.customer
+                    {% if touched == "days" %} and touched.local_day = tested.local_day
+                    {% elif touched == "weeks" %} and touched.week_start = tested.week_start
+                    {% else %} and touched.month_start = tested.month_start
+                    {% endif %}
             )
     {% endif %}
-    group by {{ columns | join(", ") }}
+    group by {{ columns | join(", ") }} {{ more }}
     having count(*) > 1 {% for column in columns if column not in nullable %} or {{ column }} is null {% endfor %}
 {% endtest %}

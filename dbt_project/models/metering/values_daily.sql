@@ -1,0 +1,9 @@
+-- Grain: customer, meter, dimensions, local day, value. Percentiles of every grain take a value of these by its rank.
+{{ config(
+    materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
+    touched_by="days", touched_keys=["customer", "local_day"]
+) }}
+select customer, meter, dimensions, local_day, value, cast(sum(events) as bigint) as events, min(first_us) as first_us
+from {{ ref("stg_values") }}
+where value is not null
+group by customer, meter, dimensions, local_day, value

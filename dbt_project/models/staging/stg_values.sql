@@ -1,0 +1,76 @@
+-- Grain: customer, meter, dimensions, local hour, value, of touched days. One pass over the events of all meters that
+-- are no columns of the wide base fact: what distinct values and percentiles are made of (`value_key`, `value`), and,
+-- with
+-- neither, events that a meter could not measure. Exists only while a build runs.
+{{ config(materialized="table") }}
+{% set ranked = meters(["unique_count", "percentile"]) %}
+{% set others = meters(["latest"]) | list + meters(
+    ["sum", "min", "max", "latest", "weighted_sum", "level"], carried=true
+) | list %}
+with
+    events as (
+        select
+            events.customer,
+            events.local_day,
+            events.bucket_us,
+            events.time_us
+            {{ columns_of_dimensions(ranked | list + others) }}
+            {% for meter in ranked %}, m_{{ meter[0] }}, u_{{ meter[0] }} {% endfor %}
+            {% for meter in others %}, u_{{ meter[0] }} {% endfor %}
+        from {{ ref("stg_events") }} as events
+        inner join
+            {{ source("control", "touched_days") }} as touched
+            on events.customer = touched.customer
+            and events.local_day = touched.local_day
+        where
+            false
+            {% for meter in ranked %} or m_{{ meter[0] }} is not null {% endfor %}
+            {% for meter in ranked | list + others %} or u_{{ meter[0] }} is not null {% endfor %}
+    )
+
+select
+    cast(null as varchar) as customer,
+    cast(null as varchar) as meter,
+    cast(null as varchar) as aggregation,
+    cast(null as varchar) as dimensions,
+    cast(null as date) as local_day,
+    cast(null as bigint) as bucket_us,
+    cast(null as varchar) as value_key,
+    cast(null as decimal(38, 9)) as value,
+    cast(null as bigint) as events,
+    cast(null as bigint) as first_us
+where false
+{% for meter in ranked %}
+    union all
+    select
+        customer,
+        '{{ meter[0] }}' as meter,
+        '{{ meter[1] }}' as aggregation,
+        {{ dimensions_json(meter[0]) }} as dimensions,
+        local_day,
+        bucket_us,
+        {{ "m_" ~ meter[0] if meter[1] == "unique_count" else "cast(null as varchar)" }} as value_key,
+        {{ "m_" ~ meter[0] if meter[1] == "percentile" else "cast(null as decimal(38, 9))" }} as value,
+        count(*) as events,
+        min(time_us) as first_us
+    from events
+    where m_{{ meter[0] }} is not null or u_{{ meter[0] }} is not null
+    group by customer, local_day, bucket_us, m_{{ meter[0] }} {{ dimension_columns(meter[0]) }}
+{% endfor %}
+{% for meter in others %}
+    union all
+    select
+        customer,
+        '{{ meter[0] }}' as meter,
+        '{{ meter[1] }}' as aggregation,
+        {{ dimensions_json(meter[0]) }} as dimensions,
+        local_day,
+        bucket_us,
+        cast(null as varchar) as value_key,
+        cast(null as decimal(38, 9)) as value,
+        count(*) as events,
+        min(time_us) as first_us
+    from events
+    where u_{{ meter[0] }} is not null
+    group by customer, local_day, bucket_us {{ dimension_columns(meter[0]) }}
+{% endfor %}
