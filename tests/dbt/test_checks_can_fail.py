@@ -24,6 +24,8 @@ TOUCHED = "(customer, local_day) IN (SELECT customer, local_day FROM control.tou
 NEW_FILE = "file_id = (SELECT max(file_id) FROM control.new_files)"
 FAULTS = {
     "accepted_lines_are_staged_or_unattributed": f"UPDATE record.files SET accepted = accepted + 1 WHERE {NEW_FILE}",
+    "active_users_daily_are_distinct_values": "UPDATE marts.active_users_daily SET active_users = active_users + 1 "
+    "WHERE application = '(all)' AND meter = 'callers'",
     "active_users_lie_between_their_days": "UPDATE marts.active_users_monthly SET active_users = active_users + 100",
     "charged_days_equal_usage": "UPDATE marts.charge_quantities SET quantity = quantity + 1 "
     "WHERE line_id LIKE 'sub-alder/requests/%'",
@@ -44,11 +46,14 @@ FAULTS = {
     "no_input_is_missing": "INSERT INTO marts.missing_input (stream, what) VALUES ('g', '?')",
     "no_mapped_field_has_vanished": "UPDATE marts.schema_drift SET status = 'vanished'",
     "no_window_lies_above_its_watermark": "UPDATE marts.high_watermarks SET value = value - 1",
+    "percentiles_are_measured_values": "UPDATE marts.usage_monthly SET quantity = quantity + 2 "
+    "WHERE meter = 'median_bytes' AND customer = 'birch'",
     "plans_change_no_quantity": "INSERT INTO marts.usage_daily SELECT * FROM marts.usage_daily",
     "quarantine_is_as_usual": "UPDATE marts.quarantine_shares SET unusual = true",
     "quarantined_lines_are_kept": "DELETE FROM marts.quarantine",
     "requests_stand_under_one_endpoint": "UPDATE metering.endpoints_by_file SET events = events + 1",
     "unattributed_usage_is_whole": "DELETE FROM marts.unattributed_usage",
+    "unmeasured_events_are_reported": "DELETE FROM metering.unmeasured_daily WHERE meter = 'storage'",
 }
 RULE_FAULTS = {
     "buckets": "UPDATE record.files SET blank = NULL",
@@ -59,11 +64,21 @@ RULE_FAULTS = {
     "unattributed": "DELETE FROM metering.unattributed_by_file",
 }
 
+MORE_METERS = """
+  - {key: least_bytes, name: Least, unit: byte, event_type: request, aggregation: min, value: bytes}
+  - {key: last_storage, name: Last, unit: GB, event_type: storage, aggregation: latest, value: gigabytes}
+  - {key: median_bytes, name: Median, unit: byte, event_type: request, aggregation: percentile, percentile: 50,
+     value: bytes, dimensions: [method]}
+  - {key: callers, name: Callers, event_type: request, aggregation: unique_count, value: address, dimensions: [status]}
+"""
+"""Meters of the other aggregations, so that none of their tables is empty."""
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny instance with a closed month and a later file, built up to where it would be published."""
     home = tiny.make(tmp_path_factory.mktemp("checks"))
+    (home / "catalog" / "meters.yaml").write_text(tiny.CATALOG["meters.yaml"].lstrip() + MORE_METERS)
     context = run.Context(Instance(home), parse_instant(tiny.NOW, "test"))
     run.run(context)
     close(context, parse_cut_off(tiny.MONTH))
