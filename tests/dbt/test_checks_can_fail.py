@@ -100,6 +100,9 @@ def con(built: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The build; whatever a test does to it is taken back."""
     with duckdb.connect(str(Instance(built).build_db)) as connection:
         connection.execute("SET TimeZone = 'UTC'; BEGIN")
+        # A view can't be given a fault: within the transaction a table of its rows takes its place.
+        connection.execute("CREATE TABLE marts.hours AS FROM marts.usage_hourly; DROP VIEW marts.usage_hourly")
+        connection.execute("ALTER TABLE marts.hours RENAME TO usage_hourly")
         yield connection
         connection.execute("ROLLBACK")
 
@@ -145,7 +148,7 @@ def test_a_row_that_is_there_twice_or_without_its_key_is_found(
     assert con.execute(query).fetchall() != []
     keys = set(re.findall(r"or (\w+) is null", query))
     # Where only the touched days are looked at, a row without its day or customer is not among them.
-    keys -= {"customer", "local_day"} if "as touched" in query else set()
+    keys -= {"customer", "local_day", "week_start", "month_start"} if "as touched" in query else set()
     assert keys
     for key in sorted(keys):
         con.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * REPLACE (NULL AS {key}) FROM copy")
