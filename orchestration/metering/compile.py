@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from orchestration.catalog.meters import CARRIED, All, AnyOf, Condition, Filter, Meter, Not, meter_fields
+from orchestration.catalog.meters import All, AnyOf, Condition, Filter, Meter, Not, meter_fields
 from orchestration.sqltext import identifier, literal
 
 TEXT_FIELDS = {
@@ -102,21 +102,19 @@ def value_sql(meter: Meter) -> str:
     if meter.aggregation == "unique_count":
         return f"case when {match} then nullif({as_text(meter.value)}, '') end"
     number = as_number(meter.value)
-    if not meter.allow_negative and meter.aggregation not in CARRIED:
+    if not meter.allow_negative:
         number = f"(case when {number} >= 0 then {number} end)"
     return f"case when {match} then {number} end"
 
 
 def event_columns(meters: Sequence[Meter]) -> list[str]:
-    """Select items: per meter `m_<key>`, its value, and `u_<key>`, 1 where it takes the event but can't measure it.
+    """Select items of meters that carry nothing, and of their dimensions.
 
-    Both are NULL where the meter doesn't take the event. Per dimension of any meter `d_<name>`, the field as text.
-    A level that is told by its starts and stops has no value of its own here.
+    Per meter `m_<key>`, its value, and `u_<key>`, 1 where it takes the event but can't measure it: both NULL where it
+    doesn't take the event. Per dimension `d_<name>`, the field as text, whatever meter takes the event.
     """
     items = []
     for meter in meters:
-        if meter.start is not None:
-            continue
         value = value_sql(meter)
         items.append(f"{value} as {identifier('m_' + meter.key)}")
         unmeasured = f"case when {matches_sql(meter)} and ({value}) is null then 1 end"

@@ -72,7 +72,7 @@ def create_event_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: L
     if "endpoint" in names_read(meters):
         endpoint, joins = routes.endpoint("line")
         source, columns = f"(SELECT line.*, {endpoint} AS endpoint FROM {source}{joins})", "* EXCLUDE (endpoint)"
-    metered = ", ".join([columns, *event_columns(meters)])
+    metered = ", ".join([columns, *event_columns([meter for meter in meters if not meter.carried])])
     con.execute(f"CREATE OR REPLACE VIEW lake.events AS SELECT {metered} FROM {source}")
 
 

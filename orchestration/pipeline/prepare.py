@@ -94,6 +94,7 @@ def _control(
     compiled, names = routes.compile_routes(catalog.routes), [source.name for source in catalog.sources]
     tables: list[tuple[str, dict[str, str], Any]] = [
         ("control.meters", control.METERS, control.meter_rows(catalog)),
+        ("control.meter_dimensions", control.METER_DIMENSIONS, control.meter_dimension_rows(catalog)),
         ("control.meter_definitions", DEFINITIONS, definition_rows(catalog)),
         ("control.customers", control.CUSTOMERS, control.customer_rows(catalog, plan.state.now_us)),
         ("control.meter_dimensions", control.METER_DIMENSIONS, control.meter_dimension_rows(catalog)),

@@ -198,8 +198,8 @@ def test_a_value_is_measured_as_written_or_not_at_all_and_never_0() -> None:
     items = ", ".join(event_columns([a_meter()]))
     found = con.execute(f"SELECT {items} FROM e ORDER BY n").fetchall()
     for (value, unmeasured), expected in zip(found, [*written.values(), None], strict=False):
-        assert (value, unmeasured) == ((None, 1) if expected is None else (Decimal(expected), 0))
-    assert found[-1] == (None, 0)
+        assert (value, unmeasured) == ((None, 1) if expected is None else (Decimal(expected), None))
+    assert found[-1] == (None, None)
     negative = con.execute(f"SELECT {value_sql(a_meter(allow_negative=True))} FROM e WHERE p_a = '-1'").fetchall()
     assert negative == [(Decimal("-1"),)]
 
@@ -213,6 +213,17 @@ def test_counts_and_distinct_values_are_measured_for_the_events_that_match() -> 
     ]  # fmt: skip
 
 
+def test_a_dimension_is_the_field_as_text_once_for_all_meters_that_have_it_and_null_where_it_is_missing() -> None:
+    rows = [{"event_type": "t", "p_b": "'x'", "status": 200}, {"event_type": "t", "p_b": ""}, {"event_type": "u"}]
+    con = rows_as_sql(rows)
+    meters = [a_meter(key=key, dimensions=("status", "b")) for key in ("m", "n")]
+    items = event_columns(meters)
+    assert len(items) == 2 * 2 + 2
+    found = con.execute(f"SELECT {', '.join(items[-2:])} FROM e ORDER BY n")
+    assert [column[0] for column in found.description or ()] == ["d_b", "d_status"]
+    assert found.fetchall() == [("'x'", "200"), ("", None), (None, None)]
+
+
 HOSTILE = [
     'x"; DROP TABLE e; --', "a' OR 1=1--", "read_text('/etc/passwd')", "/* */", "p_a) --", "", "A", "a b", "a-b", "1a",
     "a" * 64, "ä", "a\n", "a\0", "{{ 7*7 }}", "a;b", "a.b", "_a",
@@ -221,14 +232,16 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_refused_by_the_catalog_and_by_the_compiler(name: str) -> None:
-    for field in ("key", "value"):
+    for field in ("key", "value", "dimensions"):
         with pytest.raises(ValidationError):
-            a_meter(**{field: name})
+            a_meter(**{field: (name,) if field == "dimensions" else name})
     with pytest.raises(ValidationError):
         FILTER.validate_python({"field": name, "op": "exists"})
     if name not in ("", "1a", "_a", "a" * 64):  # harmless behind the prefix of a column
         with pytest.raises(ValueError, match="not a plain identifier"):
             property_column(name)
+        with pytest.raises(ValueError, match="not a plain identifier"):
+            event_columns([a_meter().model_copy(update={"dimensions": (name,)})])
     if name not in ("_a", "a" * 64):
         with pytest.raises(ValueError, match="not a plain identifier"):
             identifier(name)

@@ -1,5 +1,6 @@
 -- Grain: customer, meter, dimensions, local day, distinct value. Periods count distinct values from here, never from
 -- sums.
+-- depends_on: {{ source("control", "touched_days") }}
 {{ config(
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
     touched_by="days", touched_keys=["customer", "local_day"]

@@ -1,4 +1,5 @@
 -- Grain: customer, meter, dimensions, local day, value. Percentiles of every grain take a value of these by its rank.
+-- depends_on: {{ source("control", "touched_days") }}
 {{ config(
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
     touched_by="days", touched_keys=["customer", "local_day"]

@@ -1,4 +1,5 @@
 -- Grain: customer, meter, dimensions, local hour. Distinct values of the hour, or the percentile of its events.
+-- depends_on: {{ source("control", "touched_days") }}
 {{ config(
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
     touched_by="days", touched_keys=["customer", "local_day"]

@@ -1,12 +1,9 @@
 -- Grain: customer, meter, dimensions, local hour, value, of touched days. One pass over the events of all meters that
--- are no columns of the wide base fact: what distinct values and percentiles are made of (`value_key`, `value`), and,
--- with
--- neither, events that a meter could not measure. Exists only while a build runs.
+-- are no columns of the wide base fact: what distinct values (`value_key`) and percentiles (`value`) are made of, and
+-- without either the events that a meter could not measure. Exists only while a build runs.
 {{ config(materialized="table") }}
 {% set ranked = meters(["unique_count", "percentile"]) %}
-{% set others = meters(["latest"]) | list + meters(
-    ["sum", "min", "max", "latest", "weighted_sum", "level"], carried=true
-) | list %}
+{% set others = meters(["latest"]) %}
 with
     events as (
         select
@@ -14,7 +11,7 @@ with
             events.local_day,
             events.bucket_us,
             events.time_us
-            {{ columns_of_dimensions(ranked | list + others) }}
+            {{ columns_of_dimensions(ranked | list + others | list) }}
             {% for meter in ranked %}, m_{{ meter[0] }}, u_{{ meter[0] }} {% endfor %}
             {% for meter in others %}, u_{{ meter[0] }} {% endfor %}
         from {{ ref("stg_events") }} as events
@@ -25,7 +22,7 @@ with
         where
             false
             {% for meter in ranked %} or m_{{ meter[0] }} is not null {% endfor %}
-            {% for meter in ranked | list + others %} or u_{{ meter[0] }} is not null {% endfor %}
+            {% for meter in ranked | list + others | list %} or u_{{ meter[0] }} is not null {% endfor %}
     )
 
 select
