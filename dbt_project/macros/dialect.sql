@@ -57,3 +57,45 @@
         else '"' || {{ escaped.text }} || '"'
     end
 {% endmacro %}
+
+{# Two columns as one value that is ordered by the first, then the second. #}
+{% macro ordered_pair(first, second) %}
+    {{ return(adapter.dispatch("ordered_pair", "tallystick")(first, second)) }}
+{% endmacro %}
+{% macro default__ordered_pair(first, second) %} struct({{ first }}, {{ second }}) {% endmacro %}
+{% macro duckdb__ordered_pair(first, second) %} row({{ first }}, {{ second }}) {% endmacro %}
+
+{# The last value of a column over a window that is not null. The window follows. #}
+{% macro last_known(column) %} {{ return(adapter.dispatch("last_known", "tallystick")(column)) }} {% endmacro %}
+{% macro default__last_known(column) %} last_value({{ column }}) ignore nulls {% endmacro %}
+{% macro duckdb__last_known(column) %} last_value({{ column }} ignore nulls) {% endmacro %}
+
+{# Of a group's rows: the times at which a session opens, ascending. One that is open takes no other start until `expires_us` have passed. #}
+{% macro openings(time_us, expires_us) %}
+    {{ return(adapter.dispatch("openings", "tallystick")(time_us, expires_us)) }}
+{% endmacro %}
+{% macro default__openings(time_us, expires_us) %}
+    aggregate(
+        array_sort(collect_list({{ time_us }})),
+        cast(array() as array<bigint>),
+        (opened, t) -> case
+            when size(opened) = 0 or t >= element_at(opened, -1) + {{ expires_us }}
+            then array_append(opened, t)
+            else opened
+        end
+    )
+{% endmacro %}
+{% macro duckdb__openings(time_us, expires_us) %}
+    list_reduce(
+        list({{ time_us }} order by {{ time_us }}),
+        lambda opened,
+        t:
+        case when len(opened) = 0 or t >= opened[-1] + {{ expires_us }} then list_append(opened, t) else opened end,
+        cast([] as bigint[])
+    )
+{% endmacro %}
+
+{# One row for each element of a list. #}
+{% macro each_of(list) %} {{ return(adapter.dispatch("each_of", "tallystick")(list)) }} {% endmacro %}
+{% macro default__each_of(list) %} explode({{ list }}) {% endmacro %}
+{% macro duckdb__each_of(list) %} unnest({{ list }}) {% endmacro %}

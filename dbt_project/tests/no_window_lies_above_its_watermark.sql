@@ -1,11 +1,25 @@
--- A high watermark is reached by the window that it names, and exceeded by none of the month.
+-- The greatest window of a month is reached by the one that it names, and exceeded by none that is known. A month in
+-- which
+-- every window is below 0 and some are empty has its greatest at 0.
 {{ config(meta={"dagster": {"ref": {"name": "high_watermarks"}}}) }}
 with
     months as (
-        select customer, meter, {{ month_start("local_day") }} as month_start, window_length, max(value) as value
-        from {{ ref("windows") }}
-        group by customer, meter, {{ month_start("local_day") }}, window_length
-    )
+        select
+            windows.customer,
+            windows.meter,
+            {{ month_start("windows.local_day") }} as month_start,
+            windows.window_length,
+            max(windows.value) as value,
+            sum(windows.windows) as windows
+        from {{ ref("windows") }} as windows
+        inner join
+            {{ source("control", "customers") }} as customers
+            on windows.customer = customers.customer
+            and windows.local_day < customers.known_day
+        group by windows.customer, windows.meter, {{ month_start("windows.local_day") }}, windows.window_length
+    ),
+
+    greatest_windows as (select * from {{ ref("high_watermarks") }} where percentile is null)
 
 select
     coalesce(months.customer, marks.customer) as customer,
@@ -15,9 +29,12 @@ select
     marks.value as watermark
 from months
 full outer join
-    {{ ref("high_watermarks") }} as marks
+    greatest_windows as marks
     on months.customer = marks.customer
     and months.meter = marks.meter
     and months.month_start = marks.month_start
     and months.window_length = marks.window_length
-where months.value is distinct from marks.value
+where
+    (case when months.windows < marks.windows then greatest(months.value, 0) else months.value end)
+    is distinct from marks.value
+    or months.windows > marks.windows

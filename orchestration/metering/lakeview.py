@@ -10,6 +10,7 @@ import duckdb
 from orchestration.catalog import Catalog
 from orchestration.ingest.lake import Lake
 from orchestration.ledger.rows import FileRow
+from orchestration.metering.carried import carried_columns
 from orchestration.metering.compile import event_columns, fields_read, names_read, property_column
 from orchestration.metering.routes import compile_routes
 from orchestration.sqltext import identifier, literal
@@ -72,7 +73,8 @@ def create_event_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: L
     if "endpoint" in names_read(meters):
         endpoint, joins = routes.endpoint("line")
         source, columns = f"(SELECT line.*, {endpoint} AS endpoint FROM {source}{joins})", "* EXCLUDE (endpoint)"
-    metered = ", ".join([columns, *event_columns([meter for meter in meters if not meter.carried])])
+    summed, lasting = [m for m in meters if not m.carried], [m for m in meters if m.carried]
+    metered = ", ".join([columns, *event_columns(summed), *carried_columns(lasting)])
     con.execute(f"CREATE OR REPLACE VIEW lake.events AS SELECT {metered} FROM {source}")
 
 

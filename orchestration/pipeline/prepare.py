@@ -16,7 +16,7 @@ from orchestration.ingest.lake import Lake
 from orchestration.ingest.retries import still_quarantined
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
-from orchestration.metering import control, routes
+from orchestration.metering import calendar, carried, control, routes
 from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.control import ChargedSegment
 from orchestration.metering.lakeview import create_event_views
@@ -65,6 +65,7 @@ def prepare(
         load_conflicts(con, catalog, lake, files, instance.scratch)
         over = partial(create_event_views, con, catalog, lake)
         work = find_touched(con, catalog, files, plan.new_files, over, fresh=plan.fresh)
+        _calendar(con, instance, catalog)
         over(work.read_files)
         con.execute("CHECKPOINT")
     return work
@@ -106,6 +107,32 @@ def _control(
         ("control.route_slots", routes.ROUTE_SLOTS, [{"slot": n} for n, _ in enumerate(compiled.slots, 1)]),
         ("control.route_templates", routes.ROUTE_TEMPLATES, routes.template_rows(catalog.routes, names)),
         ("control.generation", STATE_COLUMNS, [asdict(plan.state)]),
+    ]
+    for table, columns, rows in tables:
+        load_rows(con, table, columns, rows, instance.scratch)
+
+
+def _calendar(con: duckdb.DuckDBPyConnection, instance: Instance, catalog: Catalog) -> None:
+    """Days, hours and windows of what is restated, from the tables that `find_touched` wrote."""
+    spans = (
+        "SELECT zone, min(local_day), max(local_day) + 1 FROM control.restated_days "
+        "JOIN control.customers USING (customer) GROUP BY zone"
+    )
+    lasting = "SELECT zone, min(first_day), max(known_day) FROM lasting JOIN control.customers USING (customer) GROUP BY zone"
+    months = "SELECT DISTINCT zone, month_start FROM control.restated_months JOIN control.customers USING (customer)"
+    known = dict(con.execute("SELECT DISTINCT zone, known_day FROM control.customers").fetchall())
+    days = {zone: (first, end) for zone, first, end in con.execute(spans).fetchall()}
+    hours = {zone: (first, end) for zone, first, end in con.execute(lasting).fetchall()}
+    windows = list(calendar.meter_window_rows(catalog))
+    counts = calendar.window_count_rows(con.execute(months).fetchall(), known, {w["window_length"] for w in windows})
+    tables: list[tuple[str, dict[str, str], Any]] = [
+        ("control.zone_days", calendar.ZONE_DAYS, calendar.zone_day_rows(days)),
+        ("control.zone_hours", calendar.ZONE_HOURS, calendar.zone_hour_rows(hours)),
+        ("control.window_counts", calendar.WINDOW_COUNTS, counts),
+        ("control.meter_windows", calendar.METER_WINDOWS, windows),
+        ("control.window_steps", calendar.WINDOW_STEPS, calendar.window_step_rows(catalog)),
+        ("control.marks", calendar.MARKS, calendar.mark_rows(catalog)),
+        ("control.carried_meters", carried.CARRIED_METERS, carried.carried_meter_rows(catalog)),
     ]
     for table, columns, rows in tables:
         load_rows(con, table, columns, rows, instance.scratch)
