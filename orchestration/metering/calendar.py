@@ -75,10 +75,18 @@ def window_count_rows(
         end = min((month + timedelta(days=31)).replace(day=1), known[zone])
         if month >= end:
             continue
-        start_us, end_us = midnight_us(zone, month), midnight_us(zone, end)
         for length in ordered:
-            windows = sum(1 for _ in _days(zone, month, end)) if length == "1d" else _steps(zone, start_us, end_us, length)
+            windows = count_windows(zone, month, end, length)
             yield {"zone": zone, "month_start": month.isoformat(), "window_length": length, "windows": windows}
+
+
+def count_windows(zone: str, first: date, end: date, length: str) -> int:
+    """How many windows of a length the local days of [first, end) have, by the real time that they last."""
+    if length == "1d":
+        return sum(1 for _ in _days(zone, first, end))
+    length_us = HOUR_US if length == "1h" else LENGTHS_US[length]
+    intervals = offset_intervals(zone, midnight_us(zone, first), midnight_us(zone, end))
+    return sum(_multiples(interval, length_us) for interval in intervals)
 
 
 def meter_window_rows(catalog: Catalog) -> Iterator[Row]:
@@ -140,12 +148,7 @@ def _hour_starts(zone: str, start_us: int, end_us: int) -> Iterator[int]:
         yield from range(first, interval.end_us, HOUR_US)
 
 
-def _steps(zone: str, start_us: int, end_us: int, length: str) -> int:
-    """How many instants of [start_us, end_us) show a full multiple of a window's length on the local clock."""
-    length_us = HOUR_US if length == "1h" else LENGTHS_US[length]
-    return sum(_multiples(interval, length_us) for interval in offset_intervals(zone, start_us, end_us))
-
-
 def _multiples(interval: OffsetInterval, length_us: int) -> int:
+    """How often the local clock shows a full multiple of a length in an interval of one offset."""
     before = (interval.start_us + interval.offset_us - 1) // length_us
     return (interval.end_us + interval.offset_us - 1) // length_us - before

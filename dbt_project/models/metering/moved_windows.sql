@@ -1,5 +1,5 @@
 -- Grain: customer, meter, window length, window. The windows of hours in which something happens to a state.
-{{ config(materialized="ephemeral") }}
+{{ config(materialized="view", schema="staging") }}
 with
     hours as (select * from {{ ref("window_totals") }} where moves),
 

@@ -1,6 +1,6 @@
 -- Grain: customer, local hour. The hours in which states that last are written again, in blocks without a gap: a block
 -- begins at `block_us` with the state that the hour before it left, and ends at `block_end_us`.
-{{ config(materialized="ephemeral") }}
+{{ config(materialized="view", schema="staging") }}
 with
     hours as (
         select

@@ -5,6 +5,8 @@
     touched_by="restated_days", touched_keys=["customer", "local_day"]
 ) }}
 with
+    told as (select * from {{ ref("session_pairs") }}),
+
     moves as (
         select
             customer,
@@ -15,26 +17,26 @@ with
             time_us,
             case when pairs then change end as change,
             case when pairs then 0 else 1 end as unpaired
-        from {{ ref("session_pairs") }}
+        from told
         where change > 0 or not pairs
         union all
         select
-            pairs.customer,
-            pairs.meter,
-            pairs.dimensions,
+            told.customer,
+            told.meter,
+            told.dimensions,
             hours.local_day,
             hours.bucket_us,
-            pairs.end_us as time_us,
+            told.end_us as time_us,
             cast(-1 as decimal(38, 9)) as change,
             0 as unpaired
-        from {{ ref("session_pairs") }} as pairs
-        inner join {{ source("control", "customers") }} as customers on pairs.customer = customers.customer
+        from told
+        inner join {{ source("control", "customers") }} as customers on told.customer = customers.customer
         inner join
             {{ source("control", "zone_hours") }} as hours
             on customers.zone = hours.zone
-            and pairs.end_us >= hours.bucket_us
-            and pairs.end_us < hours.end_us
-        where pairs.change > 0 and pairs.pairs
+            and told.end_us >= hours.bucket_us
+            and told.end_us < hours.end_us
+        where told.change > 0 and told.pairs
     )
 
 select

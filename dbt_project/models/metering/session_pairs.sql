@@ -1,6 +1,6 @@
 -- Grain: customer, meter, start or stop. Which of them `pairs`, and where a session that opens ends: at the first stop
 -- after it or when it expires. A start of an open session and a stop of none pair with nothing.
-{{ config(materialized="ephemeral") }}
+{{ config(materialized="view", schema="staging") }}
 with
     begins as (
         select days.customer, customers.zone, min(calendar.start_us) as begin_us

@@ -1,7 +1,7 @@
 -- Grain: customer, meter, series, local hour. Hours of states that windows are made of: levels and totals added up
 -- over the
 -- dimensions, as one series; readings by dimensions. `moves`: whether something happens to the meter in the hour.
-{{ config(materialized="ephemeral") }}
+{{ config(materialized="view", schema="staging") }}
 with
     hours as (
         select
