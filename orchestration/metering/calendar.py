@@ -90,7 +90,7 @@ def count_windows(zone: str, first: date, end: date, length: str) -> int:
 
 
 def meter_window_rows(catalog: Catalog) -> Iterator[Row]:
-    """The windows to be built: hours and days of what adds up or has a greatest; others where a charge asks for them."""
+    """The windows to be built: hours and days of what adds up or has a greatest; others where a charge needs them."""
     for meter, length in sorted(_meter_windows(catalog)):
         yield {
             "meter": meter,

@@ -66,7 +66,7 @@ def carried_columns(meters: Sequence[Meter]) -> list[str]:
 
 def dimensions_sql(meter: Meter) -> str:
     """The meter's dimensions as a JSON object of texts, names sorted, null where one is missing; `{}` without any."""
-    parts = []
+    parts: list[str] = []
     for name in sorted(meter.dimensions):
         before = literal(f'{"," if parts else "{"}"{name}":')
         parts.append(f"{before} || coalesce(cast(to_json({as_text(name)}) as varchar), 'null')")

@@ -118,7 +118,9 @@ def _calendar(con: duckdb.DuckDBPyConnection, instance: Instance, catalog: Catal
         "SELECT zone, min(local_day), max(local_day) + 1 FROM control.restated_days "
         "JOIN control.customers USING (customer) GROUP BY zone"
     )
-    lasting = "SELECT zone, min(first_day), max(known_day) FROM lasting JOIN control.customers USING (customer) GROUP BY zone"
+    lasting = (
+        "SELECT zone, min(first_day), max(known_day) FROM lasting JOIN control.customers USING (customer) GROUP BY zone"
+    )
     months = "SELECT DISTINCT zone, month_start FROM control.restated_months JOIN control.customers USING (customer)"
     known = dict(con.execute("SELECT DISTINCT zone, known_day FROM control.customers").fetchall())
     days = {zone: (first, end) for zone, first, end in con.execute(spans).fetchall()}

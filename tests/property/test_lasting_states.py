@@ -14,16 +14,9 @@ from typing import Any
 import lasting
 import pytest
 from instances import content, rows, tables
-from lasting import TICK, Clock, Event, midnight, seconds
+from lasting import TICK, Clock, Event, Series, midnight, seconds
+from usagebuild import build
 
-from orchestration.catalog import load_catalog
-from orchestration.ledger.store import Ledger
-from orchestration.pipeline import run
-from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.transform import transform
-from orchestration.settings import parse_instant
-
-SELECTION = ["--select", "+high_watermarks", "carried_hourly", "--indirect-selection", "cautious"]
 NOWS = ("2011-11-05T12:00:00Z", "2011-11-06T03:00:00Z", "2011-11-07T12:00:00Z")
 # Zone, and the first day on which something happens: clocks change by an hour, by half of one, a minute after midnight.
 RANDOM = {
@@ -35,18 +28,6 @@ RANDOM = {
     "kiri": ("Pacific/Kiritimati", date(2011, 11, 5)),
 }
 REGIONS = (None, "eu", 'a "quoted" é')
-
-
-def build(home: Path, now: str) -> None:
-    """Usage up to the watermarks, published; nothing is priced."""
-    context = run.Context(Instance(home), parse_instant(now, "test"))
-    catalog = load_catalog(home / "catalog")
-    with Ledger.open(home) as ledger:
-        run.take_files(context, catalog, ledger)
-        plan = run.begin_build(context, catalog, ledger)
-        assert plan is not None
-        transform(context.instance, "usage", fresh=plan.fresh, selection=SELECTION)
-        run.publish_build(context)
 
 
 def some_events(who: str, dice: random.Random) -> Iterator[Event]:
@@ -75,7 +56,7 @@ def events() -> dict[str, list[Event]]:
 
 @pytest.fixture(scope="module")
 def in_parts(events: dict[str, list[Event]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Delivered in three parts, in no order, at three times: starts after their stops, changes long after later ones."""
+    """Delivered in three parts and no order, at three times: starts after their stops, changes after later ones."""
     home = tmp_path_factory.mktemp("lasting") / "home"
     lasting.write_catalog(home, {who: zone for who, (zone, _) in RANDOM.items()})
     dice = random.Random(7)
@@ -114,17 +95,21 @@ def test_A13_any_split_of_the_deliveries_gives_the_states_of_one(in_parts: Path)
     assert all(after[n][0] for n in names)
 
 
+@pytest.fixture(scope="module")
+def series(events: dict[str, list[Event]], clocks: dict[str, Clock]) -> dict[tuple[str, str], dict[str, Series]]:
+    """By customer and meter."""
+    return {(w, m): lasting.series_of(m, events[w], clocks[w]) for w in RANDOM for m in lasting.LASTING}
+
+
 @pytest.mark.parametrize("who", sorted(RANDOM))
 def test_every_hour_is_what_the_clock_and_the_events_say(
-    in_parts: Path, events: dict[str, list[Event]], clocks: dict[str, Clock], who: str
+    in_parts: Path, series: dict[tuple[str, str], dict[str, Series]], clocks: dict[str, Clock], who: str
 ) -> None:
     clock, checked = clocks[who], 0
     for meter in lasting.LASTING:
         expected = {}
-        for dimensions, changes in lasting.changes_of(meter, events[who]).items():
-            series = lasting.walk(meter, changes, clock.end)
-            if series is not None:
-                expected |= {(dimensions, row[1]): row for row in lasting.hours_of(meter, series, clock)}
+        for dimensions, one in series[who, meter].items():
+            expected |= {(dimensions, row[1]): row for row in lasting.hours_of(meter, one, clock)}
         found = rows(
             in_parts,
             "SELECT dimensions, local_day, bucket_us, end_us, opening, closing, low, high, level_us, set_us "
@@ -153,7 +138,11 @@ def expanded(in_parts: Path, who: str, clock: Clock) -> dict[tuple[str, str], di
 
 @pytest.mark.parametrize("who", sorted(RANDOM))
 def test_B4_every_window_and_every_rank_is_what_the_clock_and_the_events_say(
-    in_parts: Path, events: dict[str, list[Event]], clocks: dict[str, Clock], who: str
+    in_parts: Path,
+    events: dict[str, list[Event]],
+    series: dict[tuple[str, str], dict[str, Series]],
+    clocks: dict[str, Clock],
+    who: str,
 ) -> None:
     clock = clocks[who]
     found = expanded(in_parts, who, clock)
@@ -170,7 +159,10 @@ def test_B4_every_window_and_every_rank_is_what_the_clock_and_the_events_say(
     }
     expected = {}
     for meter, length in sorted(lengths):
-        values = lasting.windows_of(meter, events[who], clock, length)
+        if meter in lasting.LASTING:
+            values = lasting.lasting_windows(meter, list(series[who, meter].values()), clock, length)
+        else:
+            values = lasting.event_windows(meter, events[who], clock, length)
         assert found[meter, length] == values, (meter, length)
         rules = {None, *(p for n, p in lasting.WINDOWS[meter] if n == length)}
         expected |= ranks_of(meter, length, values, clock, rules)

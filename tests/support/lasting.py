@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -187,7 +187,7 @@ def midnight(zone: str, day: date) -> int:
 
 
 def _sessions(events: list[Event]) -> tuple[list[tuple[str | None, int, int]], list[Event]]:
-    """(region, instant, change) of the sessions of one customer, one event after the other; and what pairs with none."""
+    """(region, instant, change) of one customer's sessions, one event after the other; and what pairs with none."""
     moves: list[tuple[str | None, int, int]] = []
     unpaired: list[Event] = []
     running: dict[str, tuple[int, str | None]] = {}
@@ -229,7 +229,9 @@ def changes_of(meter: str, events: list[Event]) -> dict[str, dict[int, list[Deci
 
 
 def _dimensions(meter: str, region: str | None) -> str:
-    return json.dumps({"region": region}, separators=(",", ":")) if meter in BY_REGION else "{}"
+    if meter not in BY_REGION:
+        return "{}"
+    return json.dumps({"region": region}, separators=(",", ":"), ensure_ascii=False)
 
 
 def unpaired_of(events: list[Event]) -> list[Event]:
@@ -259,7 +261,7 @@ def walk(meter: str, changes: dict[int, list[Decimal]], end: int) -> Series | No
 
 
 def hours_of(meter: str, series: Series, clock: Clock) -> list[tuple[Any, ...]]:
-    """(local day, bucket, end, opening, closing, low, high, level, instant that set it) of each hour; instants in us."""
+    """(day, bucket, end, opening, closing, low, high, level, instant that set it) of each hour; instants in us."""
     rows = []
     for begin, end in clock.windows("1h"):
         ticks = list(range(max(begin, series.first), end, TICK))
@@ -278,23 +280,38 @@ def hours_of(meter: str, series: Series, clock: Clock) -> list[tuple[Any, ...]]:
         level = sum((series.state[t] for t in ticks), Decimal(0)) * TICK * 1_000_000
         us = None if meter == "stored" else set_at * 1_000_000
         rows.append(
-            (clock.day_of(begin), begin * 1_000_000, end * 1_000_000, opening, series.state[ticks[-1]], low, high, level, us)
+            (
+                clock.day_of(begin),
+                begin * 1_000_000,
+                end * 1_000_000,
+                opening,
+                series.state[ticks[-1]],
+                low,
+                high,
+                level,
+                us,
+            )
         )
     return rows
 
 
-def windows_of(meter: str, events: list[Event], clock: Clock, length: str) -> dict[int, Decimal]:
-    """By begin in us: the value of each window that has one."""
-    if meter in LASTING:
-        changes = changes_of(meter, events)
-        each = [s for d in sorted(changes) if (s := walk(meter, changes[d], clock.end)) is not None]
-        if not each:
-            return {}
-        return {
-            begin * 1_000_000: value
-            for begin, end in clock.windows(length)
-            if (value := _value(meter, each, begin, end)) is not None
-        }
+def series_of(meter: str, events: list[Event], clock: Clock) -> dict[str, Series]:
+    """The series of a meter that begin before the clock stops, by their dimensions."""
+    changes = changes_of(meter, events)
+    return {d: found for d in sorted(changes) if (found := walk(meter, changes[d], clock.end)) is not None}
+
+
+def lasting_windows(meter: str, each: list[Series], clock: Clock, length: str) -> dict[int, Decimal]:
+    """By begin in us: the value of each window in which there is a state, over all series."""
+    return {
+        begin * 1_000_000: value
+        for begin, end in clock.windows(length)
+        if (value := _value(meter, each, begin, end)) is not None
+    }
+
+
+def event_windows(meter: str, events: list[Event], clock: Clock, length: str) -> dict[int, Decimal]:
+    """By begin in us: the value of each window in which there is an event."""
     mine = [e for e in events if e.type == "hit"]
     found = {}
     for begin, end in clock.windows(length):
@@ -331,7 +348,3 @@ def ranked(values: list[Decimal], empty: int, percentile: int | None) -> tuple[i
 
 def seconds(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
-
-
-def days_between(first: date, end: date) -> list[date]:
-    return [first + timedelta(days=n) for n in range((end - first).days)]
