@@ -52,6 +52,7 @@ FAULTS = {
     "quarantine_is_as_usual": "UPDATE marts.quarantine_shares SET unusual = true",
     "quarantined_lines_are_kept": "DELETE FROM marts.quarantine",
     "requests_stand_under_one_endpoint": "UPDATE metering.endpoints_by_file SET events = events + 1",
+    "states_go_on_from_hour_to_hour": "UPDATE metering.carried_hourly SET opening = opening + 1",
     "unattributed_usage_is_whole": "DELETE FROM marts.unattributed_usage",
     "unmeasured_events_are_reported": "DELETE FROM metering.unmeasured_daily WHERE meter = 'storage'",
 }
@@ -70,6 +71,9 @@ MORE_METERS = """
   - {key: median_bytes, name: Median, unit: byte, event_type: request, aggregation: percentile, percentile: 50,
      value: bytes, dimensions: [method]}
   - {key: callers, name: Callers, event_type: request, aggregation: unique_count, value: address, dimensions: [status]}
+  - {key: backlog, name: Backlog, unit: byte, event_type: request, aggregation: level, value: bytes}
+  - {key: in_flight, name: In flight, event_type: request, aggregation: level, session: path, expires_after: 1h,
+     start: {field: status, op: eq, value: 200}, stop: {field: status, op: eq, value: 429}}
 """
 """Meters of the other aggregations, so that none of their tables is empty."""
 

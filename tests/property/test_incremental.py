@@ -116,7 +116,7 @@ def test_any_batches_in_any_order_give_the_usage_of_one(inbox: Path, at_once: Pa
     mine, once = facts(home), facts(at_once)
     assert {n: mine[n] for n in mine if mine[n] != once.get(n)} == {}
     assert mine.keys() == once.keys()
-    assert all(mine[f"metering.{n}"][0] for n in ("metered_hours", "distinct_daily", "windows", "usage_by_day"))
+    assert all(mine[f"metering.{n}"][0] for n in ("metered_hours", "distinct_daily", "event_windows", "usage_by_day"))
 
     names_of_all = tables(home, "marts", "metering", "record")
     before = content(home, names_of_all)
