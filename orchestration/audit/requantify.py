@@ -168,16 +168,17 @@ def _quantity(
         counts = Counter(day for day in seen if segment.start <= day < segment.end)
         return [(day, Decimal(counts[day]), None) for day in sorted(counts)]
     inside = {w: v for w, v in measured.windows[key].items() if segment.start <= w[0] < segment.end}
-    return _mark(inside if measure == "1h" else _by_day(inside, greatest=aggregation == "max"))
+    zone = catalog.customers[segment.customer].zone
+    return _mark(inside if measure == "1h" else _by_day(inside, zone, greatest=aggregation == "max"))
 
 
-def _by_day(windows: dict[tuple[date, int], Decimal], *, greatest: bool) -> dict[tuple[date, int], Decimal]:
-    """Hours to days; a day starts with its first hour that has a value."""
+def _by_day(windows: dict[tuple[date, int], Decimal], zone: str, *, greatest: bool) -> dict[tuple[date, int], Decimal]:
+    """Hours to days, each with its first instant."""
     grouped: dict[date, dict[int, Decimal]] = defaultdict(dict)
     for (day, bucket), value in windows.items():
         grouped[day][bucket] = value
     return {
-        (day, min(hours)): max(hours.values()) if greatest else sum(hours.values(), Decimal(0))
+        (day, midnight_us(zone, day)): max(hours.values()) if greatest else sum(hours.values(), Decimal(0))
         for day, hours in grouped.items()
     }
 
