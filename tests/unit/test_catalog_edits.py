@@ -11,7 +11,7 @@ import pytest
 
 from orchestration.catalog import Catalog, load_catalog, parse_catalog
 from orchestration.closing.edits import refuse_edits
-from orchestration.closing.rated import rate_all
+from orchestration.closing.rated import Quantity, rate_all
 from orchestration.errors import PeriodClosed
 from orchestration.metering.control import charged_segments
 from orchestration.settings import parse_instant
@@ -21,8 +21,8 @@ CUT_OFF = date(2026, 11, 1)
 AURORA = "aurora-analytics,growth,2026-10-01"
 UMBRA = "umbra-studio,growth,2026-10-01,2026-11-16,\nsub-umbra,umbra-studio,growth,2026-11-16,,"
 USAGE = {
-    "sub-delta/requests/2026-10-01": [(date(2026, 10, 7), Decimal(6000), None)],
-    "sub-aurora/requests/2026-10-01": [(date(2026, 10, 7), Decimal(100), None)],
+    "sub-delta/requests/2026-10-01": [Quantity(date(2026, 10, 7), Decimal(6000))],
+    "sub-aurora/requests/2026-10-01": [Quantity(date(2026, 10, 7), Decimal(100))],
 }
 
 
@@ -54,6 +54,7 @@ def check(billed: Catalog, now: Catalog) -> None:
     [
         ("plans/starter.yaml", '"19.00"', '"29.00"', "cost USD 19.00, and now USD 29.00|price_edited"),
         ("plans/starter.yaml", '{price: "0.0015"}', '{price: "0.0016"}', "sub-delta, charge 'requests'.*price_edited"),
+        ("plans/scale.yaml", "{of: count, window: 1h}", "{of: count, window: 1d}", "charge 'capacity'.*measure_edited"),
         ("subscriptions.csv", "sub-vela,vela-studio,growth,2026-10-01,,\n", "", "line_gone"),
         ("subscriptions.csv", "growth,2026-10-01,2026-10-21", "growth,2026-10-01,2026-10-20", "end_moved"),
         ("subscriptions.csv", AURORA + ",,", AURORA + ",2026-10-31,", "end_moved"),
