@@ -26,6 +26,7 @@ from orchestration.metering.compile import matches_sql, names_read, value_sql
 from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.control import CREDENTIALS, ChargedSegment, credential_rows, measure_of
 from orchestration.metering.lakeview import create_line_views
+from orchestration.metering.retractions import load_retractions
 from orchestration.zones import bucket_start, local_date, midnight_us
 
 _QUARTER_US = 900_000_000
@@ -49,8 +50,12 @@ def requantify(
     files: Sequence[FileRow],
     scratch: Path,
 ) -> Quantities:
-    """The quantity of every charged segment, from the events of `files` in the folder `lake`."""
+    """The quantity of every charged segment, from the events of `files` in the folder `lake`.
+
+    What the catalog reads and the files were read without has been extracted; what it retracts doesn't count.
+    """
     load_conflicts(con, catalog, Lake(lake), files, scratch)
+    load_retractions(con, catalog, Lake(lake), files, scratch)
     create_line_views(con, catalog, Lake(lake), files)
     load_endpoints(con, catalog.routes, scratch, needed="endpoint" in names_read(catalog.meters.values()))
     load_rows(con, "audit.credentials", CREDENTIALS, credential_rows(catalog.credentials), scratch)

@@ -84,6 +84,7 @@ def refuse_edits(
         *_customers(archived, catalog, {line.customer for key in issued if (line := before.get(key))}),
         *_meters(archived, catalog, {line.meter for key in issued if (line := before.get(key)) and line.meter}),
         *_lines(before, after, issued, cut_off),
+        *_retractions(archived, catalog),
     ]
     if problems:
         shown = "\n".join(f"    {p}" for p in problems[:10])
@@ -113,6 +114,12 @@ def _meters(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[P
             yield Problem("routes_edited", message, "routes.yaml")
         if not same:
             yield Problem("meter_edited", f"meter '{key}' counts otherwise than when it was billed", "meters.yaml")
+
+
+def _retractions(archived: Catalog, catalog: Catalog) -> Iterator[Problem]:
+    if not catalog.retractions.continues(archived.retractions):
+        message = "rows that the last close knew are gone or edited; a retraction ends by a row with 'restore: true'"
+        yield Problem("retraction_edited", message, "retractions.yaml")
 
 
 def _lines(
