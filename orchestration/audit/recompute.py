@@ -57,7 +57,7 @@ def _remake(home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: 
     cut_off, now_us = date.fromisoformat(body["cut_off"]), int(body["now_us"])
     catalog = from_archive(ledger.catalog(body["catalog"]))
     charged = charged_segments(catalog, now_us)
-    files = [f for f in ledger.files() if f.batch_id <= int(body["last_batch"]) and f.min_us is not None]
+    files = [f for f in ledger.files() if f.batch_id <= int(body["last_batch"])]
     shop = replace(Workshop.of(home, ledger), lake=Lake(lake), scratch=scratch / "extract")
     extract(shop, ledger, catalog, files)
     with connect(None, folders=[lake, scratch], temp=scratch / "temp") as con:

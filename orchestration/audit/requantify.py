@@ -56,7 +56,7 @@ def requantify(
     """
     load_conflicts(con, catalog, Lake(lake), files, scratch)
     load_retractions(con, catalog, Lake(lake), files, scratch)
-    create_line_views(con, catalog, Lake(lake), files)
+    create_line_views(con, catalog, Lake(lake), [f for f in files if f.min_us is not None])
     load_endpoints(con, catalog.routes, scratch, needed="endpoint" in names_read(catalog.meters.values()))
     load_rows(con, "audit.credentials", CREDENTIALS, credential_rows(catalog.credentials), scratch)
     spans = _spans(charged)

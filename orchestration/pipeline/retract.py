@@ -83,14 +83,14 @@ def _choose(context: Context, catalog: Catalog, row: Retraction) -> list[tuple[s
     with Ledger.open(instance.home, create=False) as ledger:
         rebuild_lake(instance.home, ledger, context.report)
         context.report("looking for the events")
-        files = [file for file in ledger.files() if file.min_us is not None]
+        files = ledger.files()
         extract(Workshop.of(instance.home, ledger), ledger, catalog, files, properties)
         with connect(
             None, folders=[instance.home], threads=instance.threads, memory=instance.memory, temp=instance.scratch
         ) as con:
             load_conflicts(con, catalog, lake, files, instance.scratch)
             load_retractions(con, catalog, lake, files, instance.scratch)
-            create_line_views(con, catalog, lake, files, properties)
+            create_line_views(con, catalog, lake, [f for f in files if f.min_us is not None], properties)
             return con.execute(
                 f"SELECT source, event_id, time_us FROM {_lines(con, catalog, row, instance.scratch)} "
                 "ANTI JOIN (FROM lake.verdicts WHERE verdict <> 'retracted') USING (file_id, line) "
