@@ -160,6 +160,6 @@ def _write(con: duckdb.DuckDBPyConnection, lake: Lake, item: Extraction, task: P
         con,
         f"SELECT CAST({item.file.file_id} AS INTEGER) AS file_id, line, {', '.join(columns)} "
         f"FROM read_parquet({literal(str(task.events))}) "
-        f"SEMI JOIN read_parquet({literal(str(events))}) USING (line) ORDER BY line",
+        f"WHERE line IN (SELECT line FROM read_parquet({literal(str(events))})) ORDER BY line",
         item.path,
     )

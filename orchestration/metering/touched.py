@@ -253,7 +253,7 @@ def _said(con: duckdb.DuckDBPyConnection, meters: Mapping[str, str]) -> Iterator
         "SELECT count(DISTINCT file_id) FROM record.extracted SEMI JOIN unseen USING (file_id)"
     ).fetchall()[0]
     if count:
-        yield f"{count} files lack properties that their sources map now: they are read again from raw"
+        yield f"{count} files lack properties that their sources map now: these are taken from the raw files"
     for what, table in (("lines that count otherwise", "turned"), ("changed intervals of credentials", "handed")):
         (count,) = con.execute(f"SELECT count(*) FROM {table}").fetchall()[0]
         if count:

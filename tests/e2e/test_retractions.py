@@ -132,7 +132,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
 def lines(home: Path, cut_off: str) -> dict[str, tuple[str, str, str]]:
     """By customer: kind, amount and cause of the lines of October that a close issued."""
     return {
-        body["buyer"]["customer"]: (line["kind"], line["amount"], (line["before"] or {}).get("cause", ""))
+        body["buyer"]["customer"]: (line["kind"], line["amount"], line.get("correction", {}).get("cause", ""))
         for body in documents(home, cut_off)
         for line in body["lines"]
         if line["period_start"] == "2026-10-01"
