@@ -88,11 +88,9 @@ def overview(instance: Instance) -> Overview:
             quarantined = dict(rows.fetchall())
             conflicts, contested, unmet = conflicts_by_status(con), open_conflicts(con), unmet_rows(con)
             unattributed = _unattributed(con)
-            retractions = _number(con.execute("SELECT count(*) FROM record.retractions").fetchone())
-            retracted = _number(con.execute("SELECT count(*) FROM record.retracted").fetchone())
-            notices += retraction_notes(con)
-            customers = _number(con.execute("SELECT count(*) FROM control.customers").fetchone())
-            notices += drift_notices(con)
+            retractions, retracted = _rows(con, "record.retractions"), _rows(con, "record.retracted")
+            customers = _rows(con, "control.customers")
+            notices += [*retraction_notes(con), *drift_notices(con)]
             missing = con.execute("SELECT what FROM marts.missing_input ORDER BY source, stream, from_time, what")
             notices += [what for (what,) in missing.fetchall()]
     return Overview(
@@ -130,5 +128,6 @@ def _unattributed(con: duckdb.DuckDBPyConnection) -> Unattributed:
     return Unattributed(*(int(value or 0) for value in row))
 
 
-def _number(row: tuple[int | None, ...] | None) -> int:
-    return int(row[0] or 0) if row else 0
+def _rows(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    [(count,)] = con.execute(f"SELECT count(*) FROM {table}").fetchall()
+    return int(count)
