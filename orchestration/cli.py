@@ -18,7 +18,7 @@ import typer
 
 from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
-from orchestration.console import Progress, err, out, print_close, print_overview, print_run
+from orchestration.console import Progress, err, out, print_close, print_listed, print_overview, print_run
 from orchestration.console_quarantine import print_quarantined, print_quarantined_lines, print_retry
 from orchestration.engine import is_exhausted
 from orchestration.errors import (
@@ -121,6 +121,21 @@ def close(
     with Progress().shown() as progress, instance_lock(instance.home, f"close {period}", wait=wait):
         result = close_period(Context(instance, _now(environment, now), progress), cut_off, waive=waive)
     print_close(result, instance)
+
+
+@app.command()
+def retract(
+    name: Annotated[str, typer.Argument(help="Name of a row of retractions.yaml that chooses events.")],
+    home: Home = None,
+    wait: Wait = False,
+) -> None:
+    """List the events that a row of retractions.yaml chooses, once, beside the row. The next run obeys it."""
+    from orchestration.pipeline.retract import write_list
+    from orchestration.pipeline.run import Context
+
+    instance = Instance.of(_environment(home))
+    with Progress().shown() as progress, instance_lock(instance.home, f"retract {name}", wait=wait):
+        print_listed(write_list(Context(instance, 0, progress), name))
 
 
 @app.command()

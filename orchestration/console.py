@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestration.closing.close import CloseResult
     from orchestration.pipeline.instance import Instance
     from orchestration.pipeline.overview import Overview
+    from orchestration.pipeline.retract import Listed
     from orchestration.pipeline.run import RunResult
 
 # Piped output has no width of its own; tables are then as wide as they need to be.
@@ -106,6 +107,8 @@ def _print_open(view: Overview) -> None:
         out.print("  more are in marts.conflicts")
     for unmet in view.unmet_decisions:
         out.print(f"  decision without effect: {unmet}", markup=False, emoji=False)
+    if view.retractions:
+        out.print(f"retracted events: {view.retracted:,}, by {view.retractions} reviewed row(s)")
     nobody = view.unattributed
     whose = f"{nobody.credentials:,} unknown credential(s)"
     out.print(f"events of nobody yet: {nobody.events:,}, {nobody.bytes:,} bytes, of {whose}")
@@ -144,6 +147,12 @@ def print_run(result: RunResult, instance: Instance) -> None:
     for entry in taken.deferred:
         out.print(f"left for the next run: {entry.source}: {entry.path}: {entry.reason}", markup=False)
     out.print(f"warehouse: {instance.current}/tallystick.duckdb" if result.built else "nothing new: nothing was built")
+
+
+def print_listed(listed: Listed) -> None:
+    """What `retract` wrote, for whoever reviews it."""
+    out.print(f"{listed.events:,} event(s), from {listed.first.isoformat()} to {listed.last.isoformat()}")
+    out.print(f"listed in {listed.path}: look at it, keep it with the row, then `tallystick run`", markup=False)
 
 
 def print_close(result: CloseResult, instance: Instance) -> None:

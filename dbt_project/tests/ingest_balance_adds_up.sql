@@ -1,6 +1,8 @@
 -- The days of a source add up to the source, the sources of a day to the day, and everything to the total.
 {{ config(meta={"dagster": {"ref": {"name": "ingest_balance"}}}) }}
-{% set counts = ["files", "lines", "accepted", "duplicate", "conflict", "quarantined", "blank", "decided", "events"] %}
+{% set counts = [
+    "files", "lines", "accepted", "duplicate", "conflict", "quarantined", "blank", "decided", "retracted", "events"
+] %}
 with
     parts as (select * from {{ ref("ingest_balance") }} where level = 'source_day'),
 

@@ -8,10 +8,17 @@ with
         select file_id, sum(case when counts then 1 else -1 end) as events
         from {{ source("record", "decided") }}
         group by file_id
-    )
+    ),
 
-select files.file_id, files.accepted, decided.events as decided, found.events
+    retracted as (select file_id, count(*) as events from {{ source("record", "retracted") }} group by file_id)
+
+select files.file_id, files.accepted, decided.events as decided, retracted.events as retracted, found.events
 from {{ source("record", "files") }} as files
 left join found on files.file_id = found.file_id
 left join decided on files.file_id = decided.file_id
-where files.accepted + coalesce(decided.events, 0) is distinct from coalesce(found.events, 0)
+left join retracted on files.file_id = retracted.file_id
+where
+    files.accepted
+    + coalesce(decided.events, 0)
+    is distinct from coalesce(found.events, 0)
+    + coalesce(retracted.events, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,13 @@ from orchestration.catalog.load import from_archive
 from orchestration.closing.issued import CLOSE, issued_so_far, settled
 from orchestration.closing.numbering import numbered
 from orchestration.closing.rated import rate_all
+from orchestration.closing.retracted import retracted_lines
 from orchestration.engine import connect
 from orchestration.errors import Problem
 from orchestration.ingest import rebuild_lake
+from orchestration.ingest.batch import Workshop
+from orchestration.ingest.extract import extract
+from orchestration.ingest.lake import Lake
 from orchestration.ledger.rows import DocumentRow, JournalRow
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
@@ -37,7 +42,7 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
         problems: list[Problem] = []
         for entry in closes:
             report(f"recomputing the documents of journal entry {entry.seq}")
-            problems += _compare(ledger, entry, *_remake(ledger, entry, lake, scratch))
+            problems += _compare(ledger, entry, *_remake(home, ledger, entry, lake, scratch))
         return problems
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -46,18 +51,22 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
 Bodies = list[dict[str, Any]]
 
 
-def _remake(ledger: Ledger, entry: JournalRow, lake: Path, scratch: Path) -> tuple[Bodies, Bodies]:
+def _remake(home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: Path) -> tuple[Bodies, Bodies]:
     """Documents and skipped zero invoices as they follow from what this close knew."""
     body = json.loads(entry.body)
     cut_off, now_us = date.fromisoformat(body["cut_off"]), int(body["now_us"])
     catalog = from_archive(ledger.catalog(body["catalog"]))
     charged = charged_segments(catalog, now_us)
-    files = [f for f in ledger.files() if f.batch_id <= int(body["last_batch"]) and f.min_us is not None]
+    files = [f for f in ledger.files() if f.batch_id <= int(body["last_batch"])]
+    shop = replace(Workshop.of(home, ledger), lake=Lake(lake), scratch=scratch / "extract")
+    extract(shop, ledger, catalog, files)
     with connect(None, folders=[lake, scratch], temp=scratch / "temp") as con:
         quantities = requantify(con, catalog, charged, lake, files, scratch / "rows")
+        retracted = retracted_lines(con, catalog, ledger, before_seq=entry.seq)
     entity_of = {key: c.entity for key, c in catalog.customers.items()}
     lines = rate_all(catalog, charged, quantities)
-    groups = grouped(due_lines(lines, issued_so_far(ledger, before_seq=entry.seq), cut_off), entity_of)
+    issued = issued_so_far(ledger, before_seq=entry.seq)
+    groups = grouped(due_lines(lines, issued, cut_off, retracted), entity_of)
     done = settled(ledger, cut_off, before_seq=entry.seq)
     due = [g for g in groups if (g.entity, g.customer, g.currency) not in done and g.customer not in body["parked"]]
     before = [d for d in ledger.documents() if d.journal_seq < entry.seq]

@@ -28,6 +28,7 @@ from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.control import CREDENTIALS, ChargedSegment, credential_rows
 from orchestration.metering.lakeview import create_line_views
 from orchestration.metering.measures import window_of
+from orchestration.metering.retractions import load_retractions
 
 
 def requantify(
@@ -38,9 +39,13 @@ def requantify(
     files: Sequence[FileRow],
     scratch: Path,
 ) -> Quantities:
-    """The quantity of every charged segment, from the events of `files` in the folder `lake`."""
+    """The quantity of every charged segment, from the events of `files` in the folder `lake`.
+
+    What the catalog reads and the files were read without has been extracted; what it retracts doesn't count.
+    """
     load_conflicts(con, catalog, Lake(lake), files, scratch)
-    create_line_views(con, catalog, Lake(lake), files)
+    load_retractions(con, catalog, Lake(lake), files, scratch)
+    create_line_views(con, catalog, Lake(lake), [f for f in files if f.min_us is not None])
     load_endpoints(con, catalog.routes, scratch, needed="endpoint" in names_read(catalog.meters.values()))
     load_rows(con, "audit.credentials", CREDENTIALS, credential_rows(catalog.credentials), scratch)
     con.execute(ATTRIBUTED)

@@ -7,7 +7,7 @@ between its amount now and all that was issued for it, so that a second run find
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -105,28 +105,33 @@ def is_due(line: Line, cut_off: date) -> bool:
     return line.period_end <= cut_off if line.due == "arrears" else line.start <= cut_off
 
 
-def due_lines(rated: Iterable[Line], issued: Mapping[LineKey, Issued], cut_off: date) -> list[DueLine]:
+def due_lines(
+    rated: Iterable[Line], issued: Mapping[LineKey, Issued], cut_off: date, retracted: Collection[LineKey] = ()
+) -> list[DueLine]:
     """Every line due at a cut-off, each once, sorted.
 
     `rated` are all lines of the subscriptions that `issued` speaks of, priced from what is known now: an issued line
     that is not among them has lost its segment or charge and is worth 0 now. A line not issued before comes when it is
-    due, also at 0; one issued before comes as a correction when its amount has changed.
+    due, also at 0; one issued before comes as a correction when its amount has changed. `retracted` are issued lines of
+    whose events some were retracted, or restored, since.
     """
     now = {line.key: line for line in rated}
     begins = {(line.subscription, line.start) for line in now.values()}
     found: list[DueLine] = []
     for key, line in now.items():
         if key in issued:
-            found += _correction(line, issued[key], begins)
+            found += _correction(line, issued[key], begins, retracted)
         elif is_due(line, cut_off):
             found.append(DueLine(line, line.amount))
     for key, before in issued.items():
         if key not in now:
-            found += _correction(_gone(before.line), before, begins)
+            found += _correction(_gone(before.line), before, begins, retracted)
     return sorted(found, key=lambda due: due.order)
 
 
-def _correction(line: Line, issued: Issued, begins: set[tuple[str, date]]) -> list[DueLine]:
+def _correction(
+    line: Line, issued: Issued, begins: set[tuple[str, date]], retracted: Collection[LineKey]
+) -> list[DueLine]:
     """The difference to what was issued, or nothing when there is none. Raises ValueError when the currency changed."""
     shown = issued.line
     if shown["currency"] != line.currency:
@@ -144,20 +149,22 @@ def _correction(line: Line, issued: Issued, begins: set[tuple[str, date]]) -> li
                 measured=Decimal(shown["measured"]),
                 quantity=Decimal(shown["quantity"]),
                 document=issued.document,
-                cause=_cause(line, shown, begins),
+                cause=_cause(line, shown, begins, line.key in retracted),
             ),
         )
     ]
 
 
-def _cause(line: Line, shown: Mapping[str, Any], begins: set[tuple[str, date]]) -> str:
+def _cause(line: Line, shown: Mapping[str, Any], begins: set[tuple[str, date]], retracted: bool) -> str:
     """Why an amount differs, as far as the two evaluations tell."""
     end_shown = date.fromisoformat(shown["end"])
     if line.end < end_shown:
         return "plan change" if (line.subscription, line.end) in begins else "ended"
     if line.end > end_shown or line.plan != shown["plan"]:
         return "plan change" if line.plan != shown["plan"] else "catalog"
-    return "late usage" if line.measured != Decimal(shown["measured"]) else "price"
+    if line.measured == Decimal(shown["measured"]):
+        return "price"
+    return "retraction" if retracted else "late usage"
 
 
 def _gone(shown: Mapping[str, Any]) -> Line:

@@ -2,7 +2,8 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
-  decisions.yaml (reviewed decisions; may be absent), and the OpenAPI documents that routes.yaml names
+  decisions.yaml, retractions.yaml, retractions/*.jsonl (reviewed decisions; may be absent), and the OpenAPI documents
+  that routes.yaml names
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import csv
 import io
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ from orchestration.catalog.models import Credential, Customer, Settings, Subscri
 from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
 from orchestration.catalog.plans import Plan
+from orchestration.catalog.retractions import FILE as RETRACTIONS
+from orchestration.catalog.retractions import FOLDER, KEY, Retraction, Retractions, check_retractions
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
 from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import Routes
@@ -35,9 +38,9 @@ from orchestration.errors import CatalogInvalid, Problem
 
 M = TypeVar("M", bound=Model)
 
-YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", "routes.yaml", "decisions.yaml")
+YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", "routes.yaml", "decisions.yaml", RETRACTIONS)
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
-_MAY_BE_ABSENT = {"routes.yaml", "decisions.yaml"}
+_MAY_BE_ABSENT = {"routes.yaml", "decisions.yaml", RETRACTIONS}
 _NAMED_BY: dict[type[Model], str] = {Plan: "key", Meter: "key", Customer: "customer", Source: "name"}
 
 
@@ -54,6 +57,7 @@ class Catalog:
     credentials: tuple[Credential, ...]
     subscriptions: tuple[Subscription, ...]
     conflicts: tuple[ConflictDecision, ...]
+    retractions: Retractions
     files: Mapping[str, str]
     digest: str
 
@@ -67,11 +71,15 @@ def from_archive(blob: bytes) -> Catalog:
     return parse_catalog(json.loads(zlib.decompress(blob)))
 
 
-def load_catalog(folder: Path) -> Catalog:
-    """Read and check the catalog below `folder`. Raises CatalogInvalid with all problems, each with file and line."""
+def load_catalog(folder: Path, *, unlisted: Collection[str] = ()) -> Catalog:
+    """Read and check the catalog below `folder`. Raises CatalogInvalid with all problems, each with file and line.
+
+    Retractions of the names in `unlisted` may still lack the list of their events.
+    """
     problems: list[Problem] = []
     texts: dict[str, str] = {}
-    wanted = [folder / name for name in (*YAML_FILES, *CSV_FILES)] + sorted((folder / "plans").glob("*.yaml"))
+    several = [*sorted((folder / "plans").glob("*.yaml")), *sorted((folder / FOLDER).glob("*.jsonl"))]
+    wanted = [*(folder / name for name in (*YAML_FILES, *CSV_FILES)), *several]
     for path in wanted:
         name = path.relative_to(folder).as_posix()
         try:
@@ -94,10 +102,10 @@ def load_catalog(folder: Path) -> Catalog:
             problems.append(Problem("unreadable", str(error), str(folder / name)))
     if problems:
         raise CatalogInvalid(problems)
-    return parse_catalog(texts, prefix=f"{folder.as_posix()}/")
+    return parse_catalog(texts, f"{folder.as_posix()}/", unlisted)
 
 
-def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
+def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collection[str] = ()) -> Catalog:
     """The catalog written in `texts` (relative name -> text). Raises CatalogInvalid with all problems."""
     reader = _Reader(prefix)
     settings = reader.one(Settings, "instance.yaml", texts)
@@ -111,7 +119,9 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
     routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
     decisions = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts)
-    problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places)]
+    rows = reader.listed(Retraction, RETRACTIONS, KEY, texts)
+    retractions, unkept = check_retractions(rows, texts, prefix, reader.places, unlisted)
+    problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
         problems += cross_check(settings, sources, meters, plans, customers, credentials, subscriptions, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
@@ -130,6 +140,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "") -> Catalog:
         credentials=tuple(credentials),
         subscriptions=tuple(subscriptions),
         conflicts=tuple(decisions),
+        retractions=retractions,
         files=files,
         digest=sha256_hex(canonical_bytes(files)),
     )

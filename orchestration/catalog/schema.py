@@ -13,14 +13,16 @@ from orchestration.catalog.fields import Model
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Settings
 from orchestration.catalog.plans import Plan
+from orchestration.catalog.retractions import Retraction
 from orchestration.catalog.routes import RouteSet
 from orchestration.catalog.sources import Source
 
-_LISTS = {"sources": Source, "meters": Meter, "routes": RouteSet}
+_LISTS = {"sources": Source, "meters": Meter, "routes": RouteSet, "retractions": Retraction}
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Schema by file name: `instance`, `sources`, `meters`, `routes`, `decisions`, `plan`."""
+    """Schema by file name: `instance`, `sources`, `meters`, `routes`, `decisions`,
+    `retractions`, `plan`."""
     whole: dict[str, type[Model]] = {"instance": Settings, "plan": Plan}
     whole["decisions"] = create_model("Decisions", __base__=Model, **{KEY: (list[ConflictDecision], ...)})  # type: ignore[call-overload]
     for name, item in _LISTS.items():

@@ -7,13 +7,13 @@ the zone data and the run's now.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from orchestration.billing.documents import Group, due_lines, grouped
-from orchestration.billing.rating import Line
+from orchestration.billing.rating import Line, LineKey
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Entity
@@ -100,10 +100,12 @@ def require_whole_input(missing: Sequence[str], waive: str | None) -> None:
         )
 
 
-def due_groups(catalog: Catalog, ledger: Ledger, lines: Iterable[Line], cut_off: date) -> list[Group]:
+def due_groups(
+    catalog: Catalog, ledger: Ledger, lines: Iterable[Line], cut_off: date, retracted: Collection[LineKey] = ()
+) -> list[Group]:
     """The documents due at a cut-off, in the order of their numbers."""
     entity_of = {key: c.entity for key, c in catalog.customers.items()}
-    return grouped(due_lines(lines, issued_so_far(ledger), cut_off), entity_of)
+    return grouped(due_lines(lines, issued_so_far(ledger), cut_off, retracted), entity_of)
 
 
 def issue(

@@ -88,6 +88,7 @@ def refuse_edits(
         *_customers(archived, catalog, {line.customer for key in issued if (line := before.get(key))}),
         *_meters(archived, catalog, {line.meter for key in issued if (line := before.get(key)) and line.meter}),
         *_lines(before, after, issued, cut_off),
+        *_retractions(archived, catalog),
     ]
     if problems:
         shown = "\n".join(f"    {p}" for p in problems[:10])
@@ -121,6 +122,12 @@ def _meters(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[P
 
 def _measured_by(line: Line) -> dict[str, Any]:
     return {"meter": line.meter} | {k: v for k, v in line.formula.items() if k in _MEASURING}
+
+
+def _retractions(archived: Catalog, catalog: Catalog) -> Iterator[Problem]:
+    if not catalog.retractions.continues(archived.retractions):
+        message = "rows that the last close knew are gone or edited; a retraction ends by a row with 'restore: true'"
+        yield Problem("retraction_edited", message, "retractions.yaml")
 
 
 def _lines(

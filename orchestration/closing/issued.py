@@ -19,14 +19,22 @@ CLOSE = "close"
 
 def issued_so_far(ledger: Ledger, before_seq: int | None = None) -> dict[LineKey, Issued]:
     """Every line that was issued, folded over its documents; `before_seq` leaves out that journal entry and later."""
-    return issued_lines(_bodies(ledger, before_seq))
+    return issued_lines(body for _, body in _bodies(ledger, before_seq))
+
+
+def last_issued(ledger: Ledger, before_seq: int | None = None) -> dict[LineKey, tuple[int, Mapping[str, Any]]]:
+    """Every line as it was issued last, with the number of the journal entry that issued it."""
+    found: dict[LineKey, tuple[int, Mapping[str, Any]]] = {}
+    for seq, body in _bodies(ledger, before_seq):
+        found |= {key: (seq, issued.line) for key, issued in issued_lines([body]).items()}
+    return found
 
 
 def settled(ledger: Ledger, cut_off: date, before_seq: int | None = None) -> set[tuple[str, str, str]]:
     """(entity, customer, currency) of every document of a cut-off, skipped zero invoices included."""
     return {
         (body["seller"]["entity"], body["buyer"]["customer"], body["currency"])
-        for body in _bodies(ledger, before_seq)
+        for _, body in _bodies(ledger, before_seq)
         if body["cut_off"] == cut_off.isoformat()
     }
 
@@ -37,8 +45,8 @@ def input_digest(files: Iterable[FileRow]) -> str:
     return sha256_hex("\n".join(inputs).encode())
 
 
-def _bodies(ledger: Ledger, before_seq: int | None) -> Iterator[Mapping[str, Any]]:
-    """Documents and skipped zero invoices, in the order of the journal."""
+def _bodies(ledger: Ledger, before_seq: int | None) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Documents and skipped zero invoices, each with the number of its journal entry, in the order of the journal."""
     found: dict[int, list[Mapping[str, Any]]] = {
         entry.seq: list(json.loads(entry.body)["skipped"]) for entry in ledger.journal() if entry.kind == CLOSE
     }
@@ -46,4 +54,4 @@ def _bodies(ledger: Ledger, before_seq: int | None) -> Iterator[Mapping[str, Any
         found.setdefault(document.journal_seq, []).append(json.loads(document.body))
     for seq in sorted(found):
         if before_seq is None or seq < before_seq:
-            yield from found[seq]
+            yield from ((seq, body) for body in found[seq])

@@ -39,6 +39,13 @@ class Lake:
         """Which fields the batch's files have, for reports of drift."""
         return self.root / "fields" / f"{batch_id:06d}.parquet"
 
+    def extracted(self, file_id: int, digest: str) -> Path:
+        """Properties of a file that were not read with it; `digest` is of what they are and how they are read."""
+        return self.root / "extracted" / f"{file_id:08d}-{digest}.parquet"
+
+    def extracted_files(self) -> list[Path]:
+        return sorted((self.root / "extracted").glob("*.parquet"))
+
     @property
     def engine(self) -> Path:
         """Names the engine that made the keys: its 64-bit hash is its own."""

@@ -24,6 +24,8 @@ from orchestration.zones import DAY_US
 DEFINITIONS = {"meter": "VARCHAR", "definition": "VARCHAR"}
 DAYS = {"customer": "VARCHAR", "local_day": "DATE"}
 _EPOCH_DAY = date(1970, 1, 1)
+EXTRACTED = {"file_id": "INTEGER", "digest": "VARCHAR"}
+_RETRACTED = {"file_id": "INTEGER", "line": "BIGINT"}
 _LINES = {"file_id": "INTEGER", "line": "BIGINT", "counts": "BOOLEAN"}
 _WAS: dict[str, tuple[str, Mapping[str, str]]] = {
     "was_credentials": ("control.credentials", control.CREDENTIALS),
@@ -32,6 +34,8 @@ _WAS: dict[str, tuple[str, Mapping[str, str]]] = {
     "was_billing_days": ("control.billing_days", control.BILLING_DAYS),
     "was_segments": ("control.segments", control.SEGMENTS),
     "was_decided": ("record.decided", _LINES),
+    "was_retracted": ("record.retracted", _RETRACTED),
+    "was_extracted": ("record.extracted", EXTRACTED),
 }
 
 ViewsOver = Callable[[Sequence[FileRow]], None]
@@ -92,7 +96,7 @@ def find_touched(
     """
     _differences(con, new_files, fresh=fresh)
     meters = {} if fresh else _changed_meters(con)
-    views_over(_candidates(con, files, new_files, meters))
+    views_over(_candidates(con, files, meters))
     con.execute("CREATE OR REPLACE TEMP TABLE touched (customer VARCHAR, local_day DATE, carried BOOLEAN)")
     carried = _any([key for key, meter in sorted(catalog.meters.items()) if meter.carried])
     for cause in _causes(_kept(meters, catalog))[: 1 if fresh else None]:
@@ -111,8 +115,13 @@ def _differences(con: duckdb.DuckDBPyConnection, new_files: Sequence[FileRow], *
     """What differs from the generation; an empty one differs in its files alone."""
     none = " LIMIT 0" if fresh else ""
     con.execute("CREATE OR REPLACE TEMP TABLE unseen AS SELECT unnest($1::INTEGER[]) AS file_id", [_ids(new_files)])
-    turned = symmetric("record.decided", "was_decided", _LINES)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE turned AS SELECT DISTINCT file_id, line FROM {turned}{none}")
+    # Of a file that was read again for further properties, a meter may measure any event otherwise.
+    extracted = symmetric("record.extracted", "was_extracted", EXTRACTED)
+    con.execute(f"INSERT INTO unseen SELECT DISTINCT file_id FROM {extracted} ANTI JOIN unseen USING (file_id){none}")
+    decided = symmetric("record.decided", "was_decided", _LINES)
+    retracted = symmetric("record.retracted", "was_retracted", _RETRACTED)
+    turned = f"SELECT file_id, line FROM {decided} UNION SELECT file_id, line FROM {retracted}"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE turned AS SELECT DISTINCT file_id, line FROM ({turned}){none}")
     handed = symmetric("control.credentials", "was_credentials", control.CREDENTIALS)
     con.execute(f"CREATE OR REPLACE TEMP TABLE handed AS FROM {handed}{none}")
     con.execute(
@@ -132,11 +141,9 @@ def _changed_meters(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return dict(rows)
 
 
-def _candidates(
-    con: duckdb.DuckDBPyConnection, files: Sequence[FileRow], new_files: Sequence[FileRow], meters: Mapping[str, str]
-) -> list[FileRow]:
+def _candidates(con: duckdb.DuckDBPyConnection, files: Sequence[FileRow], meters: Mapping[str, str]) -> list[FileRow]:
     """Files that may hold a touched event."""
-    ids = set(_ids(new_files)) | {row[0] for row in con.execute("SELECT DISTINCT file_id FROM turned").fetchall()}
+    ids = {row[0] for row in con.execute("SELECT file_id FROM turned UNION SELECT file_id FROM unseen").fetchall()}
     (moved,) = con.execute("SELECT count(*) FROM moved").fetchall()[0]
     first, last = con.execute("SELECT min(from_us), max(to_us) FROM handed").fetchall()[0]
     return [
@@ -242,6 +249,11 @@ def _said(con: duckdb.DuckDBPyConnection, meters: Mapping[str, str]) -> Iterator
         cause = _located(_Cause(_any([meter])), "control.credentials", "false")
         days, customers = con.execute(f"SELECT count(*), count(DISTINCT customer) FROM ({cause})").fetchall()[0]
         yield f"meter '{meter}' is {became}: {days} days of {customers} customers are measured again from the lake"
+    (count,) = con.execute(
+        "SELECT count(DISTINCT file_id) FROM record.extracted SEMI JOIN unseen USING (file_id)"
+    ).fetchall()[0]
+    if count:
+        yield f"{count} files lack properties that their sources map now: these are taken from the raw files"
     for what, table in (("lines that count otherwise", "turned"), ("changed intervals of credentials", "handed")):
         (count,) = con.execute(f"SELECT count(*) FROM {table}").fetchall()[0]
         if count:

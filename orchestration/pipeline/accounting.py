@@ -35,11 +35,13 @@ RULES = {
         "WHERE expected <> found",
     ),
     "staged": (
-        "every line of a new file that counts, accepted or decided, is one staged event, attributed or not",
+        "every line of a new file that counts, accepted or decided, is a staged event, attributed or not, or retracted",
         "WITH turned AS (SELECT file_id, sum(CASE WHEN counts THEN 1 ELSE -1 END) AS d FROM record.decided "
-        "GROUP BY file_id) "
-        "SELECT source, path, accepted + coalesce(d, 0) AS expected, coalesce(n, 0) AS found "
+        "GROUP BY file_id), "
+        "out AS (SELECT file_id, count(*) AS r FROM record.retracted GROUP BY file_id) "
+        "SELECT source, path, accepted + coalesce(d, 0) AS expected, coalesce(n, 0) + coalesce(r, 0) AS found "
         "FROM record.files JOIN control.new_files USING (file_id) LEFT JOIN turned USING (file_id) "
+        "LEFT JOIN out USING (file_id) "
         "LEFT JOIN (SELECT file_id, count(*) AS n FROM staging.stg_events GROUP BY file_id) USING (file_id) "
         "WHERE expected <> found",
     ),

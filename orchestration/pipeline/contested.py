@@ -1,4 +1,4 @@
-"""What a generation knows of conflicts: which wait for a decision, and which decisions name nothing that is known."""
+"""What a generation knows of conflicts and retractions: what waits for a decision, and which rows change nothing."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ def open_conflicts(con: duckdb.DuckDBPyConnection) -> tuple[OpenConflict, ...]:
         f"FROM marts.conflicts WHERE status = 'open' GROUP BY ALL ORDER BY source, event_id LIMIT {SHOWN}"
     ).fetchall()
     return tuple(OpenConflict(s, i, counts, tuple(others), tuple(names)) for s, i, counts, others, names in rows)
+
+
+def unmet_rows(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    """Reviewed rows, decisions of conflicts and retractions, that change nothing, with the reason."""
+    rows = con.execute(
+        "SELECT place, problem FROM record.retractions WHERE problem IS NOT NULL ORDER BY row_number"
+    ).fetchall()
+    return (*unmet_decisions(con), *(f"{place}: {problem}; the row changes nothing" for place, problem in rows))
+
+
+def retraction_notes(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    """Retractions that may mean another line than the one that they retract."""
+    rows = con.execute("SELECT place, note FROM record.retractions WHERE note IS NOT NULL ORDER BY row_number")
+    return tuple(f"{place}: {note}" for place, note in rows.fetchall())
 
 
 def unmet_decisions(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:

@@ -11,7 +11,13 @@ import duckdb
 from orchestration.engine import connect
 from orchestration.ledger.rows import DeliveryRow, FileRow
 from orchestration.ledger.store import Ledger
-from orchestration.pipeline.contested import OpenConflict, conflicts_by_status, open_conflicts, unmet_decisions
+from orchestration.pipeline.contested import (
+    OpenConflict,
+    conflicts_by_status,
+    open_conflicts,
+    retraction_notes,
+    unmet_rows,
+)
 from orchestration.pipeline.drift import drift_notices
 from orchestration.pipeline.instance import Instance
 
@@ -39,6 +45,10 @@ class Overview:
     open_conflicts: tuple[OpenConflict, ...]
     unmet_decisions: tuple[str, ...]
     unattributed: Unattributed
+    retractions: int
+    """Reviewed rows of retractions.yaml."""
+    retracted: int
+    """Events that they keep from being counted."""
     customers: int
     generation: str
     drafts: Mapping[str, tuple[int, Decimal]]
@@ -65,7 +75,7 @@ def overview(instance: Instance) -> Overview:
     conflicts: Mapping[str, int] = {}
     contested: tuple[OpenConflict, ...] = ()
     unmet: tuple[str, ...] = ()
-    unattributed, customers = Unattributed(), 0
+    unattributed, customers, retractions, retracted = Unattributed(), 0, 0, 0
     notices: list[str] = []
     path = instance.published_db()
     if path is not None:
@@ -76,10 +86,11 @@ def overview(instance: Instance) -> Overview:
             issued = {currency: (count, total) for currency, count, total in rows.fetchall()}
             rows = con.execute("SELECT reason, count(*) FROM marts.quarantine GROUP BY reason ORDER BY reason")
             quarantined = dict(rows.fetchall())
-            conflicts, contested, unmet = conflicts_by_status(con), open_conflicts(con), unmet_decisions(con)
+            conflicts, contested, unmet = conflicts_by_status(con), open_conflicts(con), unmet_rows(con)
             unattributed = _unattributed(con)
-            customers = _number(con.execute("SELECT count(*) FROM control.customers").fetchone())
-            notices = list(drift_notices(con))
+            retractions, retracted = _rows(con, "record.retractions"), _rows(con, "record.retracted")
+            customers = _rows(con, "control.customers")
+            notices += [*retraction_notes(con), *drift_notices(con)]
             missing = con.execute("SELECT what FROM marts.missing_input ORDER BY source, stream, from_time, what")
             notices += [what for (what,) in missing.fetchall()]
     return Overview(
@@ -91,6 +102,8 @@ def overview(instance: Instance) -> Overview:
         open_conflicts=contested,
         unmet_decisions=unmet,
         unattributed=unattributed,
+        retractions=retractions,
+        retracted=retracted,
         customers=customers,
         generation=path.parent.name if path is not None else "",
         drafts=drafts,
@@ -115,5 +128,6 @@ def _unattributed(con: duckdb.DuckDBPyConnection) -> Unattributed:
     return Unattributed(*(int(value or 0) for value in row))
 
 
-def _number(row: tuple[int | None, ...] | None) -> int:
-    return int(row[0] or 0) if row else 0
+def _rows(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    [(count,)] = con.execute(f"SELECT count(*) FROM {table}").fetchall()
+    return int(count)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import duckdb
 
 from orchestration.catalog import Catalog
 from orchestration.engine import connect, load_rows
+from orchestration.ingest.batch import Workshop
 from orchestration.ingest.discover import captures_of
+from orchestration.ingest.extract import extract, extractions
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.retries import still_quarantined
 from orchestration.ledger.rows import FileRow
@@ -20,7 +21,8 @@ from orchestration.metering import calendar, carried, control, routes
 from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.control import ChargedSegment
 from orchestration.metering.lakeview import create_event_views
-from orchestration.metering.touched import DEFINITIONS, Work, definition_rows, find_touched, remember
+from orchestration.metering.retractions import load_retractions
+from orchestration.metering.touched import DEFINITIONS, EXTRACTED, Work, definition_rows, find_touched, remember
 from orchestration.pipeline.drift import load_fields
 from orchestration.pipeline.generation import start_build
 from orchestration.pipeline.instance import Instance
@@ -63,7 +65,14 @@ def prepare(
         _record(con, instance, ledger)
         load_fields(con, instance, ledger)
         load_conflicts(con, catalog, lake, files, instance.scratch)
-        over = partial(create_event_views, con, catalog, lake)
+        load_retractions(con, catalog, lake, files, instance.scratch)
+        again = [{"file_id": e.file.file_id, "digest": e.path.stem} for e in extractions(catalog, lake, files)]
+        load_rows(con, "record.extracted", EXTRACTED, again, instance.scratch)
+
+        def over(read: Sequence[FileRow]) -> None:
+            extract(Workshop.of(instance.home, ledger), ledger, catalog, read)
+            create_event_views(con, catalog, lake, read)
+
         work = find_touched(con, catalog, files, plan.new_files, over, fresh=plan.fresh)
         _calendar(con, instance, catalog)
         over(work.read_files)
@@ -98,7 +107,6 @@ def _control(
         ("control.meter_dimensions", control.METER_DIMENSIONS, control.meter_dimension_rows(catalog)),
         ("control.meter_definitions", DEFINITIONS, definition_rows(catalog)),
         ("control.customers", control.CUSTOMERS, control.customer_rows(catalog, plan.state.now_us)),
-        ("control.meter_dimensions", control.METER_DIMENSIONS, control.meter_dimension_rows(catalog)),
         ("control.credentials", control.CREDENTIALS, control.credential_rows(catalog.credentials)),
         ("control.customer_offsets", control.CUSTOMER_OFFSETS, control.offset_rows(catalog, first, last + 1)),
         ("control.billing_days", control.BILLING_DAYS, control.billing_day_rows(catalog, plan.state.now_us)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -80,17 +80,22 @@ def read_quantities(con: duckdb.DuckDBPyConnection) -> Quantities:
 
 
 def drafts(
-    catalog: Catalog, lines: Sequence[Line], issued: Mapping[LineKey, Issued], today: date
+    catalog: Catalog,
+    lines: Sequence[Line],
+    issued: Mapping[LineKey, Issued],
+    today: date,
+    retracted: Collection[LineKey] = (),
 ) -> dict[date, list[Group]]:
     """What the next documents would hold, by cut-off: the end of each period that is not issued yet.
 
     Fees in advance and differences to issued lines stand where a close would put them: in the customer's earliest
-    draft, from the fee's first day on; by `today` where there is none.
+    draft, from the fee's first day on; by `today` where there is none. `retracted` are issued lines that retractions
+    concern.
     """
     by_cut_off: dict[date, list[DueLine]] = defaultdict(list)
     ends: dict[str, list[date]] = defaultdict(list)
     rest: list[DueLine] = []
-    for due in due_lines(lines, issued, date.max):
+    for due in due_lines(lines, issued, date.max, retracted):
         if due.before is None and due.line.due == "arrears":
             by_cut_off[due.line.period_end].append(due)
             ends[due.line.customer].append(due.line.period_end)

@@ -18,13 +18,14 @@ from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.edits import last_close, refuse_edits, refuse_lost
 from orchestration.closing.issued import issued_so_far
 from orchestration.closing.rated import rate_all
+from orchestration.closing.retracted import retracted_lines
 from orchestration.engine import connect
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
 from orchestration.pipeline.accounting import require_balance
-from orchestration.pipeline.contested import unmet_decisions
+from orchestration.pipeline.contested import retraction_notes, unmet_rows
 from orchestration.pipeline.drift import drift_notices
 from orchestration.pipeline.generation import publish
 from orchestration.pipeline.instance import Instance
@@ -137,8 +138,8 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any
     lines = rate_lines(context, catalog, ledger, issued)
     # The earliest day anywhere: a draft without a period of its own stands at tomorrow's cut-off.
     today = local_date("UTC", context.now_us) + timedelta(days=1)
-    found = price.drafts(catalog, lines, issued, today)
     with open_build(context.instance) as con:
+        found = price.drafts(catalog, lines, issued, today, retracted_lines(con, catalog, ledger))
         price.load_drafts(con, context.instance, found)
         price.load_issued(con, context.instance, ledger)
         missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)
@@ -180,7 +181,7 @@ def _unmet(instance: Instance) -> tuple[str, ...]:
     if path is None:
         return ()
     with connect(path, temp=instance.scratch, read_only=True) as con:
-        return unmet_decisions(con)
+        return unmet_rows(con)
 
 
 def _notices(context: Context, catalog: Catalog, ledger: Ledger) -> Iterator[str]:
@@ -188,6 +189,7 @@ def _notices(context: Context, catalog: Catalog, ledger: Ledger) -> Iterator[str
     if path is not None:
         with connect(path, temp=context.instance.scratch, read_only=True) as con:
             yield from drift_notices(con)
+            yield from retraction_notes(con)
             # Not from the table: time goes on, and a silence begins, although nothing was built.
             home, now_us = context.instance.home, context.now_us
             yield from (item.what for item in find_missing(con, home, catalog.sources, ledger, now_us))

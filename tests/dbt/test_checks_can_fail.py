@@ -53,6 +53,7 @@ FAULTS = {
     "quarantined_lines_are_kept": "DELETE FROM marts.quarantine",
     "requests_stand_under_one_endpoint": "UPDATE metering.endpoints_by_file SET events = events + 1",
     "states_go_on_from_hour_to_hour": "UPDATE metering.carried_hourly SET opening = opening + 1",
+    "retractions_stand_in_the_balance": "UPDATE marts.retractions SET in_force = in_force + 1",
     "unattributed_usage_is_whole": "DELETE FROM marts.unattributed_usage",
     "unmeasured_events_are_reported": "DELETE FROM metering.unmeasured_daily WHERE meter = 'storage'",
 }

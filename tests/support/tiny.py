@@ -54,6 +54,10 @@ versions:
 routes:
   - patterns: ["GET /v1/items/{id}"]
 """,
+    "retractions.yaml": """
+retractions:
+  - {source: app, id: alder-s4, by: reviewer, on: 2024-11-04, reason: a test of theirs}
+""",
     "customers.csv": f"""customer,name,address,country,tax_id,zone,entity,terms_days
 alder,Alder GmbH,"1 Road, Town",DE,,Europe/Berlin,seller,30
 birch,"{HOSTILE}","2 Road, Town",US,,America/New_York,seller,30

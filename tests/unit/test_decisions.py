@@ -107,7 +107,8 @@ def test_status_shows_an_open_conflict_as_a_decision_must_name_it(printed: io.St
         files=0, lines={}, held=(), quarantined={"bad_json": 2}, conflicts={"open": 7, "decided": 1, "waived": 0},
         open_conflicts=(OpenConflict("s", hostile, HASH, (other,), ("acme", "bolt")),),
         unmet_decisions=("decisions.yaml:4: event 'q' of 's': no conflict is known of this event",),
-        unattributed=Unattributed(6, 700, 2), customers=1, generation="", drafts={}, issued={}, cut_offs=(), notices=(),
+        unattributed=Unattributed(6, 700, 2), retractions=2, retracted=1200,
+        customers=1, generation="", drafts={}, issued={}, cut_offs=(), notices=(),
     )  # fmt: skip
     console.print_overview(view)
     shown = printed.getvalue()
@@ -123,6 +124,7 @@ def test_status_shows_an_open_conflict_as_a_decision_must_name_it(printed: io.St
     for said in ("7 open, 1 decided, 0 waived", "quarantined as bad_json: 2", "more are in marts.conflicts"):
         assert said in shown
     assert "decisions.yaml:4: event 'q'" in shown
+    assert "retracted events: 1,200, by 2 reviewed row(s)" in shown
     assert "events of nobody yet: 6, 700 bytes, of 2 unknown credential(s)" in shown
 
 

@@ -20,6 +20,7 @@ select
     cast(coalesce(sum(quarantined), 0) as bigint) as quarantined,
     cast(coalesce(sum(blank), 0) as bigint) as blank,
     cast(coalesce(sum(decided), 0) as bigint) as decided,
+    cast(coalesce(sum(retracted), 0) as bigint) as retracted,
     cast(coalesce(sum(events), 0) as bigint) as events
 from {{ ref("ingest_files") }}
 group by grouping sets ((source, taken_day), (source), (taken_day), ())

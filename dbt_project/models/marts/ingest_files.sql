@@ -1,11 +1,15 @@
 -- Grain: one raw file in one stream. Every line is in exactly one of the five buckets: the one that it is in now, after
--- any retries, as the ledger has it. `decided` is what reviewed decisions of conflicts changed; `events` counts now.
+-- any retries, as the ledger has it. `decided` is what reviewed decisions of conflicts changed, `retracted` what
+-- reviewed
+-- retractions take out; `events` counts now.
 with
     decided as (
         select file_id, sum(case when counts then 1 else -1 end) as decided
         from {{ source("record", "decided") }}
         group by file_id
     ),
+
+    retracted as (select file_id, count(*) as retracted from {{ source("record", "retracted") }} group by file_id),
 
     today as (
         select
@@ -17,10 +21,12 @@ with
             cast(sum(files.quarantined) as bigint) as quarantined,
             cast(sum(files.blank) as bigint) as blank,
             cast(sum(coalesce(decided.decided, 0)) as bigint) as decided,
+            cast(sum(coalesce(retracted.retracted, 0)) as bigint) as retracted,
             min(files.min_us) as min_us,
             max(files.max_us) as max_us
         from {{ source("record", "files") }} as files
         left join decided on files.file_id = decided.file_id
+        left join retracted on files.file_id = retracted.file_id
         group by coalesce(files.retry_of, files.file_id)
     )
 
@@ -42,7 +48,8 @@ select
     today.quarantined,
     today.blank,
     today.decided,
-    today.accepted + today.decided as events,
+    today.retracted,
+    today.accepted + today.decided - today.retracted as events,
     {{ instant_of_us("today.min_us") }} as first_event,
     {{ instant_of_us("today.max_us") }} as last_event
 from {{ source("record", "files") }} as files

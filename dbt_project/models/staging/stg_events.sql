@@ -1,4 +1,5 @@
--- Grain: one row per event that counts (duplicates and conflicts are out), attributed at the event's own time.
+-- Grain: one row per event that counts (duplicates, conflicts and what is retracted are out), attributed at the
+-- event's own time.
 -- `customer` is NULL where no credential was valid then; such events are kept and reported, never guessed.
 with
     counted as (

@@ -15,6 +15,7 @@ from orchestration.engine import connect
 from orchestration.ingest.lake import Lake
 from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.lakeview import create_event_views
+from orchestration.metering.retractions import load_retractions
 
 TEXTS = {
     "instance.yaml": "entities:\n  - {key: e, name: E, address: A}\n",
@@ -54,6 +55,7 @@ def known(con: duckdb.DuckDBPyConnection, instance: Any, catalog: Catalog) -> li
     """Load what is known, and return the events that count: (file, line, id, n)."""
     lake, files = Lake(instance.home / "lake"), instance.ledger.files()
     load_conflicts(con, catalog, lake, files, instance.home / "scratch")
+    load_retractions(con, catalog, lake, files, instance.home / "scratch")
     create_event_views(con, catalog, lake, files)
     return counting(con)
 

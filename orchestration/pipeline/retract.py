@@ -1,0 +1,121 @@
+"""The list of a retraction that chooses events by what they hold: made once, from all that the ledger has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from orchestration.catalog import Catalog, load_catalog
+from orchestration.catalog.meters import EVENT_FIELDS
+from orchestration.catalog.retractions import FILE, Retraction, list_file, list_text, makers
+from orchestration.engine import connect, load_rows
+from orchestration.errors import ConfigInvalid
+from orchestration.ingest import rebuild_lake
+from orchestration.ingest.batch import Workshop
+from orchestration.ingest.durable import make_folder, publish
+from orchestration.ingest.extract import extract
+from orchestration.ingest.lake import Lake
+from orchestration.ledger.store import Ledger
+from orchestration.metering import routes
+from orchestration.metering.compile import filter_sql
+from orchestration.metering.conflicts import load_conflicts
+from orchestration.metering.lakeview import create_line_views
+from orchestration.metering.retractions import load_retractions
+from orchestration.pipeline.run import Context
+from orchestration.sqltext import literal
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list that was written: how many events, when the first and the last of them were, and where it is."""
+
+    events: int
+    first: datetime
+    last: datetime
+    path: Path
+
+
+def write_list(context: Context, name: str) -> Listed:
+    """List the events that the row `name` chooses, of all that count or are retracted now, in a file beside it.
+
+    The caller holds the instance's lock. Raises ConfigInvalid when no row makes such a list, when it is there already
+    (it is made once: what came since takes a row of its own), and when nothing would be on it.
+    """
+    folder = context.instance.catalog
+    catalog = load_catalog(folder, unlisted={name})
+    row, path = makers(catalog.retractions.rows).get(name), folder / list_file(name)
+    if row is None:
+        raise _refused(
+            f"no row of {FILE} chooses events under the name '{name}'", "write the row, then list its events"
+        )
+    if path.exists():
+        raise _refused(
+            f"the events of '{name}' are listed already", "name what came since by another row, under another name"
+        )
+    known = EVENT_FIELDS.union(*(source.properties for source in catalog.sources))
+    unknown = sorted(row.restricted - known)
+    if unknown:
+        raise _refused(f"'{name}' compares {', '.join(unknown)}, which no source declares", "correct the row's filter")
+    found = _choose(context, catalog, row)
+    if not found:
+        raise _refused(f"no event that is known is chosen by '{name}'", "correct the row, or take it out")
+    make_folder(path.parent)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(list_text(row, [(source, event_id) for source, event_id, _ in found]))
+    publish(temporary, path)
+    times = [_EPOCH + us * _MICROSECOND for _, _, us in found]
+    return Listed(len(found), min(times), max(times), path)
+
+
+def _refused(what: str, next_step: str) -> ConfigInvalid:
+    return ConfigInvalid(what, where=FILE, not_done="nothing was listed", next_step=next_step)
+
+
+def _choose(context: Context, catalog: Catalog, row: Retraction) -> list[tuple[str, str, int]]:
+    """Source, id and time of the events that a row chooses. An event is chosen by the line of it that counts."""
+    instance, properties = context.instance, row.restricted - EVENT_FIELDS
+    lake = Lake(instance.lake)
+    with Ledger.open(instance.home, create=False) as ledger:
+        rebuild_lake(instance.home, ledger, context.report)
+        context.report("looking for the events")
+        files = ledger.files()
+        extract(Workshop.of(instance.home, ledger), ledger, catalog, files, properties)
+        with connect(
+            None, folders=[instance.home], threads=instance.threads, memory=instance.memory, temp=instance.scratch
+        ) as con:
+            load_conflicts(con, catalog, lake, files, instance.scratch)
+            load_retractions(con, catalog, lake, files, instance.scratch)
+            create_line_views(con, catalog, lake, [f for f in files if f.min_us is not None], properties)
+            return con.execute(
+                f"SELECT source, event_id, time_us FROM {_lines(con, catalog, row, instance.scratch)} "
+                "ANTI JOIN (FROM lake.verdicts WHERE verdict <> 'retracted') USING (file_id, line) "
+                f"WHERE {_condition(row)}"
+            ).fetchall()
+
+
+def _lines(con: duckdb.DuckDBPyConnection, catalog: Catalog, row: Retraction, scratch: Path) -> str:
+    """The lake's lines, with their endpoints if the row compares them."""
+    if "endpoint" not in row.restricted:
+        return "lake.lines"
+    compiled = routes.compile_routes(catalog.routes)
+    load_rows(con, "control.routes", routes.ROUTES, compiled.rows, scratch)
+    endpoint, joins = compiled.endpoint("line")
+    return f"(SELECT line.*, {endpoint} AS endpoint FROM ({compiled.keyed('lake.lines')}) AS line{joins})"
+
+
+def _condition(row: Retraction) -> str:
+    tests = [filter_sql(row.filter)]
+    if row.since is not None:
+        tests.append(f"time_us >= {(row.since - _EPOCH) // _MICROSECOND}")
+    if row.until is not None:
+        tests.append(f"time_us < {(row.until - _EPOCH) // _MICROSECOND}")
+    if row.credential is not None:
+        tests.append(f"coalesce(credential = {literal(row.credential)}, false)")
+    if row.feed is not None:
+        tests.append(f"feed = {literal(row.feed)}")
+    return " AND ".join(tests)
