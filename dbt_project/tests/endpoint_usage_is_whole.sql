@@ -6,7 +6,7 @@ with
         select requests.*, {{ status_class("requests.status") }} as status_class
         from {{ ref("requests_daily") }} as requests
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on requests.customer = touched.customer
             and requests.local_day = touched.local_day
     ),
@@ -40,7 +40,7 @@ with
             sum(usage.latency_events) as latency_events
         from {{ ref("endpoint_usage") }} as usage
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on usage.customer = touched.customer
             and usage.local_day = touched.local_day
         group by usage.customer, usage.local_day

@@ -15,7 +15,7 @@ with
                 usage.latency_events
             from {{ ref(mart) }} as usage
             inner join
-                {{ ref("touched_days") }} as touched
+                {{ source("control", "touched_days") }} as touched
                 on usage.customer = touched.customer
                 and usage.local_day = touched.local_day
             {% if not loop.last %}

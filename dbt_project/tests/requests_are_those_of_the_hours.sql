@@ -12,7 +12,7 @@ with
             sum(hours.bytes) as bytes
         from {{ ref("usage_hourly") }} as hours
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on hours.customer = touched.customer
             and hours.local_day = touched.local_day
         group by hours.customer, hours.local_day, hours.endpoint, hours.method
@@ -28,7 +28,7 @@ with
             sum(requests.bytes) as bytes
         from {{ ref("requests_daily") }} as requests
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on requests.customer = touched.customer
             and requests.local_day = touched.local_day
         group by requests.customer, requests.local_day, requests.endpoint, requests.method

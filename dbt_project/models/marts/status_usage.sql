@@ -9,7 +9,7 @@ with
         select requests.*
         from {{ ref("requests_daily") }} as requests
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on requests.customer = touched.customer
             and requests.local_day = touched.local_day
     ),

@@ -18,7 +18,7 @@ with
             coalesce(events.bytes, 0) as bytes
         from {{ ref("stg_requests") }} as events
         inner join
-            {{ ref("touched_days") }} as touched
+            {{ source("control", "touched_days") }} as touched
             on events.customer = touched.customer
             and events.local_day = touched.local_day
         where events.path is not null or events.method is not null or events.status is not null
