@@ -158,6 +158,25 @@ def test_days_weeks_and_months_hold_the_same_sums(month) -> None:
     assert len(sums[0]) > 50
 
 
+def test_requests_by_status_and_endpoint_are_those_that_were_generated(month) -> None:
+    summary = month.result.generated
+    october = "local_day BETWEEN DATE '2026-10-01' AND DATE '2026-10-31'"
+    for query in (
+        "SELECT customer, sum(requests) FROM marts.status_usage WHERE status_class IN ('success', 'client_error') AND",
+        "SELECT customer, sum(success + client_errors) FROM marts.endpoint_usage WHERE",
+    ):
+        found = rows(month.home, f"{query} {october} GROUP BY customer")
+        assert {customer: n for customer, n in found if n} == {c: n for c, n in summary.expected.requests.items() if n}
+    classes = dict(rows(month.home, "SELECT status_class, sum(requests) FROM marts.status_usage GROUP BY 1"))
+    assert min(classes.values()) > 1_000
+    assert set(classes) == {"success", "client_error", "throttled", "server_error"}
+    partner = summary.of("partner-gateway")
+    [(known,)] = rows(month.home, "SELECT sum(latency_events) FROM marts.endpoint_usage")
+    assert known == partner.accepted - partner.unattributed > 1_000
+    [(least, most)] = rows(month.home, "SELECT min(latency_p50_us), max(latency_p99_us) FROM marts.endpoint_usage")
+    assert 2_000 <= least < most <= 102_000
+
+
 # -- money --------------------------------------------------------------------------------------------------------
 
 
