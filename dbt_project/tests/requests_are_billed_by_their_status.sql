@@ -6,6 +6,7 @@ with
     taken as (
         select segments.line_id, usage.local_day, sum(usage.requests) as requests
         from {{ source("control", "segments") }} as segments
+        inner join {{ source("control", "touched_lines") }} as touched on segments.line_id = touched.line_id
         inner join {{ source("control", "meter_statuses") }} as statuses on segments.meter = statuses.meter
         inner join
             {{ ref("status_usage") }} as usage
@@ -23,6 +24,7 @@ with
         select quantities.line_id, quantities.local_day, sum(quantities.quantity) as quantity
         from {{ ref("charge_quantities") }} as quantities
         inner join {{ source("control", "segments") }} as segments on quantities.line_id = segments.line_id
+        inner join {{ source("control", "touched_lines") }} as touched on segments.line_id = touched.line_id
         where
             segments.measure = 'total'
             and segments.meter in (select meter from {{ source("control", "meter_statuses") }})

@@ -10,7 +10,7 @@ with
             hours.method,
             sum(hours.events) as events,
             sum(hours.bytes) as bytes
-        from {{ ref("usage_hourly") }} as hours
+        from {{ ref("metered_hours") }} as hours
         inner join
             {{ source("control", "touched_days") }} as touched
             on hours.customer = touched.customer
