@@ -27,7 +27,14 @@ class Network(Model):
     ipv6: int = Field(default=48, ge=16, le=64)
 
 
-Droppable = Literal["user", "method", "path", "status", "bytes", "address", "agent", "extra"]
+class Latency(Model):
+    """Which raw field says how long a request took, and in which unit."""
+
+    field: str
+    unit: Literal["s", "ms", "us", "ns"]
+
+
+Droppable = Literal["user", "method", "path", "status", "bytes", "latency", "address", "agent", "extra"]
 """Fields of an event without which it can still be known, placed in time and billed to somebody."""
 
 
@@ -41,6 +48,8 @@ class Source(Model):
     The capture `{sequence}` is a number that tells no streams apart: one left out is missing. `expect` says that each
     stream delivers each UTC hour or day, or that its silence means nothing; without it the hours before tell.
     `manifest` is a glob of lists of what was sent.
+
+    `latency` says where the time stands that a request took, in place of what the format knows. It sets no line aside.
 
     End users, addresses and user agents are kept as keyed hashes only. `drop` names fields that are not kept at
     all, `hash` properties of which only the keyed hash is, and `network` asks for the network of an address.
@@ -57,6 +66,7 @@ class Source(Model):
     fields: dict[Name, str] = Field(default_factory=dict)
     constants: dict[Name, str] = Field(default_factory=dict)
     properties: dict[Name, str] = Field(default_factory=dict)
+    latency: Latency | None = None
     quantity: Name | None = None
     ignore: tuple[Name, ...] = ()
     delimiter: str = Field(default=",", min_length=1, max_length=1)

@@ -1,4 +1,4 @@
-"""The partner's gateway: weekly Parquet files of requests with the computing they took, as exact decimal text."""
+"""The partner's gateway: weekly Parquet files of requests with the units and time they took, as exact decimal text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GOOD = Line(b"")
 
 
 class Row(NamedTuple):
-    """One request as the partner exports it, and (last) the bucket it must end in. `units` is decimal text."""
+    """One request as the partner exports it, and (last) the bucket it must end in. Units and time are decimal text."""
 
     request_id: str
     occurred_at: str
@@ -31,6 +31,7 @@ class Row(NamedTuple):
     status: int
     bytes_sent: int
     compute_units: str
+    took_ms: str
     fate: Line
 
 
@@ -75,7 +76,9 @@ def _customer(profile: Profile, seed: int, scale: int, expected: Expected) -> li
 def _row(key: str, at: int, api_key: str, asked: tuple[str, str], code: int, sent: int, nano: int) -> Row:
     units = f"{nano // 1_000_000_000}.{nano % 1_000_000_000:09d}"
     path = asked[1].partition("?")[0]
-    return Row(key, f"{moment(at):%Y-%m-%dT%H:%M:%SZ}", api_key, asked[0], path, code, sent, units, _GOOD)
+    micro = 2_000 + nano // 20_000
+    took = f"{micro // 1_000}.{micro % 1_000:03d}"
+    return Row(key, f"{moment(at):%Y-%m-%dT%H:%M:%SZ}", api_key, asked[0], path, code, sent, units, took, _GOOD)
 
 
 def _defects() -> list[Row]:

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from orchestration.catalog.sources import Source
 from orchestration.ingest.engine import keyed_hash
-from orchestration.ingest.formats.base import PROPERTY, Reader
+from orchestration.ingest.formats.base import LATENCY, PROPERTY, Reader
 from orchestration.sqltext import identifier, literal
 from orchestration.zones import DAY_US, offset_intervals
 
@@ -29,6 +29,7 @@ COLUMNS = (
     ("path", "VARCHAR"),
     ("status", "INTEGER"),
     ("bytes", "BIGINT"),
+    ("latency_us", "BIGINT"),
     ("address_key", "VARCHAR"),
     ("network", "VARCHAR"),
     ("agent", "VARCHAR"),
@@ -115,6 +116,7 @@ def _columns(reader: Reader, source: Source, context: Context) -> str:
         "path": _path(field("path")),
         "status": _whole(field("status"), 9),
         "bytes": _whole(field("bytes"), 18),
+        "latency_us": _latency(reader),
         "address_key": f"nullif({field('address')}, '')",
         "network": "NULL",
         "agent": "NULL",
@@ -138,6 +140,26 @@ def _path(value: str) -> str:
 
 def _whole(value: str, digits: int) -> str:
     return f"CASE WHEN regexp_full_match({value}, '[0-9]{{1,{digits}}}') THEN {value} END"
+
+
+def _latency(reader: Reader) -> str:
+    """Microseconds that the request took, of several parts their sum; finer ones are cut off from each part.
+
+    NULL where a part is missing or no number: formats write -1 for what did not happen, and `+` before what went on.
+    """
+    parts = [target for target in reader.targets if target.startswith(LATENCY)]
+    return " + ".join(_microseconds(f"f_{target}", target.split("_")[1]) for target in parts) or "NULL"
+
+
+def _microseconds(value: str, unit: str) -> str:
+    style = f"epoch_{unit}"
+    small = "[0-9]([.][0-9]+)?[eE]-0?[1-9][0-9]?"
+    zeros = f"repeat('0', CAST(regexp_extract({value}, '[1-9][0-9]?$') AS INTEGER) - 1)"
+    written_out = f"'0.' || {zeros} || replace(regexp_extract({value}, '^[0-9.]+'), '.', '')"
+    return (
+        f"CASE WHEN regexp_full_match({value}, '[0-9]{{1,18}}([.][0-9]+)?') THEN {_epoch(value, style)} "
+        f"WHEN regexp_full_match({value}, '{small}') THEN {_epoch(f'({written_out})', style)} END"
+    )
 
 
 def _extra(value: str) -> str:

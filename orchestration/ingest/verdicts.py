@@ -26,6 +26,7 @@ _COLUMNS_OF = {
     "user": ["user_key"],
     "address": ["address_key", "network"],
     "agent": ["agent", "agent_key"],
+    "latency": ["latency_us"],
 }
 
 
@@ -48,6 +49,8 @@ def payload_hash(source: Source) -> str:
 def _parts(source: Source) -> dict[str, str]:
     """By column of the payload, SQL for `name=length:value;`, NULL where there is no value."""
     ignored = {column for name in source.ignore for column in (*_COLUMNS_OF.get(name, [name]), PROPERTY + name)}
+    # How long a request took is content only where the source says so itself: what a format knows of it may grow.
+    ignored |= {"latency_us"} if source.latency is None else set()
     names = [name for name, _ in COLUMNS if name not in _NO_PAYLOAD] + property_columns(source)
     parts = {}
     for name in sorted(set(names) - ignored):
@@ -63,6 +66,7 @@ def _read_as(source: Source) -> dict[str, str]:
     places |= wanted(source, FORMATS[source.format].defaults)
     places["time"] = f"{places.get('time')} {source.zone}"
     columns = {column: place for name, place in places.items() for column in _COLUMNS_OF.get(name, [name])}
+    columns |= {"latency_us": f"{source.latency}"} if source.latency is not None else {}
     columns["network"] = f"{columns.get('network')} {source.network}"
     columns |= {PROPERTY + name: f"hash of {columns[PROPERTY + name]}" for name in source.hash}
     dropped = {column for name in source.drop for column in _COLUMNS_OF.get(name, [name])}

@@ -30,6 +30,7 @@ EVENT_COLUMNS = {
     "path": "VARCHAR",
     "status": "INTEGER",
     "bytes": "BIGINT",
+    "latency_us": "BIGINT",
     "address_key": "VARCHAR",
     "agent": "VARCHAR",
     "extra": "VARCHAR",
@@ -52,6 +53,8 @@ def create_line_views(
     present = _columns(con, base)
     needed = [property_column(name) for name in sorted(fields_read(catalog.meters.values()) | more)]
     absent = [f"cast(NULL AS VARCHAR) AS {c}" for c in needed if c.strip('"') not in present]
+    # Files of earlier programs lack what is read only since.
+    absent += [f"cast(NULL AS {kind}) AS {identifier(c)}" for c, kind in EVENT_COLUMNS.items() if c not in present]
     con.execute(f"CREATE OR REPLACE VIEW lake.lines AS SELECT {', '.join(['*', *absent])} FROM ({base})")
     verdicts = sorted({path for f in files if (path := lake.verdicts(f.batch_id)).exists()})
     source = f"read_parquet({path_list(verdicts)})" if verdicts else _no_rows(VERDICT_COLUMNS)

@@ -17,7 +17,7 @@ from orchestration.ingest.lake import Lake
 from orchestration.ingest.retries import still_quarantined
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
-from orchestration.metering import calendar, carried, control, routes
+from orchestration.metering import calendar, carried, control, routes, statuses
 from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.control import ChargedSegment
 from orchestration.metering.lakeview import create_event_views
@@ -107,6 +107,7 @@ def _control(
         ("control.meter_dimensions", control.METER_DIMENSIONS, control.meter_dimension_rows(catalog)),
         ("control.meter_definitions", DEFINITIONS, definition_rows(catalog)),
         ("control.customers", control.CUSTOMERS, control.customer_rows(catalog, plan.state.now_us)),
+        ("control.meter_statuses", statuses.METER_STATUSES, statuses.status_rows(catalog)),
         ("control.credentials", control.CREDENTIALS, control.credential_rows(catalog.credentials)),
         ("control.customer_offsets", control.CUSTOMER_OFFSETS, control.offset_rows(catalog, first, last + 1)),
         ("control.billing_days", control.BILLING_DAYS, control.billing_day_rows(catalog, plan.state.now_us)),

@@ -36,12 +36,14 @@ FAULTS = {
     "FROM marts.conflicts WHERE NOT counted",
     "draft_totals_are_sums_of_lines": "DELETE FROM marts.invoice_draft_lines WHERE charge = 'base'",
     "events_staged_are_in_hours": f"UPDATE metering.metered_hours SET events = events + 1 WHERE {TOUCHED}",
+    "endpoint_usage_is_whole": f"UPDATE marts.endpoint_usage SET success = success - 1, other = 1 WHERE {TOUCHED}",
     "hours_add_up_to_days": f"UPDATE metering.usage_by_day SET quantity = quantity + 1 WHERE {TOUCHED}",
     "ingest_balance_adds_up": "UPDATE marts.ingest_balance SET lines = lines + 1, blank = blank + 1 "
     "WHERE level = 'day'",
     "ingest_balance_is_that_of_the_ledger": f"UPDATE record.files SET conflict = conflict + 1 WHERE {NEW_FILE}",
     "ingest_balance_is_whole": "UPDATE marts.ingest_balance SET blank = NULL",
     "invoice_totals_are_sums_of_lines": "UPDATE marts.invoice_lines SET amount = amount + 0.01 WHERE position = 1",
+    "latency_percentiles_are_in_order": f"UPDATE marts.status_usage SET latency_p50_us = 1 WHERE {TOUCHED}",
     "lines_are_in_one_bucket": "UPDATE marts.ingest_files SET conflict = NULL",
     "no_input_is_missing": "INSERT INTO marts.missing_input (stream, what) VALUES ('g', '?')",
     "no_mapped_field_has_vanished": "UPDATE marts.schema_drift SET status = 'vanished'",
@@ -51,9 +53,13 @@ FAULTS = {
     "plans_change_no_quantity": "INSERT INTO marts.usage_daily SELECT * FROM marts.usage_daily",
     "quarantine_is_as_usual": "UPDATE marts.quarantine_shares SET unusual = true",
     "quarantined_lines_are_kept": "DELETE FROM marts.quarantine",
+    # As if a filter let throttled requests through.
+    "requests_are_billed_by_their_status": "UPDATE control.meter_statuses SET to_status = 430 WHERE to_status = 429",
+    "requests_are_those_of_the_hours": f"UPDATE metering.requests_daily SET bytes = bytes + 1 WHERE {TOUCHED}",
     "requests_stand_under_one_endpoint": "UPDATE metering.endpoints_by_file SET events = events + 1",
     "states_go_on_from_hour_to_hour": "UPDATE metering.carried_hourly SET opening = opening + 1",
     "retractions_stand_in_the_balance": "UPDATE marts.retractions SET in_force = in_force + 1",
+    "status_usage_is_whole": f"UPDATE marts.status_usage SET status_class = 'success' WHERE {TOUCHED} AND status = 429",
     "unattributed_usage_is_whole": "DELETE FROM marts.unattributed_usage",
     "unmeasured_events_are_reported": "DELETE FROM metering.unmeasured_daily WHERE meter = 'storage'",
 }
@@ -154,7 +160,7 @@ def test_a_row_that_is_there_twice_or_without_its_key_is_found(
     keys = set(re.findall(r"or (\w+) is null", query))
     # Where only the touched days are looked at, a row without its day or customer is not among them.
     keys -= {"customer", "local_day", "week_start", "month_start"} if "as touched" in query else set()
-    assert keys
+    assert keys or "as touched" in query
     for key in sorted(keys):
         con.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * REPLACE (NULL AS {key}) FROM copy")
         assert con.execute(query).fetchall() != [], key

@@ -9,9 +9,10 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from independent import Billed, LineKey, bill, measure, read_inbox, table
@@ -22,6 +23,7 @@ from orchestration.cli import main
 from orchestration.closing.close import CloseResult
 from orchestration.demo import demo
 from orchestration.example import GeneratedSummary, generate_late
+from orchestration.example.profiles import PROFILES
 from orchestration.pipeline.close import close
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context, RunResult, run
@@ -140,22 +142,69 @@ def test_peaks_and_active_users_are_those_that_were_generated(month) -> None:
         found = rows(
             month.home,
             f"SELECT customer, active_users FROM marts.active_users_monthly WHERE meter = '{meter}' "
-            "AND month_start = DATE '2026-10-01'",
+            "AND month_start = DATE '2026-10-01' AND application = '(all)'",
         )
         assert {customer: n for customer, n in found if n} == figures, meter
+
+
+def test_users_of_each_application_are_those_of_its_sessions(month) -> None:
+    october = {}
+    for profile in PROFILES:
+        days = [datetime.combine(day, time(), ZoneInfo(profile.zone)) for day in (OCTOBER, NOVEMBER)]
+        october[profile.account] = (profile.customer, *days)
+    users: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for path in (month.home / "inbox" / "app").iterdir():
+        for line in path.read_text().splitlines():
+            if not line.endswith("}"):
+                continue
+            event = json.loads(line)
+            customer, begin, end = october[event["data"]["tenant"]]
+            if "user" in event["data"] and begin <= datetime.fromisoformat(event["time"]) < end:
+                users[customer, json.dumps({"source": event["source"]}, separators=(",", ":"))].add(
+                    event["data"]["user"]
+                )
+    found = rows(
+        month.home,
+        "SELECT customer, application, active_users FROM marts.active_users_monthly WHERE meter = 'active_users' "
+        "AND month_start = DATE '2026-10-01' AND application <> '(all)' AND active_users > 0",
+    )
+    assert {(customer, application): n for customer, application, n in found} == {k: len(v) for k, v in users.items()}
+    expected = month.result.generated.expected.active_users
+    by_both = {customer: sum(n for name, _, n in found if name == customer) for customer in expected}
+    assert all(expected[customer] <= n for customer, n in by_both.items())
+    assert any(expected[customer] < n for customer, n in by_both.items()), "nobody uses both"
 
 
 def test_days_weeks_and_months_hold_the_same_sums(month) -> None:
     sums = [
         rows(
             month.home,
-            f"SELECT customer, meter, sum(quantity) FROM marts.{name} WHERE aggregation <> 'max' "
+            f"SELECT customer, meter, sum(quantity) FROM marts.{name} WHERE aggregation IN ('count', 'sum') "
             "GROUP BY ALL ORDER BY ALL",
         )
         for name in ("usage_daily", "usage_weekly", "usage_monthly")
     ]
     assert sums[0] == sums[1] == sums[2]
     assert len(sums[0]) > 50
+
+
+def test_requests_by_status_and_endpoint_are_those_that_were_generated(month) -> None:
+    summary = month.result.generated
+    october = "local_day BETWEEN DATE '2026-10-01' AND DATE '2026-10-31'"
+    for query in (
+        "SELECT customer, sum(requests) FROM marts.status_usage WHERE status_class IN ('success', 'client_error') AND",
+        "SELECT customer, sum(success + client_errors) FROM marts.endpoint_usage WHERE",
+    ):
+        found = rows(month.home, f"{query} {october} GROUP BY customer")
+        assert {customer: n for customer, n in found if n} == {c: n for c, n in summary.expected.requests.items() if n}
+    classes = dict(rows(month.home, "SELECT status_class, sum(requests) FROM marts.status_usage GROUP BY 1"))
+    assert min(classes.values()) > 1_000
+    assert set(classes) == {"success", "client_error", "throttled", "server_error"}
+    partner = summary.of("partner-gateway")
+    [(known,)] = rows(month.home, "SELECT sum(latency_events) FROM marts.endpoint_usage")
+    assert known == partner.accepted - partner.unattributed > 1_000
+    [(least, most)] = rows(month.home, "SELECT min(latency_p50_us), max(latency_p99_us) FROM marts.endpoint_usage")
+    assert 2_000 <= least < most <= 102_000
 
 
 # -- money --------------------------------------------------------------------------------------------------------

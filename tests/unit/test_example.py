@@ -81,7 +81,7 @@ def raw_lines(path: Path) -> list[bytes]:
 
 def parquet_rows(path: Path) -> list[tuple[str, str, str, str, str, int, int, str]]:
     with duckdb.connect() as con:
-        return con.execute("select * from read_parquet(?)", [str(path)]).fetchall()
+        return con.execute("select * exclude (took_ms) from read_parquet(?)", [str(path)]).fetchall()
 
 
 def taken(home: Path) -> dict[str, list[Event]]:

@@ -1,5 +1,7 @@
 """Access logs of AWS Application Load Balancers. Fields that AWS appends later are left alone.
 
+The latency is the sum of the three times, and none where one of them is -1.
+
 `time` is when the response was made; `request_creation_time`, when the request came, can be mapped in its place.
 
 Raw fields, by AWS's names: type, time, elb, client, remote_addr, remote_port, target_address,
@@ -70,7 +72,12 @@ _LISTS = ("target_port_list", "target_status_code_list", "classification", "clas
 FORMAT = TextLog(
     "alb",
     f'{_BEGIN}"{_REQUEST}" {_quoted("agent")}{_TLS}{_quoted("trace_id")}{_tail(_OPTIONAL)}',
-    defaults={"path": "url"},
+    defaults={
+        "path": "url",
+        "latency_s_1": "request_processing_time",
+        "latency_s_2": "target_processing_time",
+        "latency_s_3": "response_processing_time",
+    },
     either={"host": ("domain_name", "url_host")},
     pieces=(
         *(_BEGIN, _REQUEST, " ", _inside("agent"), _TLS, _inside("trace_id"), " ", _inside("domain_name"), " "),

@@ -39,7 +39,7 @@ FORMAT = JsonLog(
         "error": ["errorMessage", "integrationErrorMessage"],
     },
     time_style="epoch_ms",
-    defaults={"credential": "credential"},
+    defaults={"credential": "credential", "latency_ms": "duration"},
     any_of=["method", "route", "path"],
     signs=["requestId", "status", "responseLength"],
 )

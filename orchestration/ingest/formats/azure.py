@@ -5,6 +5,8 @@ Raw fields: time, category, remote_addr, remote_port, method, path (with its que
 in v1 gateways, seconds in v2 and Front Door), agent, referer, request_id, instance, backend, rule, resource_id; any
 other by its path (`properties.pop`). Other categories are not requests, nor is what Front Door's edge asks of its own
 shield.
+
+The duration's unit hangs on the product, so the source says it: `latency: {field: duration, unit: s}`.
 """
 
 from orchestration.ingest.formats.jsonlog import URL_HOST, JsonLog, host_of

@@ -45,6 +45,9 @@ REQUEST_TARGETS = {
 PROPERTY = "p_"
 """Prefix of the lake columns, and targets, of a source's properties."""
 
+LATENCY = "latency_"
+"""Prefix of the targets of the time that a request took: `latency_<unit>`, or `latency_<unit>_<n>` for parts of it."""
+
 SlowResult = tuple[str | None, tuple[str | None, ...]]
 """Reason of refusal or None, and the values of the reader's targets in order."""
 
@@ -138,7 +141,16 @@ def wanted(source: Source, defaults: Mapping[str, str]) -> dict[str, str]:
     """Target to the format's own field name: defaults, overridden by the source, less what is constant."""
     fields = {**defaults, **source.fields}
     chosen = {t: fields[t] for t in TARGETS if t in fields and t not in source.constants}
+    chosen |= _latency(source, defaults)
     return chosen | {PROPERTY + name: source.properties[name] for name in sorted(source.properties)}
+
+
+def _latency(source: Source, defaults: Mapping[str, str]) -> dict[str, str]:
+    if "latency" in source.drop:
+        return {}
+    if source.latency is not None:
+        return {LATENCY + source.latency.unit: source.latency.field}
+    return {target: raw for target, raw in defaults.items() if target.startswith(LATENCY)}
 
 
 def time_unit(chosen: dict[str, str], style: TimeStyle) -> TimeStyle:
@@ -168,7 +180,8 @@ def check_names(source: Source, offered: Callable[[str], bool], what: str, *, un
     fields = dict(source.fields)
     if units:
         time_unit(fields, "iso")
-    for name in (*fields.values(), *source.properties.values()):
+    latency = [source.latency.field] if source.latency is not None else []
+    for name in (*fields.values(), *source.properties.values(), *latency):
         if not offered(name):
             problems.append(Problem("unknown_field", f"'{name}' is not {what}", where))
     return problems

@@ -33,6 +33,7 @@ FORMAT = JsonLog(
         "level": ["level"],
     },
     time_style="epoch_s",
+    defaults={"latency_s": "duration"},
     any_of=["method"],
     only={"logger": r"http\.log\.access([.].*)?"},
     signs=["request.uri", "resp_headers", "status"],

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
-from orchestration.ingest.formats.base import PROPERTY, LineFormat, Reader, SlowResult, check_names, wanted
+from orchestration.ingest.formats.base import LATENCY, PROPERTY, LineFormat, Reader, SlowResult, check_names, wanted
 from orchestration.ingest.formats.jsontext import (
     NOT_JSON,
     Path,
@@ -79,7 +79,7 @@ def _slow(text: str, paths: dict[str, Path]) -> SlowResult:
     values: list[str | None] = []
     for target, path in paths.items():
         repeated, value = member(event, path)
-        if repeated:
+        if repeated and not target.startswith(LATENCY):
             return "duplicate_key", nothing
         values.append(any_text(value) if target.startswith(PROPERTY) else scalar_text(value))
     return None, tuple(values)

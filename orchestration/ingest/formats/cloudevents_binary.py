@@ -21,7 +21,7 @@ from typing import Any
 
 from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
-from orchestration.ingest.formats.base import PROPERTY, LineFormat, Reader, SlowResult, check_names, wanted
+from orchestration.ingest.formats.base import LATENCY, PROPERTY, LineFormat, Reader, SlowResult, check_names, wanted
 from orchestration.ingest.formats.jsontext import NOT_JSON, Path, any_text, member, read_exactly, scalar_text
 
 NOT_BINARY = "not_cloudevents_binary"
@@ -73,7 +73,7 @@ def _slow(text: str, paths: dict[str, Path]) -> SlowResult:
         root, rest = path[0], path[1:]
         if root in ("data", "record"):
             repeated, value = member(data if root == "data" else record, rest)
-            if repeated:
+            if repeated and not target.startswith(LATENCY):
                 return "duplicate_key", nothing
             values.append(any_text(value) if target.startswith(PROPERTY) else scalar_text(value))
         else:

@@ -65,7 +65,10 @@ _NAMES: dict[str, _Part] = {
     "request_id": (("x-edge-request-id",), None),
     "forwarded_for": (("x-forwarded-for",), None),
 }
-_TARGETS = {target: raw for target, raw in REQUEST_TARGETS.items() if raw in _NAMES} | {"agent": "product"}
+_TARGETS = {target: raw for target, raw in REQUEST_TARGETS.items() if raw in _NAMES} | {
+    "agent": "product",
+    "latency_s": "duration",
+}
 _COLUMN = re.compile(r"[a-z][a-z0-9-]*(\([A-Za-z-]+\))?")
 
 
@@ -106,7 +109,7 @@ class CloudFront(LineFormat):
             )
         parts: dict[str, _Place] = {}
         for target, raw in chosen.items():
-            usual = target in _TARGETS and target not in source.fields
+            usual = raw == _TARGETS.get(target) and target not in source.fields
             parts[target] = _place(raw, columns, usual=usual)
         sql = _sql(parts, fewest, len(columns))
         return Reader(tuple(parts), sql, lambda text: _slow(text, parts, fewest, len(columns)), style, comment="#")

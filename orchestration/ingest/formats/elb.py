@@ -1,5 +1,7 @@
 """Access logs of AWS Classic Load Balancers with HTTP listeners. What a TCP listener logs has no request and is none.
 
+The latency is the sum of the three times, and none where one of them is -1.
+
 Raw fields: time, elb, client, remote_addr, remote_port, backend, request_processing_time, backend_processing_time,
 response_processing_time, status, backend_status, bytes_received, bytes, request, method, url, scheme, url_authority,
 url_host, url_port, target, protocol, http_version, agent, ssl_cipher, ssl_protocol.
@@ -25,6 +27,11 @@ _TLS = " (?P<ssl_cipher>[^ ]+) (?P<ssl_protocol>[^ ]+)"
 FORMAT = TextLog(
     "elb",
     rf'{_BEGIN}"{_REQUEST}"(?: "{_AGENT}"(?:{_TLS})?)?',
-    defaults={"path": "url"},
+    defaults={
+        "path": "url",
+        "latency_s_1": "request_processing_time",
+        "latency_s_2": "backend_processing_time",
+        "latency_s_3": "response_processing_time",
+    },
     pieces=(_BEGIN, _REQUEST, " ", _AGENT, _TLS),
 )

@@ -31,4 +31,5 @@ FORMAT = TextLog(
         *(piece for name in _LAST for piece in (" ", rf"(?P<{name}>{QUOTED})")),
         "",
     ),
+    defaults={"latency_ms": "duration"},
 )

@@ -34,6 +34,7 @@ FORMAT = JsonLog(
         "route": ["route_name"],
         "server_name": ["requested_server_name"],
     },
+    defaults={"latency_ms": "duration"},
     any_of=["method", "protocol"],
     signs=["start_time", "response_code", "bytes_received"],
 )

@@ -2,8 +2,8 @@
 
 Raw fields: time, request_id (insertId: map `id` to it to know events by it), remote_addr, remote_port, method, path
 (the URL), target (its path and query), protocol, http_version, host, status, bytes, bytes_received, duration
-(`0.025s`), agent, referer, upstream, cache_hit, project, resource_type, rule, backend, details, trace, log_name; any
-other by its path (`jsonPayload.statusDetails`). Entries without `httpRequest` are not requests.
+(`0.025s`), latency (seconds), agent, referer, upstream, cache_hit, project, resource_type, rule, backend, details,
+trace, log_name; any other by its path (`jsonPayload.statusDetails`). Entries without `httpRequest` are not requests.
 """
 
 from orchestration.ingest.formats.jsonlog import PORT, URL_HOST, URL_TARGET, VERSION, JsonLog, host_of
@@ -25,6 +25,7 @@ FORMAT = JsonLog(
         "bytes": ["httpRequest.responseSize"],
         "bytes_received": ["httpRequest.requestSize"],
         "duration": ["httpRequest.latency"],
+        "latency": [("httpRequest.latency", "^([0-9.]+)s$")],
         "agent": ["httpRequest.userAgent"],
         "referer": ["httpRequest.referer"],
         "upstream": ["httpRequest.serverIp"],
@@ -37,6 +38,7 @@ FORMAT = JsonLog(
         "trace": ["trace"],
         "log_name": ["logName"],
     },
+    defaults={"latency_s": "latency"},
     any_of=["method"],
     signs=["httpRequest.requestMethod", "timestamp", "resource.type"],
 )

@@ -29,4 +29,5 @@ FORMAT = TextLog(
     + _REQUEST
     + r'(?:"(?: (?P<tls>[0-9]+/[0-9A-Fa-f]+/[0-9]+/[0-9]+/[0-9]+ [^ ]+))?)?',
     time_style="clf",
+    defaults={"latency_ms": "duration"},
 )

@@ -27,4 +27,5 @@ FORMAT = TextLog(
     r"(?P<connections>-?[0-9]+ [0-9]+ [0-9]+ [0-9]+ \+?[0-9]+) (?P<queues>[0-9]+ [0-9]+) "
     rf'{_text("request_cookie")} {_text("response_cookie")}(?P<headers>(?: "{QUOTED}")*) *',
     time_style="clf",
+    defaults={"latency_ms": "duration"},
 )

@@ -7,13 +7,14 @@ engine can't read at all. A container runtime's prefix before the object is left
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.ingest.formats.base import (
+    LATENCY,
     PROPERTY,
     REQUEST_TARGETS,
     LineFormat,
@@ -144,7 +145,8 @@ class JsonLog(LineFormat):
         fields = {target: self._field(raw, structured=target.startswith(PROPERTY)) for target, raw in chosen.items()}
         paths = self._paths(fields)
         sql, found = self._sql(fields, paths), shape(paths, _BODY)
-        return Reader(tuple(fields), sql, lambda text: self._slow(text, fields, paths), style, shape=found)
+        spared = self._spared(fields)
+        return Reader(tuple(fields), sql, lambda text: self._slow(text, fields, paths, spared), style, shape=found)
 
     def _field(self, raw: str, *, structured: bool) -> Field:
         if raw in self.fields:
@@ -165,7 +167,9 @@ class JsonLog(LineFormat):
 
     # -- Python's lane -------------------------------------------------------------------------------------------
 
-    def _slow(self, text: str, fields: Mapping[str, Field], paths: Sequence[Path]) -> SlowResult:
+    def _slow(
+        self, text: str, fields: Mapping[str, Field], paths: Sequence[Path], spared: Collection[Path]
+    ) -> SlowResult:
         nothing: tuple[str | None, ...] = (None,) * len(fields)
         reason, event = read_exactly(without_prefix(text))
         if reason is not None:
@@ -173,7 +177,7 @@ class JsonLog(LineFormat):
         found: dict[Path, Any] = {}
         for path in paths:
             repeated, found[path] = member(event, path)
-            if repeated:
+            if repeated and path not in spared:
                 return "duplicate_key", nothing
         for field, expected in self._only:
             value = _value(found, field)
@@ -182,6 +186,12 @@ class JsonLog(LineFormat):
         if self._any_of and all(_value(found, field) is None for field in self._any_of):
             return NOT_A_REQUEST, nothing
         return None, tuple(_value(found, field) for field in fields.values())
+
+    def _spared(self, fields: Mapping[str, Field]) -> set[Path]:
+        """Where only the latency is read: a name that comes twice there leaves it out, and not the line."""
+        latency = {target: field for target, field in fields.items() if target.startswith(LATENCY)}
+        rest = {target: field for target, field in fields.items() if target not in latency}
+        return set(self._paths(latency)) - set(self._paths(rest))
 
     def _paths(self, fields: Mapping[str, Field]) -> list[Path]:
         every = [*fields.values(), *self._any_of, *(field for field, _ in self._only)]

@@ -40,7 +40,7 @@ FORMAT = JsonLog(
         "upstream_status": ["upstream_status"],
     },
     time_style="epoch_ms",
-    defaults={"credential": "consumer_id"},
+    defaults={"credential": "consumer_id", "latency_ms": "duration"},
     any_of=["method", "path", "url"],
     signs=["started_at", "response", "client_ip"],
 )

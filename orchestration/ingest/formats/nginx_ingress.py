@@ -24,4 +24,5 @@ FORMAT = TextLog(
     time_style="clf",
     zero=["bytes"],
     pieces=(CRI + CLF_PIECES[0], *CLF_PIECES[1:], _UPSTREAM),
+    defaults={"latency_s": "duration"},
 )

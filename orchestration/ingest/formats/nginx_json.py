@@ -41,6 +41,7 @@ FORMAT = JsonLog(
         "connection": ["connection"],
     },
     time_style="epoch_s",
+    defaults={"latency_s": "duration"},
     any_of=["method", "request", "status"],
     signs=["remote_addr", "status"],
 )

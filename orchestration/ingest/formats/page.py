@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestration.catalog.sources import Source
 from orchestration.ingest.formats import FORMATS
-from orchestration.ingest.formats.base import Format
+from orchestration.ingest.formats.base import LATENCY, Format
 from orchestration.ingest.formats.detect import AUTO
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -21,7 +21,9 @@ _HEAD = """# Formats
 `format` of a source is one of these; `auto` finds it by a file's first lines. Files may be plain or compressed with
 gzip, zstd or bzip2, whatever their names. A source's `fields` say which raw field fills what is billed by (id, time,
 credential, user, method, path, status, bytes, ...), in place of the usual mapping below; its `properties` keep further
-raw fields exactly as they were written. This page is made from the code by `make schemas`.
+raw fields exactly as they were written. How long a request took is kept in whole microseconds, finer ones cut off;
+`latency: {field: took, unit: ms}` of a source (s, ms, us or ns) says where it stands, in place of what the format
+knows. A time that is missing or no number sets no line aside. This page is made from the code by `make schemas`.
 """
 _TIMES = {
     "iso": "RFC 3339, or ISO 8601 with the source's `zone`",
@@ -31,6 +33,7 @@ _TIMES = {
     "epoch_us": "microseconds since 1970, or as RFC 3339",
     "epoch_ns": "nanoseconds since 1970, or as RFC 3339",
 }
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
 def page() -> str:
@@ -50,11 +53,19 @@ def _section(form: Format) -> Iterator[str]:
     fields = getattr(form, "fields", ())
     yield f"- Ids: {_ids(form)}."
     yield f"- Time: {_TIMES[form.time_style]}."
-    mapped = ", ".join(f"{target} from `{raw}`" for target, raw in form.defaults.items())
+    mapped = ", ".join(f"{t} from `{raw}`" for t, raw in form.defaults.items() if not t.startswith(LATENCY))
     yield f"- Usual mapping: {mapped or 'none, the source names its columns or fields'}."
+    yield f"- Latency: {_latency(form)}."
     if fields and "Raw fields" not in said:
         yield f"- Raw fields: {', '.join(fields)}."
     yield ""
+
+
+def _latency(form: Format) -> str:
+    parts = {target: raw for target, raw in form.defaults.items() if target.startswith(LATENCY)}
+    if not parts:
+        return "none unless the source maps one"
+    return " + ".join(f"`{raw}`" for raw in parts.values()) + f", in {_UNITS[min(parts).split('_')[1]]}"
 
 
 def _ids(form: Format) -> str:

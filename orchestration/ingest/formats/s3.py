@@ -44,7 +44,7 @@ FORMAT = TextLog(
     "s3",
     rf'{_BEGIN}(?:-|"{REQUEST}"){_FIGURES}(?:-|"{_REFERER}") (?:-|"{_AGENT}"){_tail()}',
     time_style="clf",
-    defaults={"credential": "requester"},
+    defaults={"credential": "requester", "latency_ms": "total_time"},
     zero=["bytes"],
     pieces=(_BEGIN, REQUEST, _FIGURES, _REFERER, " ", _AGENT, _tail()),
 )

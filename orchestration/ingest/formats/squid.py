@@ -12,4 +12,5 @@ FORMAT = TextLog(
     r"(?P<cache_result>[A-Z_]+)/(?P<status>[0-9]{3}) (?P<bytes>[0-9]+) (?P<method>[^ ]+) (?P<path>[^ ]+) "
     r"(?P<remote_user>[^ ]+) (?P<hierarchy>[A-Z_]+)/(?P<upstream>[^ ]+) (?P<content_type>[^ ]+)(?: [^\n]*)?",
     time_style="epoch_s",
+    defaults={"latency_ms": "duration"},
 )

@@ -22,4 +22,5 @@ FORMAT = TextLog(
         rf"(?P<server>{QUOTED})",
         r" (?P<duration_ms>[0-9]+)ms",
     ),
+    defaults={"latency_ms": "duration_ms"},
 )

@@ -39,6 +39,7 @@ FORMAT = JsonLog(
         "entry_point": ["entryPointName"],
         "retries": ["RetryAttempts"],
     },
+    defaults={"latency_ns": "duration"},
     any_of=["method"],
     signs=["RequestMethod", "RequestPath", "DownstreamStatus"],
 )
