@@ -98,7 +98,6 @@ def _control(
         ("control.meter_dimensions", control.METER_DIMENSIONS, control.meter_dimension_rows(catalog)),
         ("control.meter_definitions", DEFINITIONS, definition_rows(catalog)),
         ("control.customers", control.CUSTOMERS, control.customer_rows(catalog, plan.state.now_us)),
-        ("control.meter_dimensions", control.METER_DIMENSIONS, control.meter_dimension_rows(catalog)),
         ("control.credentials", control.CREDENTIALS, control.credential_rows(catalog.credentials)),
         ("control.customer_offsets", control.CUSTOMER_OFFSETS, control.offset_rows(catalog, first, last + 1)),
         ("control.billing_days", control.BILLING_DAYS, control.billing_day_rows(catalog, plan.state.now_us)),
