@@ -206,3 +206,44 @@
     group by {{ keys | join(", ") }}
     having sum(of_days) is distinct from sum(of_longer)
 {% endmacro %}
+
+{# What lasts, by the day, from its hours: the sum, the greatest, the least or the last, and when that was set. #}
+{% macro days_of_carried(hours) %}
+    select
+        customer,
+        meter,
+        dimensions,
+        local_day,
+        cast(
+            case
+                when combine = 'sum'
+                then sum(level_us)
+                when combine = 'max'
+                then max(top)
+                when combine = 'min'
+                then min(bottom)
+                else max(case when is_last then closing end)
+            end as decimal(38, 9)
+        ) as quantity,
+        case
+            when combine = 'max'
+            then min(case when high = top then set_us end)
+            when combine = 'min'
+            then min(case when low = bottom then set_us end)
+            when combine = 'last'
+            then max(case when is_last then set_us end)
+        end as set_us
+    from
+        (
+            select
+                hours.*,
+                meters.combine,
+                max(hours.high) over in_day as top,
+                min(hours.low) over in_day as bottom,
+                max(hours.bucket_us) over in_day = hours.bucket_us as is_last
+            from {{ hours }} as hours
+            inner join {{ source("control", "meters") }} as meters on hours.meter = meters.meter
+            window in_day as (partition by hours.customer, hours.meter, hours.dimensions, hours.local_day)
+        ) as placed
+    group by customer, meter, dimensions, local_day, combine
+{% endmacro %}

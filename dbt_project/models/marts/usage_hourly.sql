@@ -18,6 +18,27 @@ with
         union all
         select customer, meter, dimensions, local_day, bucket_us, cast(null as varchar), cast(null as varchar), value
         from {{ ref("latest_hourly") }}
+        union all
+        select
+            hours.customer,
+            hours.meter,
+            hours.dimensions,
+            hours.local_day,
+            hours.bucket_us,
+            cast(null as varchar),
+            cast(null as varchar),
+            case
+                meters.combine
+                when 'sum'
+                then hours.level_us
+                when 'max'
+                then hours.high
+                when 'min'
+                then hours.low
+                else hours.closing
+            end
+        from {{ ref("carried_hourly") }} as hours
+        inner join {{ source("control", "meters") }} as meters on hours.meter = meters.meter
         {% for meter in meters(wide_aggregations()) %}
             union all
             select

@@ -6,7 +6,7 @@
     touched_by="restated_days", touched_keys=["customer", "local_day"]
 ) }}
 with
-    {% for model in ["metered_hours", "distinct_daily", "values_daily", "latest_hourly"] %}
+    {% for model in ["metered_hours", "distinct_daily", "values_daily", "latest_hourly", "carried_hourly"] %}
         {{ model }} as (
             select usage.*
             from {{ ref(model) }} as usage
@@ -24,6 +24,8 @@ with
     ),
 
     without_endpoint as (
+        {{ days_of_carried("carried_hourly") }}
+        union all
         select customer, meter, dimensions, local_day, value as quantity, time_us as set_us
         from last_hours
         where place = 1

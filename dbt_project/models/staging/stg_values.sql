@@ -4,6 +4,7 @@
 {{ config(materialized="table") }}
 {% set ranked = meters(["unique_count", "percentile"]) %}
 {% set others = meters(["latest"]) %}
+{% set lasting = meters(["sum", "min", "max", "latest", "weighted_sum", "level"], carried=true) %}
 with
     events as (
         select
@@ -14,6 +15,7 @@ with
             {{ columns_of_dimensions(ranked | list + others | list) }}
             {% for meter in ranked %}, m_{{ meter[0] }}, u_{{ meter[0] }} {% endfor %}
             {% for meter in others %}, u_{{ meter[0] }} {% endfor %}
+            {% for meter in lasting %}, u_{{ meter[0] }}, k_{{ meter[0] }} {% endfor %}
         from {{ ref("stg_events") }} as events
         inner join
             {{ source("control", "touched_days") }} as touched
@@ -22,7 +24,9 @@ with
         where
             false
             {% for meter in ranked %} or m_{{ meter[0] }} is not null {% endfor %}
-            {% for meter in ranked | list + others | list %} or u_{{ meter[0] }} is not null {% endfor %}
+            {% for meter in ranked | list + others | list + lasting | list %}
+                or u_{{ meter[0] }} is not null
+            {% endfor %}
     )
 
 select
@@ -54,13 +58,14 @@ where false
     where m_{{ meter[0] }} is not null or u_{{ meter[0] }} is not null
     group by customer, local_day, bucket_us, m_{{ meter[0] }} {{ dimension_columns(meter[0]) }}
 {% endfor %}
-{% for meter in others %}
+{% for meter in others | list + lasting | list %}
+        {% set dimensions = "k_" ~ meter[0] if meter in lasting else dimensions_json(meter[0]) %}
     union all
     select
         customer,
         '{{ meter[0] }}' as meter,
         '{{ meter[1] }}' as aggregation,
-        {{ dimensions_json(meter[0]) }} as dimensions,
+        {{ dimensions }} as dimensions,
         local_day,
         bucket_us,
         cast(null as varchar) as value_key,
@@ -69,5 +74,5 @@ where false
         min(time_us) as first_us
     from events
     where u_{{ meter[0] }} is not null
-    group by customer, local_day, bucket_us {{ dimension_columns(meter[0]) }}
+    group by customer, local_day, bucket_us {{ ", k_" ~ meter[0] if meter in lasting else dimension_columns(meter[0]) }}
 {% endfor %}
