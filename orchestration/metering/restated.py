@@ -27,7 +27,7 @@ def has_ranks(catalog: Catalog) -> bool:
     return any(c.watermark is not None and c.watermark.percentile is not None for c in charges)
 
 
-def restate(con: duckdb.DuckDBPyConnection, *, ranked: bool) -> None:
+def restate(con: duckdb.DuckDBPyConnection) -> None:
     """Write `control.restated_days`, `restated_weeks`, `restated_months` and `touched_lines`.
 
     From `control.touched_days`, the temporary table `touched`, and what `touched.remember` kept of the generation.
@@ -41,12 +41,12 @@ def restate(con: duckdb.DuckDBPyConnection, *, ranked: bool) -> None:
         "CREATE OR REPLACE TABLE control.restated_weeks AS SELECT DISTINCT customer, "
         "CAST(date_trunc('week', local_day) AS DATE) AS week_start FROM control.restated_days ORDER BY ALL"
     )
-    con.execute(_restated_months("metering.windows" if ranked and _exists(con, "windows") else None))
+    con.execute(_restated_months("metering.windows" if _exists(con, "windows") else None))
     con.execute(_touched_lines(symmetric("control.segments", "was_segments", control.SEGMENTS)))
 
 
 def _exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    query = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'metering' AND table_name = $1"
+    query = "SELECT 1 FROM information_schema.tables WHERE table_schema = 'metering' AND table_name = $1"
     return con.execute(query, [table]).fetchone() is not None
 
 
@@ -73,8 +73,8 @@ def _restated_days(replanned: str, stored: str | None) -> str:
 
 
 def _restated_months(windows: str | None) -> str:
-    """The running month of every customer that has windows in it, where windows are ranked."""
-    ranked = (
+    """Also the running month of every customer that has windows in it: each day that passes adds to all its windows."""
+    running = (
         f"UNION SELECT w.customer, CAST(date_trunc('month', w.local_day) AS DATE) FROM {windows} AS w "
         "JOIN was_customers AS was USING (customer) JOIN control.customers AS now USING (customer) "
         "WHERE now.known_day > was.known_day AND w.local_day >= date_trunc('month', was.known_day - 1) "
@@ -82,7 +82,7 @@ def _restated_months(windows: str | None) -> str:
     return (
         "CREATE OR REPLACE TABLE control.restated_months AS SELECT DISTINCT customer, "
         "CAST(date_trunc('month', local_day) AS DATE) AS month_start FROM control.restated_days "
-        f"{ranked if windows else ''}ORDER BY ALL"
+        f"{running if windows else ''}ORDER BY ALL"
     )
 
 

@@ -17,7 +17,7 @@ from orchestration.canonical import canonical_bytes
 from orchestration.catalog import Catalog
 from orchestration.ledger.rows import FileRow
 from orchestration.metering import control
-from orchestration.metering.restated import has_ranks, restate, symmetric
+from orchestration.metering.restated import restate, symmetric
 from orchestration.sqltext import identifier, literal
 from orchestration.zones import DAY_US
 
@@ -107,7 +107,7 @@ def find_touched(
     con.execute(_TOUCHED_DAYS)
     con.execute(f"CREATE OR REPLACE TABLE control.new_files AS {_TOUCHED_FILES}")
     said = tuple(_said(con, meters))
-    restate(con, ranked=has_ranks(catalog))
+    restate(con)
     return Work(tuple(_read_files(con, files)), said)
 
 

@@ -112,7 +112,12 @@ def plan_build(
     if have is not None and replace(have, now_us=0) == replace(wanted, now_us=0):
         return None
     # Another route may move any event to another endpoint; any other edit of the catalog touches the days it concerns.
-    fresh = have is None or (have.code_digest, have.routes_digest) != (wanted.code_digest, wanted.routes_digest)
+    # Days on which states were known to last, and are not yet by a clock that was set back, can't be taken away.
+    fresh = (
+        have is None
+        or (have.code_digest, have.routes_digest) != (wanted.code_digest, wanted.routes_digest)
+        or (have.now_us > now_us and have.known_digest != wanted.known_digest)
+    )
     new_files = tuple(f for f in files if fresh or have is None or f.batch_id > have.last_batch)
     only_issued = have is not None and replace(have, journal_seq=0, now_us=0) == replace(
         wanted, journal_seq=0, now_us=0
