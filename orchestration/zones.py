@@ -162,3 +162,28 @@ def _offset_intervals(name: str, start_us: int, end_us: int) -> tuple[OffsetInte
 def offset_intervals(zone: str, start_us: int, end_us: int) -> list[OffsetInterval]:
     """The intervals of one offset that cover [start_us, end_us) without gap or overlap; empty when it is empty."""
     return list(_offset_intervals(zone, start_us, end_us)) if start_us < end_us else []
+
+
+@lru_cache(maxsize=65_536)
+def _windows_between(name: str, start_us: int, end_us: int, length_us: int) -> int:
+    if length_us == DAY_US:
+        first, last = local_date(name, start_us), local_date(name, end_us - 1)
+        days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+        return sum(local_date(name, midnight_us(name, day)) == day for day in days)
+    count = 0
+    for part in _offset_intervals(name, start_us, end_us):
+        low, high = part.start_us + part.offset_us, part.end_us + part.offset_us
+        count += (high - 1) // length_us - (low - 1) // length_us
+        begins_day = midnight_us(name, local_date(name, part.start_us)) == part.start_us
+        # Where a clock is moved at midnight to no full window, the day begins with the rest of one.
+        count += begins_day and low % length_us != 0
+    return count
+
+
+def windows_between(zone: str, start_us: int, end_us: int, length_us: int) -> int:
+    """How many windows [start_us, end_us) has; both are first instants of local days.
+
+    A window begins where the local clock shows a full multiple of its length, which is a day or divides an hour; one
+    that midnight cuts is two.
+    """
+    return _windows_between(zone, start_us, end_us, length_us) if start_us < end_us else 0

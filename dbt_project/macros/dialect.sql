@@ -10,6 +10,10 @@
 {% macro default__day_of_epoch(days) %} date_add(date '1970-01-01', cast({{ days }} as int)) {% endmacro %}
 {% macro duckdb__day_of_epoch(days) %}(date '1970-01-01' + cast({{ days }} as integer)) {% endmacro %}
 
+{% macro days_after(day, days) %} {{ return(adapter.dispatch("days_after", "tallystick")(day, days)) }} {% endmacro %}
+{% macro default__days_after(day, days) %} date_add({{ day }}, {{ days }}) {% endmacro %}
+{% macro duckdb__days_after(day, days) %}({{ day }} + cast({{ days }} as integer)) {% endmacro %}
+
 {% macro instant_of_us(us) %} {{ return(adapter.dispatch("instant_of_us", "tallystick")(us)) }} {% endmacro %}
 {% macro default__instant_of_us(us) %} timestamp_micros({{ us }}) {% endmacro %}
 {% macro duckdb__instant_of_us(us) %} make_timestamp({{ us }}) {% endmacro %}

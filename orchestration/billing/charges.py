@@ -6,7 +6,7 @@ A new model is one function, its entry in `MODELS`, its fields in the catalog's 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -22,10 +22,14 @@ ONE = Decimal(1)
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The quantity of one local day, in the unit that the prices are for."""
+    """The quantity of one local day, in the unit that the prices are for.
+
+    `windows` is above 1 where windows are priced each by itself: so many of the day have this quantity.
+    """
 
     day: date
     quantity: Decimal
+    windows: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,22 @@ def _in_tier(runs: Sequence[_Run], number: int, below: Decimal, up_to: Decimal |
         PriceDetail(price.version, number, quantity, price.charge.tiers[number - 1].price)
         for _, (price, quantity) in sorted(found.items())
     ]
+
+
+def each_window(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
+    """The model applied to each window by itself, and added up: tiers begin anew in every window."""
+    model = MODELS[terms.charge.model]
+    found: dict[tuple[int, date, str, Decimal], PriceDetail] = {}
+    problems: dict[str, Problem] = {}
+    for piece in slices:
+        priced = model(terms, [Slice(piece.day, piece.quantity)])
+        for detail in priced.details:
+            key = (detail.tier or 0, detail.version, detail.part, detail.price)
+            before = found[key].quantity if key in found else ZERO
+            times = EXACT.multiply(detail.quantity, Decimal(piece.windows))
+            found[key] = replace(detail, quantity=EXACT.add(before, times))
+        problems |= {problem.message: problem for problem in priced.problems}
+    return Priced(tuple(found[key] for key in sorted(found)), tuple(problems[m] for m in sorted(problems)))
 
 
 MODELS: dict[str, Model] = {"flat": flat, "per_unit": per_unit, "graduated": graduated}

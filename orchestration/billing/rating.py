@@ -6,7 +6,7 @@ prorated, rounded to the currency's minor unit. Later steps (discount, maximum, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -14,7 +14,8 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any, Literal, NamedTuple
 
-from orchestration.billing.charges import MODELS, ONE, ZERO, Priced, Slice, by_day
+from orchestration.billing.charges import MODELS, ONE, ZERO, Priced, Slice, by_day, each_window
+from orchestration.billing.seats import seats
 from orchestration.billing.segments import ChargeTerms, Segment
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.plans import Charge, Conversion
@@ -25,6 +26,7 @@ QUANTITY_DECIMALS = 9
 """A quantity on a line has at most so many decimals, and is priced as shown."""
 
 _WHOLE_UNITS: dict[str, Rounding] = {"up": "up", "down": "down", "half_up": "half_away", "half_even": "half_even"}
+_ONE_VALUE = frozenset({"max", "min", "latest", "level", "percentile"})
 
 
 class LineKey(NamedTuple):
@@ -74,13 +76,30 @@ def convert(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:
     The running total is converted and rounded day by day, and a day has what it adds to it. So the days sum exactly to
     the total converted and rounded once, and a rounded-up unit belongs to the day on which it was begun.
     """
-    converted: list[Slice] = []
-    measured, shown = ZERO, ZERO
+    return _running(slices, lambda total: _converted(total, conversion))
+
+
+def divided(slices: Sequence[Slice], divisor: int) -> list[Slice]:
+    """Sums over time, days or weeks to their average, ascending by day.
+
+    As in `convert`, the days sum exactly to the total divided and rounded once, half away from zero.
+    """
+    return _running(slices, lambda total: round_fraction(Fraction(total) / divisor, QUANTITY_DECIMALS))
+
+
+def _running(slices: Sequence[Slice], function: Callable[[Decimal], Decimal]) -> list[Slice]:
+    found: list[Slice] = []
+    total, shown = ZERO, ZERO
     for piece in by_day(slices):
-        measured = EXACT.add(measured, piece.quantity)
-        before, shown = shown, _converted(measured, conversion)
-        converted.append(Slice(piece.day, EXACT.subtract(shown, before)))
-    return converted
+        total = EXACT.add(total, piece.quantity)
+        before, shown = shown, function(total)
+        found.append(Slice(piece.day, EXACT.subtract(shown, before)))
+    return found
+
+
+def _converted_windows(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:
+    """Each window by itself, as it is priced."""
+    return [replace(piece, quantity=_converted(piece.quantity, conversion)) for piece in slices]
 
 
 def _converted(measured: Decimal, conversion: Conversion) -> Decimal:
@@ -93,17 +112,26 @@ def _converted(measured: Decimal, conversion: Conversion) -> Decimal:
 def proration(charge: Charge, segment: Segment, meter: Meter | None) -> tuple[int, int]:
     """(active days, days of the full period) by which the amount of a charge is reduced; equal when it is whole.
 
-    Fixed fees and marks are prorated: they stand for a whole period. Counts, sums and distinct values are not: they
-    already have only what happened in the segment.
+    Fixed fees, readings and marks are prorated: they stand for a whole period. What adds up over days is not: it
+    already has only what happened in the segment.
     """
-    is_mark = charge.watermark is not None or (meter is not None and meter.aggregation == "max")
-    if charge.prorated and (charge.meter is None or is_mark):
+    if charge.prorated and (charge.meter is None or _is_mark(charge, meter)):
         return segment.days, segment.period_days
     return segment.period_days, segment.period_days
 
 
+def _is_mark(charge: Charge, meter: Meter | None) -> bool:
+    """Whether one value stands for the segment: of a window, of an event, or of the state at its end."""
+    if charge.watermark is not None:
+        return charge.watermark.take == "greatest"
+    if meter is None or charge.prorate is not None:
+        return False
+    return meter.aggregation in _ONE_VALUE or (meter.aggregation == "sum" and meter.carry)
+
+
 def _total(slices: Sequence[Slice]) -> Decimal:
-    return reduce(EXACT.add, (piece.quantity for piece in slices), ZERO)
+    counted = (EXACT.multiply(piece.quantity, Decimal(piece.windows)) for piece in slices)
+    return reduce(EXACT.add, counted, ZERO)
 
 
 def _refuse_misplaced(charge: Charge, segment: Segment, slices: Sequence[Slice]) -> None:
@@ -123,20 +151,21 @@ def rate(
     meter: Meter | None = None,
     *,
     window: Mapping[str, str] | None = None,
+    divisor: int = 1,
 ) -> Line:
     """The line of one charge in one segment.
 
     `slices` hold measured quantities by local day of the segment, in the meter's unit (at most 9 decimals; several a
-    day are summed); a watermark comes as one slice on the day of its window, and `window` says which that was. A flat
-    fee has neither slices nor meter. Raises ValueError for usage outside the segment or a meter that is not the
-    charge's.
+    day are summed); a watermark comes as one slice on the day of its window, and `window` says which that was. With a
+    `divisor`, their sum divided by it is the quantity. A flat fee has neither slices nor meter. Raises ValueError for
+    usage outside the segment or a meter that is not the charge's.
     """
     charge = terms.charge
     if charge.meter != (None if meter is None else meter.key):
         raise ValueError(f"charge '{charge.key}' does not price meter '{meter.key if meter else None}'")
     _refuse_misplaced(charge, segment, slices)
-    priced_slices = by_day(slices) if charge.convert is None else convert(slices, charge.convert)
-    priced = MODELS[charge.model](terms, priced_slices)
+    measured = list(slices) if divisor == 1 else divided(slices, divisor)
+    priced, quantity = _priced(terms, segment, measured)
     days, of_days = proration(charge, segment, meter)
     exact = priced.amount * Fraction(days, of_days)
     place = f"{segment.subscription}, charge '{charge.key}', {segment.start} to {segment.end}"
@@ -153,13 +182,25 @@ def rate(
         period_end=segment.period_end,
         start=segment.start,
         end=segment.end,
-        measured=ONE if meter is None else _total(slices),
-        quantity=ONE if meter is None else _total(priced_slices),
+        measured=ONE if meter is None else _total(measured),
+        quantity=ONE if meter is None else quantity,
         unit=_unit(charge, meter),
         amount=Money.of(exact, segment.currency),
-        formula=_formula(charge, priced, (days, of_days), exact, window),
+        formula=_formula(charge, priced, (days, of_days), exact, window) | _measuring(charge, segment, slices, divisor),
         problems=tuple(replace(problem, where=place) for problem in priced.problems),
     )
+
+
+def _priced(terms: ChargeTerms, segment: Segment, measured: Sequence[Slice]) -> tuple[Priced, Decimal]:
+    """The parts of the amount, and the quantity that they price."""
+    charge = terms.charge
+    if charge.watermark is not None and charge.watermark.take == "each_window":
+        windows = measured if charge.convert is None else _converted_windows(measured, charge.convert)
+        return each_window(terms, windows), _total(windows)
+    days = by_day(measured) if charge.convert is None else convert(measured, charge.convert)
+    if charge.prorate == "days":
+        return seats(terms, segment, days, QUANTITY_DECIMALS)
+    return MODELS[charge.model](terms, days), _total(days)
 
 
 def _unit(charge: Charge, meter: Meter | None) -> str:
@@ -190,6 +231,31 @@ def _formula(
         }
     if charge.watermark is not None:
         formula["watermark"] = {"of": charge.watermark.of, "window": charge.watermark.window}
+        if charge.watermark.percentile is not None:
+            formula["watermark"]["percentile"] = str(charge.watermark.percentile)
+        if charge.watermark.take != "greatest":
+            formula["watermark"]["take"] = charge.watermark.take
     if window is not None:
         formula["window"] = dict(window)
     return formula
+
+
+def _measuring(charge: Charge, segment: Segment, slices: Sequence[Slice], divisor: int) -> dict[str, Any]:
+    """How the quantity came from what was measured, where it is not its plain sum."""
+    found: dict[str, Any] = {}
+    if divisor != 1:
+        found["average"] = {"sum": decimal_text(_total(slices)), "divided_by": str(divisor)}
+    if charge.active is not None:
+        found["active"] = {"per": charge.active.per, "take": charge.active.take}
+    if charge.by_dimension == "each":
+        found["by_dimension"] = "each"
+    if charge.prorate is not None:
+        found["changes"] = [
+            {
+                "day": piece.day.isoformat(),
+                "change": decimal_text(piece.quantity),
+                "weight": f"{(segment.end - piece.day).days}/{segment.period_days}",
+            }
+            for piece in by_day(slices)
+        ]
+    return found

@@ -8,10 +8,11 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 
 from orchestration.catalog.fields import Model
+from orchestration.catalog.measurable import charge_faults
 from orchestration.catalog.meters import EVENT_FIELDS, Meter, meter_fields
 from orchestration.catalog.models import Credential, Customer, Settings, Subscription
 from orchestration.catalog.places import Places
-from orchestration.catalog.plans import Plan
+from orchestration.catalog.plans import Charge, Plan
 from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.money import CURRENCIES
@@ -92,8 +93,7 @@ def _plans(plans: Sequence[Plan], meters: dict[str, Meter], places: Places) -> I
                 where = places.of(plan, "versions", v_index, "charges", c_index)
                 if keys.index(charge.key) != c_index:
                     yield Problem("duplicate", f"plan '{plan.key}': charge '{charge.key}' is written twice", where)
-                if charge.meter is not None:
-                    yield from _metered(plan, charge.key, charge.meter, meters, charge.watermark, where)
+                yield from _metered(plan, charge, meters, where)
                 if charge.model == "flat" and charge.amount is not None:
                     decimals = -int(charge.amount.as_tuple().exponent)
                     if decimals > CURRENCIES[plan.currency]:
@@ -104,22 +104,15 @@ def _plans(plans: Sequence[Plan], meters: dict[str, Meter], places: Places) -> I
                         yield Problem("too_many_decimals", message, where)
 
 
-def _metered(
-    plan: Plan, charge: str, meter_key: str, meters: dict[str, Meter], watermark: object, where: str
-) -> Iterable[Problem]:
-    meter = meters.get(meter_key)
-    if meter is None:
+def _metered(plan: Plan, charge: Charge, meters: dict[str, Meter], where: str) -> Iterable[Problem]:
+    place = f"plan '{plan.key}', charge '{charge.key}'"
+    if charge.meter is not None and charge.meter not in meters:
         known = ", ".join(sorted(meters)) or "none"
-        message = f"plan '{plan.key}', charge '{charge}': unknown meter '{meter_key}' (known: {known})"
-        yield Problem("unknown_meter", message, where)
+        yield Problem("unknown_meter", f"{place}: unknown meter '{charge.meter}' (known: {known})", where)
         return
-    of = getattr(watermark, "of", None)
-    if meter.aggregation == "max" and of is None:
-        message = f"plan '{plan.key}', charge '{charge}': meter '{meter_key}' is a gauge; price it by its watermark"
-        yield Problem("gauge_total", message, where)
-    if of is not None and of != meter.aggregation:
-        message = f"plan '{plan.key}', charge '{charge}': watermark of '{of}' on a meter of '{meter.aggregation}'"
-        yield Problem("watermark_kind", message, where)
+    meter = None if charge.meter is None else meters[charge.meter]
+    for code, fault in charge_faults(charge, meter):
+        yield Problem(code, f"{place}: {fault}", where)
 
 
 def _customers(customers: Sequence[Customer], entities: set[str], places: Places) -> Iterable[Problem]:

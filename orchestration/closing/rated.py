@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from orchestration.billing.charges import Slice
 from orchestration.billing.rating import Line, rate
 from orchestration.catalog import Catalog
 from orchestration.metering.control import ChargedSegment
 
-Quantities = Mapping[str, Sequence[tuple[date, Decimal, int | None]]]
-"""By line id: (local day, quantity in the meter's unit, start in us of the window that set it, or None), by day."""
+
+class Quantity(NamedTuple):
+    """Measured on a local day: in the meter's unit, times microseconds for a level over time.
+
+    `window_us` is the start of the window that set it, None where no single one did. `windows` is how many windows of
+    the day have this quantity, where each is priced by itself.
+    """
+
+    day: date
+    quantity: Decimal
+    window_us: int | None = None
+    windows: int = 1
+
+
+Quantities = Mapping[str, Sequence[Quantity]]
+"""By line id: what was measured, by day."""
 
 
 def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
@@ -21,13 +36,14 @@ def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Qu
         rows = quantities.get(item.line_id, ())
         charge = item.terms.charge
         meter = catalog.meters[charge.meter] if charge.meter is not None else None
-        window = next((us for _, _, us in rows if us is not None), None)
+        window = next((row.window_us for row in rows if row.window_us is not None), None)
         yield rate(
             item.terms,
             item.segment,
-            [Slice(day, quantity) for day, quantity, _ in rows],
+            [Slice(row.day, row.quantity, row.windows) for row in rows],
             meter,
             window=None if window is None else {"start": instant_text(window)},
+            divisor=item.divisor,
         )
 
 

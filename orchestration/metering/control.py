@@ -17,7 +17,7 @@ from orchestration.billing.segments import ChargeTerms, Segment, charge_prices, 
 from orchestration.catalog import Catalog
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential, Subscription
-from orchestration.catalog.plans import Charge
+from orchestration.metering.measures import divisor_of, known_day, measure_of, until_day, window_count, window_of
 from orchestration.zones import local_date, midnight_us, offset_intervals
 
 Row = dict[str, Any]
@@ -79,18 +79,34 @@ SEGMENTS = {
     "charge": "VARCHAR",
     "meter": "VARCHAR",
     "measure": "VARCHAR",
+    "window_length": "VARCHAR",
+    "percentile": "INTEGER",
+    "windows": "BIGINT",
+    "active_per": "VARCHAR",
+    "take": "VARCHAR",
+    "by_dimension": "VARCHAR",
     "period_start": "DATE",
+    "reads_from": "DATE",
     "start_day": "DATE",
+    "until_day": "DATE",
     "end_day": "DATE",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ChargedSegment:
-    """A charge in a segment: what may become one line. `line_id` is its name in SQL."""
+    """A charge in a segment: what may become one line. `line_id` is its name in SQL.
+
+    `divisor` is what its measured sum is divided by on the line (level x microseconds by those of the full period).
+    `active_from` is the day since which its subscription has been active without a gap; days before `known` are known,
+    as far as time goes.
+    """
 
     segment: Segment
     terms: ChargeTerms
+    divisor: int = 1
+    active_from: date = date.min
+    known: date = date.max
 
     @property
     def line_id(self) -> str:
@@ -99,11 +115,20 @@ class ChargedSegment:
 
 def charged_segments(catalog: Catalog, now_us: int) -> list[ChargedSegment]:
     """Every charge of every segment that has begun by now in its customer's zone, in a total order."""
-    return [
-        ChargedSegment(segment, terms)
-        for segment in _segments(catalog, now_us)
-        for terms in charge_prices(catalog.plans[segment.plan], segment)
-    ]
+    found = []
+    before: Segment | None = None
+    active_from = date.min
+    for segment in _segments(catalog, now_us):
+        zone = catalog.customers[segment.customer].zone
+        known = known_day(zone, now_us)
+        goes_on = before is not None and (before.subscription, before.end) == (segment.subscription, segment.start)
+        active_from, before = active_from if goes_on else segment.start, segment
+        for terms in charge_prices(catalog.plans[segment.plan], segment):
+            charge = terms.charge
+            meter = None if charge.meter is None else catalog.meters[charge.meter]
+            divisor = divisor_of(charge, meter, segment, zone, known)
+            found.append(ChargedSegment(segment, terms, divisor, active_from, known))
+    return found
 
 
 def _segments(catalog: Catalog, until_us: int) -> Iterator[Segment]:
@@ -117,29 +142,44 @@ def _segments(catalog: Catalog, until_us: int) -> Iterator[Segment]:
         yield from segments(phases, catalog.plans, through)
 
 
-def measure_of(charge: Charge, aggregation: str) -> str:
-    """How SQL measures a charge: total, unique, or the length of a watermark's window."""
-    if charge.watermark is not None:
-        return charge.watermark.window
-    return "unique" if aggregation == "unique_count" else "total"
-
-
 def segment_rows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> Iterator[Row]:
-    """Rows of `control.segments`: the charges that have a meter."""
+    """Rows of `control.segments`: the charges that have a meter, with all that SQL needs to measure them.
+
+    Distinct values by day or week are read from `reads_from` on (a week may begin before the segment) and counted until
+    `until_day`, the end of what is known; for other measures these are the segment's days. Columns that a measure
+    doesn't look at are NULL.
+    """
     for item in charged:
         charge, segment = item.terms.charge, item.segment
-        if charge.meter is not None:
-            yield {
-                "line_id": item.line_id,
-                "subscription": segment.subscription,
-                "customer": segment.customer,
-                "charge": charge.key,
-                "meter": charge.meter,
-                "measure": measure_of(charge, catalog.meters[charge.meter].aggregation),
-                "period_start": segment.period_start.isoformat(),
-                "start_day": segment.start.isoformat(),
-                "end_day": segment.end.isoformat(),
-            }
+        if charge.meter is None:
+            continue
+        meter, zone = catalog.meters[charge.meter], catalog.customers[segment.customer].zone
+        measure, window, known = measure_of(charge, meter), window_of(charge, meter), item.known
+        mark, active = charge.watermark, charge.active
+        reads_from, until = segment.start, segment.end
+        if active is not None:
+            until = until_day(segment, known)
+        if active is not None and active.per == "week":
+            reads_from = max(item.active_from, segment.start - timedelta(days=segment.start.weekday()))
+        yield {
+            "line_id": item.line_id,
+            "subscription": segment.subscription,
+            "customer": segment.customer,
+            "charge": charge.key,
+            "meter": charge.meter,
+            "measure": measure,
+            "window_length": window,
+            "percentile": meter.percentile if mark is None else mark.percentile,
+            "windows": window_count(segment, window, zone, known) if window and measure == "mark" else None,
+            "active_per": None if active is None else active.per,
+            "take": None if active is None else active.take,
+            "by_dimension": charge.by_dimension,
+            "period_start": segment.period_start.isoformat(),
+            "reads_from": reads_from.isoformat(),
+            "start_day": segment.start.isoformat(),
+            "until_day": until.isoformat(),
+            "end_day": segment.end.isoformat(),
+        }
 
 
 def combine_of(meter: Meter) -> str:

@@ -13,7 +13,7 @@ import duckdb
 from orchestration.billing.documents import DueLine, Group, Issued, due_lines, grouped
 from orchestration.billing.rating import Line, LineKey
 from orchestration.catalog import Catalog
-from orchestration.closing.rated import Quantities
+from orchestration.closing.rated import Quantities, Quantity
 from orchestration.engine import load_rows
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.instance import Instance
@@ -67,14 +67,15 @@ DOCUMENT_COLUMNS = {
 
 
 def read_quantities(con: duckdb.DuckDBPyConnection) -> Quantities:
-    """Quantities by line id: (local day, DECIMAL quantity, window start in us or None), ascending by day."""
-    found: dict[str, list[tuple[date, Any, int | None]]] = defaultdict(list)
+    """What the build measured, by line id; the days of a line ascending."""
+    found: dict[str, list[Quantity]] = defaultdict(list)
     rows = con.execute(
-        "SELECT line_id, local_day, quantity, window_us FROM marts.charge_quantities ORDER BY line_id, local_day"
+        "SELECT line_id, local_day, quantity, window_us, windows FROM marts.charge_quantities "
+        "ORDER BY line_id, local_day, quantity"
     )
     while batch := rows.fetchmany(10_000):
-        for line_id, day, quantity, window_us in batch:
-            found[line_id].append((day, quantity, window_us))
+        for line_id, *measured in batch:
+            found[line_id].append(Quantity(*measured))
     return found
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 from billing_make import METERS, TIERS, D, charge, phase, plan, rated, segment, terms, used
 
 from orchestration.billing.charges import Slice
-from orchestration.billing.rating import Line, convert, rate
+from orchestration.billing.rating import Line, convert, divided, rate
 from orchestration.canonical import canonical_bytes
+from orchestration.catalog.meters import Meter
 from orchestration.catalog.plans import Conversion
 
 STUB = segment("2026-10-16")
@@ -195,3 +197,82 @@ def test_C4_the_order_of_slices_changes_nothing() -> None:
     slices = [Slice(D(f"2026-10-{n:02}"), Decimal(n) / 7 // Decimal("0.001") / 1000) for n in range(1, 31)]
     priced = terms(charge("graduated", tiers=TIERS, convert={"divide_by": "7", "unit": "x"}))
     assert rate(priced, segment(), slices, METERS["calls"]) == rate(priced, segment(), slices[::-1], METERS["calls"])
+
+
+STORED = Meter(key="level", name="Level", unit="GB", event_type="gb", aggregation="weighted_sum", value="gb")
+DAY_US = 86_400_000_000
+
+
+def test_a_level_over_time_is_divided_once_by_the_full_period() -> None:
+    per_day = [Slice(D("2026-11-01") + timedelta(days=n), Decimal(100 * DAY_US)) for n in range(30)]
+    month = ("2026-11-01", "2026-12-01")
+    priced = terms(charge(meter="level", price="1.00"), start="2026-11-01")
+    first = rate(priced, segment("2026-11-01", "2026-11-16", month), per_day[:15], STORED, divisor=30 * DAY_US)
+    second = rate(priced, segment("2026-11-16", "2026-12-01", month), per_day[15:], STORED, divisor=30 * DAY_US)
+    assert [one.amount.text for one in (first, second)] == ["50.00", "50.00"]
+    assert [one.quantity for one in (first, second)] == [50, 50]
+    assert first.formula["average"] == {"sum": str(1500 * DAY_US), "divided_by": str(30 * DAY_US)}
+    assert first.formula["proration"] == "1"
+
+
+def test_the_days_of_an_average_sum_to_the_total_rounded_once() -> None:
+    days = divided(used(("2026-10-01", 1), ("2026-10-02", 1), ("2026-10-03", -1), ("2026-10-04", 1)), 3)
+    assert [str(d.quantity) for d in days] == ["0.333333333", "0.333333334", "-0.333333334", "0.333333334"]
+    assert sum(d.quantity for d in days) == Decimal("0.666666667")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"meter": Meter(key="m", name="M", event_type="e", aggregation="min", value="v")}, "16/31"),
+        ({"meter": Meter(key="m", name="M", event_type="e", aggregation="latest", value="v")}, "16/31"),
+        ({"meter": Meter(key="m", name="M", event_type="e", aggregation="level", value="v")}, "16/31"),
+        (
+            {"meter": Meter(key="m", name="M", event_type="e", aggregation="percentile", percentile=95, value="v")},
+            "16/31",
+        ),
+        ({"meter": Meter(key="m", name="M", event_type="e", aggregation="sum", value="v", carry=True)}, "16/31"),
+        ({"meter": Meter(key="m", name="M", event_type="e", aggregation="weighted_sum", value="v")}, "1"),
+        (
+            {
+                "meter": Meter(key="m", name="M", event_type="e", aggregation="count"),
+                "watermark": {"of": "count", "take": "daily_sum"},
+            },
+            "1",
+        ),
+        (
+            {
+                "meter": Meter(key="m", name="M", event_type="e", aggregation="unique_count", value="v"),
+                "active": {"per": "day", "take": "max"},
+            },
+            "1",
+        ),
+    ],
+    ids=["min", "latest", "level", "percentile", "carried sum", "weighted sum", "daily sum", "active"],
+)
+def test_C7_one_value_for_the_segment_is_prorated_and_what_adds_up_is_not(
+    fields: dict[str, Any], expected: str
+) -> None:
+    meter = fields.pop("meter")
+    priced = terms(charge(meter="m", **fields), start="2026-10-16")
+    assert rate(priced, STUB, used(("2026-10-16", 1)), meter).formula["proration"] == expected
+
+
+def test_each_window_is_priced_by_itself_with_tiers_that_begin_anew() -> None:
+    tiers = ({"up_to": "10", "price": "1"}, {"price": "0.5", "flat_fee": "3"})
+    mark = {"of": "count", "window": "1h", "take": "each_window"}
+    priced = terms(charge("graduated", tiers=tiers, watermark=mark))
+    windows = [Slice(D("2026-10-01"), Decimal(12), 2), Slice(D("2026-10-02"), Decimal(4), 3)]
+    one = rate(priced, segment(), windows, METERS["calls"])
+    assert one.amount.text == "40.00"  # 2 x (10 + 2 x 0.5 + 3) + 3 x 4
+    assert (one.measured, one.quantity) == (36, 36)
+    together = rate(terms(charge("graduated", tiers=tiers)), segment(), used(("2026-10-01", 36)), METERS["calls"])
+    assert together.amount.text == "26.00"
+
+
+def test_each_window_is_converted_by_itself() -> None:
+    mark = {"of": "count", "window": "1h", "take": "each_window"}
+    packs = {"divide_by": "10", "unit": "pack", "rounding": "up"}
+    priced = terms(charge(price="1", watermark=mark, convert=packs))
+    one = rate(priced, segment(), [Slice(D("2026-10-01"), Decimal(1), 5)], METERS["calls"])
+    assert (one.measured, one.quantity, one.amount.text) == (5, 5, "5.00")
