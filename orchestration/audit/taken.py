@@ -14,9 +14,9 @@ import duckdb
 
 from orchestration.audit.clock import Clock
 from orchestration.audit.states import Reading, Series, series_of
-from orchestration.catalog.meters import Meter
+from orchestration.catalog.meters import CARRIED, Meter
 from orchestration.engine import load_rows
-from orchestration.metering.compile import as_text, filter_sql, matches_sql, value_sql
+from orchestration.metering.compile import as_number, as_text, filter_sql, matches_sql, value_sql
 
 ATTRIBUTED = (
     "CREATE OR REPLACE TEMP VIEW attributed AS SELECT e.*, r.endpoint, c.customer FROM lake.lines AS e "
@@ -61,6 +61,8 @@ def load_windows(
 
 def _value(meter: Meter) -> str:
     """What an event of the meter says: a number, a text; NULL where it can't be measured."""
+    if meter.value is not None and meter.aggregation in CARRIED:
+        return as_number(meter.value)
     if meter.start is None:
         return f"({value_sql(meter)})"
     start, stop = filter_sql(meter.start), filter_sql(meter.stop)

@@ -10,8 +10,9 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.billing.charges import Slice, graduated, per_unit
+from orchestration.billing.charges import Slice, each_window, graduated, per_unit
 from orchestration.billing.rating import convert, rate
+from orchestration.billing.seats import seats
 from orchestration.billing.segments import ChargeTerms, PriceFrom, Segment
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.plans import Charge, Conversion
@@ -177,3 +178,56 @@ def test_per_unit_equals_each_event_at_the_price_of_its_day(
     terms = ChargeTerms(versions[0].charge, versions if change > START else versions[1:])
     expected = sum((Fraction(s.quantity) * Fraction(second if s.day >= change else first) for s in slices), Fraction(0))
     assert per_unit(terms, slices).amount == expected
+
+
+# Of a period of 20 days every share of it is a decimal, so that weighed units are exact and so is the comparison.
+TWENTY = Segment("sub", "acme", "pro", "EUR", START, START + timedelta(days=20), START, START + timedelta(days=20))
+in_twenty = st.dates(START, START + timedelta(days=19))
+
+
+def seat_by_seat(terms: ChargeTerms, changes: list[Slice], part: Segment) -> tuple[Fraction, Fraction]:
+    """(amount, weighed units): a pile of half units, each paying for every day at whose end it is held."""
+    pile: list[PriceFrom] = []
+    owed, most = 0, 0
+    amount, weighed = Fraction(0), Fraction(0)
+    for n in range(part.days):
+        day = part.start + timedelta(days=n)
+        steps = int(sum(piece.quantity for piece in changes if piece.day == day) / UNIT)
+        price = [p for p in terms.prices if p.from_day <= day][-1]
+        for _ in range(abs(steps)):
+            if steps < 0 and pile:
+                pile.pop()
+            elif steps < 0:
+                owed += 1
+            elif owed:
+                owed -= 1
+            else:
+                pile.append(price)
+        most = max(most, len(pile))
+        for position, held in enumerate(pile, 1):
+            tier = held.charge.tiers[tier_of(terms.charge, position * UNIT)]
+            weighed += Fraction(UNIT) / part.period_days
+            amount += Fraction(tier.price) * Fraction(UNIT) / part.period_days
+    entered = {tier_of(terms.charge, position * UNIT) for position in range(1, most + 1)}
+    if terms.charge.flat_fee_at_zero:
+        entered.add(0)
+    return amount + sum((Fraction(terms.charge.tiers[n].flat_fee) for n in entered), Fraction(0)), weighed
+
+
+@settings(max_examples=200, deadline=None)
+@given(tables(), st.lists(st.builds(Slice, in_twenty, st.integers(-12, 20).map(lambda n: n * UNIT)), max_size=7))
+def test_seats_equal_the_walk_seat_by_seat_and_day_by_day(terms: ChargeTerms, changes: list[Slice]) -> None:
+    priced, quantity = seats(terms, TWENTY, changes, 9)
+    assert (priced.amount, Fraction(quantity)) == seat_by_seat(terms, changes, TWENTY)
+    units = [detail.quantity for detail in priced.details if detail.part == "units"]
+    assert sum(units, Decimal(0)) == quantity
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables(), st.lists(st.tuples(in_twenty, halves, st.integers(1, 4)), max_size=6))
+def test_windows_priced_by_themselves_equal_the_sum_of_lines_of_one_window(
+    terms: ChargeTerms, windows: list[tuple[date, Decimal, int]]
+) -> None:
+    together = each_window(terms, [Slice(day, value, times) for day, value, times in windows])
+    alone = [graduated(terms, [Slice(day, value)]).amount * times for day, value, times in windows]
+    assert together.amount == sum(alone, Fraction(0))

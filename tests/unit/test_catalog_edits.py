@@ -11,7 +11,7 @@ import pytest
 
 from orchestration.catalog import Catalog, load_catalog, parse_catalog
 from orchestration.closing.edits import refuse_edits
-from orchestration.closing.rated import rate_all
+from orchestration.closing.rated import Quantity, rate_all
 from orchestration.errors import PeriodClosed
 from orchestration.metering.control import charged_segments
 from orchestration.settings import parse_instant
@@ -21,8 +21,8 @@ CUT_OFF = date(2026, 11, 1)
 AURORA = "aurora-analytics,growth,2026-10-01"
 UMBRA = "umbra-studio,growth,2026-10-01,2026-11-16,\nsub-umbra,umbra-studio,growth,2026-11-16,,"
 USAGE = {
-    "sub-delta/requests/2026-10-01": [(date(2026, 10, 7), Decimal(6000), None)],
-    "sub-aurora/requests/2026-10-01": [(date(2026, 10, 7), Decimal(100), None)],
+    "sub-delta/requests/2026-10-01": [Quantity(date(2026, 10, 7), Decimal(6000))],
+    "sub-aurora/requests/2026-10-01": [Quantity(date(2026, 10, 7), Decimal(100))],
 }
 
 

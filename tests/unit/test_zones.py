@@ -20,6 +20,7 @@ from orchestration.zones import (
     local_date,
     midnight_us,
     offset_intervals,
+    windows_between,
     zone_exists,
 )
 
@@ -235,3 +236,37 @@ def test_B9_the_servers_zone_changes_nothing() -> None:
         for tz in ("UTC", "Pacific/Kiritimati", "America/St_Johns")
     }
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("minutes", [1, 5, 15, 60])
+def test_windows_between_midnights_are_those_that_the_clock_shows(name: str, minutes: int) -> None:
+    """Looked up minute by minute, around every change of three years."""
+    length = minutes * MINUTE_US
+    first, last = midnight_us(name, date(2023, 1, 1)), midnight_us(name, date(2026, 1, 1))
+    zone = zoneinfo.ZoneInfo(name)
+    for part in offset_intervals(name, first, last)[1:]:
+        day = local_date(name, part.start_us) - timedelta(days=1)
+        start, end = midnight_us(name, day), midnight_us(name, day + timedelta(days=3))
+        shown = ((EPOCH + timedelta(microseconds=us)).astimezone(zone) for us in range(start, end, MINUTE_US))
+        begun = sum((clock.hour * 60 + clock.minute) % minutes == 0 for clock in shown)
+        assert windows_between(name, start, end, length) == begun
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "end", "length", "windows"),
+    [
+        ("Europe/Berlin", "2026-10-01", "2026-11-01", HOUR_US, 745),
+        ("Europe/Berlin", "2026-03-01", "2026-04-01", HOUR_US, 743),
+        ("Europe/Berlin", "2026-10-01", "2026-11-01", DAY_US, 31),
+        ("Australia/Lord_Howe", "2026-04-05", "2026-04-06", HOUR_US, 24),
+        ("Australia/Lord_Howe", "2026-04-05", "2026-04-06", HOUR_US // 4, 98),
+        ("Pacific/Apia", "2011-12-01", "2012-01-01", DAY_US, 30),
+        ("Pacific/Apia", "2011-12-01", "2012-01-01", HOUR_US, 720),
+        ("Asia/Kathmandu", "2026-11-01", "2026-12-01", HOUR_US // 12, 8640),
+        ("UTC", "2026-11-01", "2026-11-01", HOUR_US, 0),
+    ],
+)
+def test_windows_of_a_segment(name: str, first: str, end: str, length: int, windows: int) -> None:
+    start_us, end_us = (midnight_us(name, date.fromisoformat(day)) for day in (first, end))
+    assert windows_between(name, start_us, end_us, length) == windows

@@ -55,7 +55,7 @@ with
         group by line_id
     ),
 
-    -- The window that set it is the earliest of equals; where only empty ones are equal, there is nothing to price.
+    -- The window that set it is the earliest of equals; a mark of 0 prices nothing.
     setters as (
         select
             inside.line_id,
@@ -64,7 +64,7 @@ with
             inside.window_us,
             row_number() over (partition by inside.line_id order by inside.window_us) as place
         from inside
-        inner join marks on inside.line_id = marks.line_id and inside.value = marks.value
+        inner join marks on inside.line_id = marks.line_id and inside.value = marks.value and marks.value <> 0
     )
 
 select line_id, local_day, value as quantity, window_us, cast(1 as bigint) as windows
