@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from orchestration.billing.documents import Issued
 from orchestration.billing.rating import Line, LineKey
@@ -21,6 +22,9 @@ from orchestration.closing.rated import Quantities, rate_all
 from orchestration.errors import PeriodClosed, Problem
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
+
+_MEASURING = frozenset({"watermark", "active", "by_dimension"})
+"""What of a line's formula says how its meter is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +119,24 @@ def _meters(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[P
             yield Problem("meter_edited", f"meter '{key}' counts otherwise than when it was billed", "meters.yaml")
 
 
+def _measured_by(line: Line) -> dict[str, Any]:
+    return {"meter": line.meter} | {k: v for k, v in line.formula.items() if k in _MEASURING}
+
+
 def _lines(
     before: Mapping[LineKey, Line], after: Mapping[LineKey, Line], issued: Iterable[LineKey], cut_off: date
 ) -> Iterator[Problem]:
     for key in issued:
         was, now = before.get(key), after.get(key)
-        if was is None or (now is not None and (now.amount, now.end, now.plan) == (was.amount, was.end, was.plan)):
+        if was is None:
             continue
         where = f"{key.subscription}, charge '{key.charge}', from {key.start}"
-        if now is None:
+        if now is not None and _measured_by(was) != _measured_by(now):
+            # Both are priced from one quantity, which was measured as the catalog says now.
+            yield Problem("measure_edited", "measures its meter otherwise than when it was billed", where)
+        elif now is not None and (now.amount, now.end, now.plan) == (was.amount, was.end, was.plan):
+            continue
+        elif now is None:
             if key.start < cut_off:
                 yield Problem("line_gone", f"billed {was.amount}, is on no subscription any more", where)
         elif now.end != was.end:

@@ -112,6 +112,13 @@ class ChargedSegment:
     def line_id(self) -> str:
         return f"{self.segment.subscription}/{self.terms.charge.key}/{self.segment.start.isoformat()}"
 
+    @property
+    def counts_until(self) -> date:
+        """The end of what decides the quantity: of days, weeks or ranked windows those count that have gone by."""
+        charge = self.terms.charge
+        ranked = charge.watermark is not None and charge.watermark.percentile is not None
+        return until_day(self.segment, self.known) if ranked or charge.active is not None else self.segment.end
+
 
 def charged_segments(catalog: Catalog, now_us: int) -> list[ChargedSegment]:
     """Every charge of every segment that has begun by now in its customer's zone, in a total order."""
@@ -156,9 +163,7 @@ def segment_rows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> Iterato
         meter, zone = catalog.meters[charge.meter], catalog.customers[segment.customer].zone
         measure, window, known = measure_of(charge, meter), window_of(charge, meter), item.known
         mark, active = charge.watermark, charge.active
-        reads_from, until = segment.start, segment.end
-        if active is not None:
-            until = until_day(segment, known)
+        reads_from = segment.start
         if active is not None and active.per == "week":
             reads_from = max(item.active_from, segment.start - timedelta(days=segment.start.weekday()))
         yield {
@@ -177,7 +182,7 @@ def segment_rows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> Iterato
             "period_start": segment.period_start.isoformat(),
             "reads_from": reads_from.isoformat(),
             "start_day": segment.start.isoformat(),
-            "until_day": until.isoformat(),
+            "until_day": item.counts_until.isoformat(),
             "end_day": segment.end.isoformat(),
         }
 

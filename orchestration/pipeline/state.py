@@ -121,7 +121,8 @@ def plan_build(
 
 
 def _segments_digest(charged: Sequence[ChargedSegment]) -> str:
-    return sha256_hex("\n".join(f"{c.line_id}/{c.segment.end}/{c.segment.period_end}" for c in charged).encode())
+    texts = (f"{c.line_id}/{c.segment.end}/{c.segment.period_end}/{c.counts_until}" for c in charged)
+    return sha256_hex("\n".join(texts).encode())
 
 
 def _routes_digest(catalog: Catalog) -> str:

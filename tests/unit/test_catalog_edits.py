@@ -54,6 +54,7 @@ def check(billed: Catalog, now: Catalog) -> None:
     [
         ("plans/starter.yaml", '"19.00"', '"29.00"', "cost USD 19.00, and now USD 29.00|price_edited"),
         ("plans/starter.yaml", '{price: "0.0015"}', '{price: "0.0016"}', "sub-delta, charge 'requests'.*price_edited"),
+        ("plans/scale.yaml", "{of: count, window: 1h}", "{of: count, window: 1d}", "charge 'capacity'.*measure_edited"),
         ("subscriptions.csv", "sub-vela,vela-studio,growth,2026-10-01,,\n", "", "line_gone"),
         ("subscriptions.csv", "growth,2026-10-01,2026-10-21", "growth,2026-10-01,2026-10-20", "end_moved"),
         ("subscriptions.csv", AURORA + ",,", AURORA + ",2026-10-31,", "end_moved"),
