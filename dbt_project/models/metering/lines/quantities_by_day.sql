@@ -1,6 +1,6 @@
 -- Grain: line and local day. Sums of the day; for a carried sum what it gained or lost, or on the day that set it, what
 -- it is at the segment's end. What was in force before the segment is gained on its first day.
-{{ config(materialized="ephemeral") }}
+{{ config(materialized="view") }}
 with
     daily as (
         select

@@ -1,5 +1,5 @@
 -- Grain: line and local day. Distinct values: on the first day in the period, or of each day or week.
-{{ config(materialized="ephemeral") }}
+{{ config(materialized="view") }}
 with
     segments as (select * from {{ ref("touched_segments") }} where measure in ('unique', 'active')),
 

@@ -1,6 +1,6 @@
 -- Grain: line. One value of the segment, on the day of the event that set it (the earliest of equals): the greatest or
 -- least, the last event, the state in force at the end, the value at a rank of all events.
-{{ config(materialized="ephemeral") }}
+{{ config(materialized="view") }}
 with
     segments as (select * from {{ ref("touched_segments") }}),
 

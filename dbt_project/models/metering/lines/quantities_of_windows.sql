@@ -1,6 +1,6 @@
 -- Grain: line, local day and value. Marks: the window at a rank of all windows of the segment, empty ones are 0 (the
 -- greatest is that of rank 100 of 100); the greatest of each day; or each window, so many of a day with one value.
-{{ config(materialized="ephemeral") }}
+{{ config(materialized="view") }}
 with
     inside as (
         select
