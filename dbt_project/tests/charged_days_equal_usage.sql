@@ -1,24 +1,25 @@
--- What a charge prices on a day is all usage of its meter on that day: nothing lost, nothing doubled.
+-- What a charge prices on a day is all usage of its meter on that day: nothing lost, nothing doubled. Lines that this
+-- build measured.
 {{ config(meta={"dagster": {"ref": {"name": "charge_quantities"}}}) }}
 with
+    segments as (select * from {{ ref("touched_segments") }} where measure = 'total'),
+
     days as (
         select segments.line_id, usage.local_day, sum(usage.quantity) as quantity
-        from {{ source("control", "segments") }} as segments
+        from segments
         inner join
             {{ ref("usage_by_day") }} as usage
             on segments.customer = usage.customer
             and segments.meter = usage.meter
             and usage.local_day >= segments.start_day
             and usage.local_day < segments.end_day
-        where segments.measure = 'total'
         group by segments.line_id, usage.local_day
     ),
 
     charged as (
         select quantities.line_id, quantities.local_day, quantities.quantity
         from {{ ref("charge_quantities") }} as quantities
-        inner join {{ source("control", "segments") }} as segments on quantities.line_id = segments.line_id
-        where segments.measure = 'total'
+        inner join segments on quantities.line_id = segments.line_id
     )
 
 select
