@@ -17,8 +17,8 @@ COMPUTED = ("period", "aggregation")
 HEAD = """# Conformance with other billing systems
 
 Numeric cases read off the test suites of four open-source billing systems (Lago, OpenMeter, Flexprice, Kill Bill), in
-one neutral schema. Each has a verdict: `must` follows from the definition of our numbers; `later` needs a feature that it
-doesn't have yet; `differs` is another number on purpose. `tests/conformance` computes every `must` case of the kinds
+one neutral schema. Each has a verdict: `must` follows from the definition of our numbers; `later` needs a feature that
+it lacks as yet; `differs` is another number on purpose. `tests/conformance` computes every `must` case of the kinds
 {kinds} by the project's own code, to the digits given.
 
 Written by `python tests/conformance/conformance_page.py` for the collection with SHA-256 `{digest}`.
