@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal, TypeAlias
 
-from orchestration.zones import bucket_starts, local_date, midnight_us
+from orchestration.zones import HOUR_US, bucket_starts, local_date, midnight_us
 
 Unit: TypeAlias = Literal["day", "week", "month", "quarter", "year"]
 Anchoring: TypeAlias = Literal["calendar", "subscription"]
@@ -109,17 +109,17 @@ def fixed_days_between(start: date, end: date, month_days: int) -> int:
 
 
 def window_starts(
-    zone: str, window: Unit | Literal["hour"], start_us: int, end_us: int, anchor: date | None = None
+    zone: str, window: Unit | Literal["minute", "hour"], start_us: int, end_us: int, anchor: date | None = None
 ) -> list[int]:
     """Starts of the windows of a zone that cover [start_us, end_us), ascending; the first may lie before it.
 
-    Hours, days and weeks (Monday) lie as the local clock and calendar say, longer ones do so too unless counted from
+    Minutes, hours, days and weeks (Monday) lie as the local clock and calendar say, longer ones do so too unless counted from
     an `anchor`.
     """
     if end_us <= start_us:
         return []
-    if window == "hour":
-        return list(bucket_starts(zone, start_us, end_us))
+    if window == "hour" or window == "minute":
+        return list(bucket_starts(zone, start_us, end_us, HOUR_US if window == "hour" else HOUR_US // 60))
     interval = Interval(window)
     first_day, last_day = local_date(zone, start_us), local_date(zone, end_us - 1)
     tiles = periods(anchor or calendar_anchor(interval), interval, first_day, last_day)

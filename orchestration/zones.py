@@ -158,13 +158,21 @@ def bucket_start(zone: str, us: int) -> int:
     return _bucket_before(_zone(zone), us + 1)
 
 
-def bucket_starts(zone: str, start_us: int, end_us: int) -> Iterator[int]:
-    """Starts of the hour buckets that cover [start_us, end_us), ascending; the first may lie before it."""
-    if start_us < end_us:
-        yield bucket_start(zone, start_us)
-    for row in offset_intervals(zone, start_us + 1, end_us):
-        full_hour = row.start_us + -(row.start_us + row.offset_us) % HOUR_US
-        yield from range(full_hour, row.end_us, HOUR_US)
+def bucket_starts(zone: str, start_us: int, end_us: int, length_us: int = HOUR_US) -> Iterator[int]:
+    """Starts of the buckets that cover [start_us, end_us), ascending; the first may lie before it.
+
+    A bucket begins where the local clock shows a full multiple of its length, which divides an hour.
+    """
+    if end_us <= start_us:
+        return
+    current = bucket_start(zone, start_us)
+    for row in offset_intervals(zone, current + 1, end_us):
+        full = row.start_us + -(row.start_us + row.offset_us) % length_us
+        for begins in range(full, row.end_us, length_us):
+            if begins > start_us:
+                yield current
+            current = begins
+    yield current
 
 
 @lru_cache(maxsize=4096)

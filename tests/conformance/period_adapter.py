@@ -122,7 +122,7 @@ def period_at(case: Case) -> dict[str, Any]:
     return {"from": start_of(case, start), "to": start_of(case, end)}
 
 
-WINDOWS = {name: name for name in ("hour", "day", "week", "month", "quarter", "year")}
+WINDOWS = {name: name for name in ("minute", "hour", "day", "week", "month", "quarter", "year")}
 
 
 def floor_to(case: Case) -> dict[str, Any]:

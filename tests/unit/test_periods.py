@@ -177,6 +177,8 @@ def test_B4_hour_windows_are_the_buckets_of_their_instants_over_clock_changes(zo
         start, end = midnight_us(zone, day) + 1, midnight_us(zone, day + timedelta(days=2))
         found = window_starts(zone, "hour", start, end)
         assert found == sorted({bucket_start(zone, us) for us in range(start, end, HOUR_US // 12)})
+        minutes = window_starts(zone, "minute", start, end)
+        assert minutes == list(range(start - 1, end, HOUR_US // 60))
 
 
 def test_windows_are_widened_to_whole_ones_and_none_is_made_of_nothing() -> None:
