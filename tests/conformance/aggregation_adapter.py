@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from aggregation_world import Buyer, World
 from conformance_cases import Case, UnknownCase
 from instances import rows
 
+from orchestration.audit.states import Reading, series_of
+from orchestration.billing.charges import Slice
+from orchestration.billing.rating import divided
+from orchestration.catalog.meters import Meter
 from orchestration.periods import window_starts
 from orchestration.settings import parse_instant
 from orchestration.zones import local_date, midnight_us
@@ -316,6 +321,49 @@ def by_period(t: Translation) -> Answer:
     return lambda r: {"values": [t.quantity(r, buyer) for buyer in buyers]}
 
 
+def items(t: Translation) -> Answer:
+    """Items that are added and removed are sessions of a level; how many there are is the state at the period's end."""
+    t.case.known(PLAIN, {"events", "period"})
+    start, end = t.days_of(t.case.input["period"])
+    buyer = t.buyer(start, end)
+    buyer.meters = {"units": {**ITEMS, **t.filter()}}
+    buyer.charges = {"units": {"meter": "units"}}
+    t.world.add(buyer)
+    query = (
+        "SELECT closing FROM metering.carried_hourly "
+        f"WHERE customer = '{buyer.key}' AND meter = '{t.world.meter(buyer.meters['units'])}' "
+        f"AND end_us = {midnight_us(t.zone, end)}"
+    )
+
+    def answer(r: Results) -> dict[str, Any]:
+        [(left,)] = rows(r.home, query)
+        return {"value": left}
+
+    return answer
+
+
+def breakdown(t: Translation) -> Answer:
+    """From change to change, as the second way of measuring sees it: no warehouse keeps these rows."""
+    t.case.known(PLAIN | {"initial_value"}, {"events", "period"})
+    start_us, end_us = (instant(t.case.input["period"][name]) for name in ("from", "to"))
+    buyer = t.buyer(*t.days_of(t.case.input["period"]))
+    opening(t, buyer)
+    events = [
+        Reading(instant(e["time"]), e["source"], e["id"], Decimal(e["data"]["value"]), "{}", None) for e in buyer.events
+    ]
+    meter = Meter(key="level", name="Level", event_type="use", aggregation="weighted_sum", value="value")
+    (series,) = series_of(meter, [event for event in events if event.time_us < end_us])
+    edges = [start_us, *(us for us in series.times if start_us < us), end_us]
+
+    def row(at: int, until: int) -> dict[str, Any]:
+        running, before = series.at(at) or Decimal(0), series.before(at) or Decimal(0)
+        (share,) = divided([Slice(buyer.start, series.integral(at, until))], end_us - start_us)
+        told = {"t": text(at), "delta": running - before, "running": running}
+        return {**told, "seconds": str((until - at) // 1_000_000), "weighted": share.quantity}
+
+    return lambda r: {"rows": [row(a, b) for a, b in pairwise([*edges, end_us])]}
+
+
 MODELS: dict[str, Callable[[Translation], Answer]] = {
     "count": period_total,
     "filter": filtered,
@@ -328,7 +376,9 @@ MODELS: dict[str, Callable[[Translation], Answer]] = {
     "roll_up": by_period,
     "roll_up_timezone": by_month,
     "sum": period_total,
+    "unique_count": items,
     "weighted_sum": weighted,
+    "weighted_sum_breakdown": breakdown,
     "weighted_sum_grouped": grouped,
     "windowed": windowed,
 }

@@ -17,7 +17,6 @@ from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context, run
 from orchestration.settings import parse_instant
 
-NOW = "2026-11-05T09:00:00Z"
 LIMIT = 10_000
 """Cases have events without value: no customer waits for it."""
 
@@ -58,6 +57,7 @@ class World:
         self._plans: dict[str, dict[str, Any]] = {}
         self._rows: dict[str, list[str]] = {"customers": [], "credentials": [], "subscriptions": []}
         self._events: list[str] = []
+        self._ends: list[date] = []
 
     def meter(self, body: dict[str, Any]) -> str:
         """The key of the meter that is defined so."""
@@ -68,6 +68,7 @@ class World:
         return self._meters[text]
 
     def add(self, buyer: Buyer) -> None:
+        self._ends.append(buyer.end)
         meters = {name: self.meter(body) for name, body in buyer.meters.items()}
         charges = [
             {"key": name, "name": name, "model": "per_unit", "price": "1", **body, "meter": meters[body["meter"]]}
@@ -116,7 +117,9 @@ class World:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         _write_lines(self.home / "inbox" / "cases.jsonl", self._events)
-        assert run(Context(Instance(self.home), parse_instant(NOW, "test"))).built
+        # Every case's period has ended; no day beyond, as states go on from day to day.
+        now = f"{max(self._ends) + timedelta(days=2)}T09:00:00Z"
+        assert run(Context(Instance(self.home), parse_instant(now, "test"))).built
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -25,6 +25,16 @@ DISPUTED = {
 """Cases marked `must` whose number doesn't follow from the semantics, with the reason; a test holds that it doesn't."""
 
 
+OUTSTANDING = {
+    (
+        "aggregation",
+        "prorated_unique_count",
+    ): "items that are added and removed, by the days on which each is there: no "
+    "charge measures that yet (seats weigh changes of a sum, for which an item's last day doesn't count)",
+}
+"""Models with `must` cases that no code computes yet, with what is lacking; a test holds that none has an adapter."""
+
+
 class UnknownCase(AssertionError):
     """A case says something that its adapter can't translate."""
 
@@ -73,8 +83,9 @@ def load(folder: Path = FOLDER) -> list[Case]:
 
 
 def must(cases: list[Case], kind: str) -> list[Case]:
-    """Those that have to match."""
-    return [c for c in cases if c.kind == kind and c.verdict == "must" and c.id not in DISPUTED]
+    """Those that have to match: `must`, but for disputed and outstanding ones, which the page names."""
+    wanted = [c for c in cases if c.kind == kind and c.verdict == "must" and c.id not in DISPUTED]
+    return [c for c in wanted if (c.kind, c.model) not in OUTSTANDING]
 
 
 def digest(folder: Path = FOLDER) -> str:
