@@ -98,19 +98,22 @@ def _transitions(zone: ZoneInfo, first: int, last: int) -> Iterator[int]:
         low, before = high, after
 
 
-@lru_cache(maxsize=65_536)
-def _midnight(name: str, day: date) -> int:
-    wanted = (day - _EPOCH_DAY).days
-    around = wanted * DAY_US
+def _first_showing(name: str, wall_us: int) -> int:
+    """The first instant at which the clock shows `wall_us` (microseconds since 1970-01-01 of its own) or later."""
     zone = _zone(name)
-    first = (around - _REACH_US) // SECOND_US
-    last = (around + _REACH_US) // SECOND_US
+    first = (wall_us - _REACH_US) // SECOND_US
+    last = (wall_us + _REACH_US) // SECOND_US
     starts = [first, *_transitions(zone, first, last)]
     for start, end in zip(starts, [*starts[1:], last], strict=True):
-        begins = max(start, wanted * 86_400 - _offset_s(zone, start))
-        if begins < end:
-            return begins * SECOND_US
-    raise AssertionError(f"no midnight of {day} in {name}")
+        shows = max(start * SECOND_US, wall_us - _offset_s(zone, start) * SECOND_US)
+        if shows < end * SECOND_US:
+            return shows
+    raise AssertionError(f"the clock of {name} never shows {wall_us}")
+
+
+@lru_cache(maxsize=65_536)
+def _midnight(name: str, day: date) -> int:
+    return _first_showing(name, (day - _EPOCH_DAY).days * DAY_US)
 
 
 def midnight_us(zone: str, day: date) -> int:
@@ -124,6 +127,19 @@ def local_date(zone: str, us: int) -> date:
     while us >= _midnight(zone, day + timedelta(days=1)):
         day += timedelta(days=1)
     return day
+
+
+def advance_days(zone: str, us: int, days: int) -> int:
+    """The instant at which the clock shows what it shows at `us`, some dates later (or earlier): not `days` x 24 hours.
+
+    Of two such instants it is the first; where the clock skips that time, the first instant after it.
+    """
+    return _first_showing(zone, us + _offset_s(_zone(zone), us // SECOND_US) * SECOND_US + days * DAY_US)
+
+
+def days_between(zone: str, start_us: int, end_us: int) -> int:
+    """Local days from the one of an instant to that of another, by dates, whatever their length."""
+    return (local_date(zone, end_us) - local_date(zone, start_us)).days
 
 
 def _bucket_before(zone: ZoneInfo, us: int) -> int:
@@ -140,6 +156,23 @@ def _bucket_before(zone: ZoneInfo, us: int) -> int:
 def bucket_start(zone: str, us: int) -> int:
     """The start of the hour bucket of an instant: the latest instant up to it that showed a full local hour."""
     return _bucket_before(_zone(zone), us + 1)
+
+
+def bucket_starts(zone: str, start_us: int, end_us: int, length_us: int = HOUR_US) -> Iterator[int]:
+    """Starts of the buckets that cover [start_us, end_us), ascending; the first may lie before it.
+
+    A bucket begins where the local clock shows a full multiple of its length, which divides an hour.
+    """
+    if end_us <= start_us:
+        return
+    current = bucket_start(zone, start_us)
+    for row in offset_intervals(zone, current + 1, end_us):
+        full = row.start_us + -(row.start_us + row.offset_us) % length_us
+        for begins in range(full, row.end_us, length_us):
+            if begins > start_us:
+                yield current
+            current = begins
+    yield current
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestration.catalog.models import Subscription
 from orchestration.catalog.plans import Charge, Plan, PlanVersion
-from orchestration.periods import Interval, calendar_anchor, periods
+from orchestration.periods import Interval, anchor_of, periods
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def segments(phases: Sequence[Subscription], plans: Mapping[str, Plan], through:
         first = first or phase
         plan = plans[phase.plan]
         interval = Interval(plan.interval, plan.every)
-        anchor = calendar_anchor(interval) if plans[first.plan].anchor == "calendar" else first.start
+        anchor = anchor_of(plans[first.plan].anchor, interval, first.start)
         for period_start, period_end in periods(anchor, interval, phase.start, through):
             start = max(period_start, phase.start)
             end = period_end if phase.end is None else min(period_end, phase.end)

@@ -5,8 +5,20 @@ from itertools import pairwise
 
 import pytest
 
-from orchestration.periods import Interval, boundary, calendar_anchor, period_containing, periods
-from orchestration.zones import local_date, midnight_us
+from orchestration.periods import (
+    Interval,
+    active_parts,
+    boundaries,
+    boundary,
+    calendar_anchor,
+    fixed_days_between,
+    is_boundary,
+    period_containing,
+    periods,
+    whole_intervals,
+    window_starts,
+)
+from orchestration.zones import HOUR_US, advance_days, bucket_start, days_between, local_date, midnight_us
 
 D = date.fromisoformat
 INTERVALS = [
@@ -109,3 +121,91 @@ def test_B3_fifty_years_of_periods_are_finite_and_contiguous_as_instants(zone: s
 def test_an_interval_that_stands_still_is_refused(interval: tuple[str, int]) -> None:
     with pytest.raises(ValueError, match="interval"):
         Interval(*interval)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("interval", INTERVALS, ids=str)
+@pytest.mark.parametrize("anchor", ["2024-01-31", "2024-02-29", "2026-10-05"])
+def test_B5_billing_days_are_the_starts_of_periods_each_once(anchor: str, interval: Interval) -> None:
+    first, last = D("2023-12-15"), D("2027-03-02")
+    days = boundaries(D(anchor), interval, first, last)
+    assert all(a < b for a, b in pairwise(days))
+    one_by_one = [
+        d for n in range((last - first).days + 1) if is_boundary(D(anchor), interval, d := day_after(first, n))
+    ]
+    assert days == one_by_one
+    for day in days:
+        n = whole_intervals(D(anchor), interval, day)
+        assert boundary(D(anchor), interval, n) == day
+        assert whole_intervals(D(anchor), interval, day - timedelta(days=1)) == n - 1
+
+
+def day_after(day: date, days: int) -> date:
+    return day + timedelta(days=days)
+
+
+@pytest.mark.parametrize("interval", INTERVALS, ids=str)
+def test_B5_the_parts_of_a_subscription_tile_it_from_its_first_day_to_its_last(interval: Interval) -> None:
+    start, end = D("2024-02-17"), D("2026-07-09")
+    parts = active_parts(D("2020-12-31"), interval, start, end)
+    assert (parts[0][0], parts[-1][1]) == (start, end)
+    assert all(a < b for a, b in parts)
+    assert all(before[1] == after[0] for before, after in pairwise(parts))
+    assert sum((b - a).days for a, b in parts) == (end - start).days
+
+
+def test_a_subscription_of_no_days_has_no_part() -> None:
+    assert active_parts(D("2026-01-01"), Interval("month"), D("2026-01-15"), D("2026-01-15")) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "month_days", "days"),
+    [
+        ("2026-01-31", "2026-02-28", 30, 28),
+        ("2026-01-30", "2026-01-31", 30, 0),
+        ("2026-02-28", "2026-03-31", 30, 32),
+        ("2026-01-15", "2027-01-15", 30, 360),
+        ("2026-05-01", "2026-05-01", 30, 0),
+    ],
+)
+def test_months_of_thirty_days_have_no_thirty_first(start: str, end: str, month_days: int, days: int) -> None:
+    assert fixed_days_between(D(start), D(end), month_days) == days
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Sao_Paulo"])
+def test_B4_hour_windows_are_the_buckets_of_their_instants_over_clock_changes(zone: str) -> None:
+    for day in (D("2018-02-17"), D("2018-11-03"), D("2026-04-04"), D("2026-10-03"), D("2026-11-01")):
+        start, end = midnight_us(zone, day) + 1, midnight_us(zone, day + timedelta(days=2))
+        found = window_starts(zone, "hour", start, end)
+        assert found == sorted({bucket_start(zone, us) for us in range(start, end, HOUR_US // 12)})
+        minutes = window_starts(zone, "minute", start, end)
+        assert minutes == list(range(start - 1, end, HOUR_US // 60))
+
+
+def test_windows_are_widened_to_whole_ones_and_none_is_made_of_nothing() -> None:
+    start, end = midnight_us("Asia/Tokyo", D("2026-10-07")) + 5, midnight_us("Asia/Tokyo", D("2026-10-19"))
+    weeks = [midnight_us("Asia/Tokyo", D(day)) for day in ("2026-10-05", "2026-10-12")]
+    assert window_starts("Asia/Tokyo", "week", start, end) == weeks
+    assert window_starts("Asia/Tokyo", "week", start, end + 1) == [*weeks, end]
+    assert window_starts("Asia/Tokyo", "hour", end, end) == window_starts("Asia/Tokyo", "day", end, start) == []
+    anchored = window_starts("Asia/Tokyo", "month", start, end, D("2026-08-31"))
+    assert anchored == [midnight_us("Asia/Tokyo", D("2026-09-30"))]
+
+
+def test_B11_days_are_dates_and_not_hours_over_24() -> None:
+    zone = "America/New_York"
+    for first, last in (("2026-03-07", "2026-03-09"), ("2026-10-31", "2026-11-02")):
+        start, end = midnight_us(zone, D(first)), midnight_us(zone, D(last))
+        assert (end - start) % (24 * HOUR_US) != 0
+        assert days_between(zone, start, end) == days_between(zone, start, end + HOUR_US) == 2
+        assert days_between(zone, end, start) == -2
+        assert days_between(zone, start, end - 1) == 1
+        assert advance_days(zone, start, 2) == end
+        assert advance_days(zone, end + 7 * HOUR_US, -2) == start + 7 * HOUR_US
+
+
+def test_a_time_that_a_day_lacks_is_the_first_instant_after_it_and_one_that_it_has_twice_the_first() -> None:
+    zone = "America/New_York"
+    half_past_two = midnight_us(zone, D("2026-03-07")) + 5 * HOUR_US // 2
+    assert advance_days(zone, half_past_two, 1) == midnight_us(zone, D("2026-03-08")) + 2 * HOUR_US
+    half_past_one = midnight_us(zone, D("2026-10-31")) + 3 * HOUR_US // 2
+    assert advance_days(zone, half_past_one, 1) == midnight_us(zone, D("2026-11-01")) + 3 * HOUR_US // 2
