@@ -365,7 +365,8 @@ class Home:
         oracle = Oracle(load_catalog(self.folder / "catalog"), counted(self.delivered), self.world.now_us).marts()
         told: list[str] = []
         for mart in marts:
-            found = Counter(rows(self.folder, f"SELECT {', '.join(COLUMNS[mart])} FROM marts.{mart}"))
+            schema = "metering" if mart == "unmeasured_daily" else "marts"
+            found = Counter(rows(self.folder, f"SELECT {', '.join(COLUMNS[mart])} FROM {schema}.{mart}"))
             apart = [*(("-", row) for row in oracle[mart] - found), *(("+", row) for row in found - oracle[mart])]
             if apart:
                 told.append(f"{mart}: {len(apart)} rows differ of {oracle[mart].total()} and {found.total()}")

@@ -1,0 +1,127 @@
+"""An instance that is lived in: files come late, twice and changed, the catalog is edited, the warehouse is lost.
+
+Whatever happened before, after each step every mart equals what the oracle computes from all events and the catalog of
+that moment. A step costs a build, so a life is a seeded walk: TALLYSTICK_STEPS says how long, TALLYSTICK_LIFE names
+the seed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from meter_worlds import KINDS, ZONES, Home, Maker, World
+from oracle_readings import Event
+from oracle_time import DAY, HOUR
+
+STEPS = int(os.environ.get("TALLYSTICK_STEPS", "10"))
+LIVES = [int(seed) for seed in os.environ.get("TALLYSTICK_LIFE", "1").split(",")]
+
+
+class Life:
+    """A small world and what may happen to it. Each step says what it did; `waiting` are events not yet delivered."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.maker = Maker(seed, customers=4)
+        self.world: World = self.maker.world(events=300, meters=14, batches=1)
+        self.waiting = self.world.batches.pop()
+        self.dice.shuffle(self.waiting)
+        self.home = Home(folder, self.world)
+        self.sent: list[Event] = []
+        self.steps: dict[str, Callable[[], object]] = {
+            "deliver": self.deliver,
+            "duplicate": lambda: self.home.deliver(self.some_sent(20)),
+            "conflict": lambda: self.home.deliver([self.maker.altered(e) for e in self.some_sent(3)]),
+            "delay": self.delay,
+            "hand over": self.hand_over,
+            "attribute": self.attribute,
+            "move": self.move,
+            "resubscribe": self.resubscribe,
+            "meter added": self.add_meter,
+            "meter changed": self.change_meter,
+            "dimension added": self.add_dimension,
+            "rebuild": lambda: shutil.rmtree(self.home.folder / "warehouse"),
+            "from raw": self.from_raw,
+        }
+
+    def order(self) -> list[str]:
+        """Deliveries first and between: edits of an empty instance prove little. Everything once, then again."""
+        rest = [name for name in self.steps if name != "deliver"]
+        self.dice.shuffle(rest)
+        return ["deliver", *(step for name in rest + rest for step in (name, "deliver"))]
+
+    def some_sent(self, count: int) -> list[Event]:
+        """Events that were delivered, each once."""
+        distinct = list({event.identity: event for event in self.sent}.values())
+        return self.dice.sample(distinct, min(count, len(distinct)))
+
+    def deliver(self) -> None:
+        """Events of all days, so that most come late."""
+        count = self.dice.choice([1, 2, 20, 80])
+        sent, self.waiting = self.waiting[:count], self.waiting[count:]
+        sent += [self.maker.event(self.dice.choice(self.maker.names)) for _ in range(count - len(sent))]
+        self.sent += sent
+        self.home.deliver(sent)
+
+    def delay(self) -> None:
+        """Days pass in which nothing comes: what is carried goes on."""
+        self.maker.now_us = self.world.now_us = self.world.now_us + self.dice.choice([HOUR, DAY, 9 * DAY])
+
+    def hand_over(self) -> None:
+        """A key in use becomes another customer's from an instant on."""
+        row = self.dice.choice([c for c in self.world.credentials if "valid_to" not in c and "valid_from" not in c])
+        other = self.dice.choice([name for name in self.maker.names if name != row["customer"]])
+        row["valid_to"] = self.maker.text(self.maker.instant(self.maker.zones[other]))
+        self.world.credentials.append({**row, "customer": other, "valid_to": None, "valid_from": row["valid_to"]})
+
+    def attribute(self) -> None:
+        """The key that nobody knew is known, from the beginning."""
+        known = [c for c in self.world.credentials if c["credential"] != "stranger"]
+        self.world.credentials[:] = [*known, {"credential": "stranger", "customer": self.dice.choice(self.maker.names)}]
+
+    def move(self) -> None:
+        customer = self.dice.choice(self.world.customers)
+        customer["zone"] = self.dice.choice([zone for zone in ZONES if zone != customer["zone"]])
+
+    def resubscribe(self) -> None:
+        self.world.subscriptions[:] = self.maker.subscriptions()
+
+    def add_meter(self) -> None:
+        number = len(self.world.meters)
+        kind, carries = self.dice.choice([("sum", False), ("latest", False), ("level", True), ("max", True)])
+        self.world.meters.append(self.maker.meter(f"x{number}_added", kind, carries))
+
+    def change_meter(self) -> None:
+        meter = self.dice.choice(self.world.meters)
+        meter["filter"] = self.maker.filter(2)
+        meter["event_type"] = self.dice.choice(KINDS)
+
+    def add_dimension(self) -> None:
+        meter = self.dice.choice(self.world.meters)
+        meter["dimensions"] = self.dice.sample(["model", "region", "status"], 2)
+
+    def from_raw(self) -> None:
+        """Only what is durable is left: raw files, the ledger and the catalog."""
+        for name in ("warehouse", "lake"):
+            shutil.rmtree(self.home.folder / name)
+
+
+@pytest.mark.parametrize("seed", LIVES)
+def test_whatever_happens_in_whatever_order_the_marts_are_those_of_the_oracle(
+    tmp_path: Path, show: Callable[[str], None], seed: int
+) -> None:
+    life = Life(tmp_path / "home", seed)
+    done: list[str] = []
+    for step in life.order()[:STEPS]:
+        done.append(step)
+        life.steps[step]()
+        life.home.write_catalog()
+        life.home.run()
+        assert life.home.differences() == [], f"TALLYSTICK_LIFE={seed}, after {', '.join(done)}"
+    assert not life.home.run()
+    show(f" TALLYSTICK_LIFE={seed}: {', '.join(done)}")
