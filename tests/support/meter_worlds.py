@@ -40,6 +40,8 @@ MODELS = ("m1", "m2", 'm"3\\', "é")
 ROUTES = {"GET": "/v1/items/{id}", "POST": "/v1/users/{id}"}
 FEEDS = ("app", "edge")
 """Requests of the second have no routes."""
+MARKED = ("count", "sum", "max", "level", "unique_count")
+"""Aggregations of which a charge may price windows."""
 PROPERTIES = ("amount", "model", "region", "seat", "action")
 
 
@@ -226,10 +228,18 @@ class Maker:
                 if priced and self.dice.random() < 0.7:
                     name = {"key": meter["key"], "name": meter["key"], "model": "per_unit", "meter": meter["key"]}
                     charges.append({**name, "price": "0.01"})
+            charges += [self.mark(meter) for meter in meters if meter["aggregation"] in MARKED]
             version = {"effective": "2000-01-01", "charges": charges}
             made.append({"key": key, "name": key, "currency": "USD", "interval": interval, "every": every})
             made[-1] |= {"anchor": anchor, "versions": [version]}
         return made
+
+    def mark(self, meter: Row) -> Row:
+        """A charge on the greatest window, or on the one at a percentile."""
+        window = self.dice.choice(["1h", "1h", "1d", "15m", "5m"])
+        mark = {"of": meter["aggregation"], "window": window, "percentile": self.dice.choice([None, 50, 95, 99])}
+        name = {"key": f"mark_{meter['key']}", "name": meter["key"], "model": "per_unit", "price": "0.01"}
+        return {**name, "meter": meter["key"], "watermark": mark}
 
     def subscriptions(self) -> list[Row]:
         """None, one from or to a day, one that changes its plan, or a second that is stacked."""
