@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from meter_worlds import KINDS, ZONES, Home, Maker, World
+from meter_home import Home
+from meter_worlds import KINDS, ZONES, Maker, World
 from oracle_readings import Event
 from oracle_time import DAY, HOUR
 

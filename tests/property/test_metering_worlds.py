@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from instances import rows
-from meter_worlds import SPANS, ZONES, Home, Maker
+from meter_home import Home
+from meter_worlds import SPANS, ZONES, Maker
 from oracle_time import DAY, HOUR, Calendar, instant
 
 from orchestration.zones import bucket_start, local_date

@@ -167,15 +167,15 @@ class _Customer:
         if not good:
             return
         first_us = min(r.time_us for r in good)
-        state = State(meter, good) if meter.carried else None
+        states = _states(meter, good)
         of_window: dict[int, list[Reading]] = defaultdict(list)
         for reading in good:
             of_window[self.clock.begin(reading.time_us, length)].append(reading)
         for month, start, end in months_between(first_us, self.known_us, self.clock):
             values: list[tuple[Decimal, int | None]] = []
             for begin, until in self.clock.windows(length, start, end):
-                if state is not None:
-                    found = state.value(begin, until)
+                if meter.carried:
+                    found = max((v for s in states if (v := s.value(begin, until)) is not None), default=None)
                 else:
                     found = combined(meter, of_window[begin]) if begin in of_window else None
                 values.append((Decimal(0), None) if found is None else (found, begin))
@@ -187,6 +187,18 @@ class _Customer:
             window_start = naive_utc(min(setters)) if setters else None
             row = (meter.key, month, length, percentile, len(values), place, value, window_start)
             self._add("high_watermarks", [row])
+
+
+def _states(meter: Meter, good: Iterable[Reading]) -> list[State]:
+    """Of levels and running totals one, over all dimensions; of gauges each, whose greatest counts."""
+    if not meter.carried:
+        return []
+    if meter.aggregation != "max":
+        return [State(meter, good)]
+    series: dict[str, list[Reading]] = defaultdict(list)
+    for reading in good:
+        series[reading.dimensions].append(reading)
+    return [State(meter, readings) for readings in series.values()]
 
 
 def _grains_of_day(day: date) -> Iterator[tuple[str, tuple[date]]]:
@@ -208,9 +220,7 @@ def _over(meter: Meter, state: State, parts: Sequence[tuple[int, int]]) -> Decim
 def rules(catalog: Catalog, meter: Meter) -> list[tuple[str, int | None]]:
     """(window length, percentile) of the marks that are kept; without a percentile it is the greatest."""
     kept: set[tuple[str, int | None]] = set()
-    if meter.aggregation in ("count", "sum", "max", "level") or (
-        meter.carry and meter.aggregation in ("latest", "min")
-    ):
+    if meter.aggregation in ("count", "sum", "max", "level"):
         kept |= {("1h", None), ("1d", None)}
     for plan in catalog.plans.values():
         for version in plan.versions:

@@ -1,28 +1,19 @@
 """Random worlds for metering: a catalog, customers in difficult zones, and events near every edge there is.
 
-A world is made from a seed alone. `Home` is the instance that it is delivered to, whose marts are compared with the
-oracle's, row by row.
+A world is made from a seed alone.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta, timezone
-from pathlib import Path
 from typing import Any
 
-from instances import rows
-from meter_oracle import COLUMNS, Oracle
-from oracle_readings import Event, counted
+from oracle_readings import Event
 from oracle_time import DAY, EPOCH, HOUR, MINUTE, Calendar, instant
-
-from orchestration.catalog import load_catalog
-from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
 
 Row = dict[str, Any]
 
@@ -121,6 +112,9 @@ class Maker:
         if self.dice.random() < 0.5:
             return self.dice.randrange(self.first_us, self.now_us)
         clock = self.clocks[zone]
+        if self.dice.random() < 0.01 and clock.day(self.now_us) == clock.day(self.now_us + 5 * MINUTE):
+            # A sender whose clock is ahead.
+            return self.now_us + self.dice.randrange(5 * MINUTE + 1)
         kind = self.dice.choice(["5m", "1h", "1d", "shift", "month", "credential"])
         if kind == "credential":
             edges = self.edges
@@ -229,9 +223,11 @@ class Maker:
                     name = {"key": meter["key"], "name": meter["key"], "model": "per_unit", "meter": meter["key"]}
                     charges.append({**name, "price": "0.01"})
             charges += [self.mark(meter) for meter in meters if meter["aggregation"] in MARKED]
-            version = {"effective": "2000-01-01", "charges": charges}
+            # One charge is only in the second version: it waits for the next period.
+            day = (EPOCH + timedelta(microseconds=self.dice.randrange(self.first_us, self.now_us))).date()
+            versions = [("2000-01-01", charges[:-1]), (day.isoformat(), charges)]
             made.append({"key": key, "name": key, "currency": "USD", "interval": interval, "every": every})
-            made[-1] |= {"anchor": anchor, "versions": [version]}
+            made[-1] |= {"anchor": anchor, "versions": [{"effective": d, "charges": c} for d, c in versions]}
         return made
 
     def mark(self, meter: Row) -> Row:
@@ -337,53 +333,3 @@ def endpoint_of(feed: str, method: str | None, path: str | None) -> str | None:
     if path.startswith("/v1/users/"):
         return ROUTES["POST"]
     return ROUTES["GET"] if path.startswith("/v1/items/") and method == "GET" else "(unmatched)"
-
-
-# -- the instance -------------------------------------------------------------------------------------------------
-
-
-class Home:
-    """An instance to which a world is delivered, and what the oracle says that its marts must be."""
-
-    def __init__(self, folder: Path, world: World) -> None:
-        self.folder, self.world = folder, world
-        self.delivered: list[list[Event]] = []
-        (folder / "catalog" / "plans").mkdir(parents=True)
-        (folder / "instance.key").write_text("5a" * 32)
-        self.write_catalog()
-
-    def write_catalog(self) -> None:
-        for name, text in self.world.texts().items():
-            (self.folder / "catalog" / name).write_text(text)
-
-    def deliver(self, events: Sequence[Event]) -> None:
-        """One batch: a file of each feed, with a line that can't be read and one that repeats another."""
-        number = len(self.delivered)
-        self.delivered.append(list(events))
-        for feed in FEEDS:
-            lines = [line_of(e, offset_minutes=330 * (n % 3)) for n, e in enumerate(events) if e.feed == feed]
-            path = self.folder / "inbox" / feed / f"{number:03d}.jsonl"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join([*lines, *lines[:1], '{"id": "cut', ""]))
-
-    def run(self) -> bool:
-        """Whether anything was built."""
-        return run(Context(Instance(self.folder), self.world.now_us)).built
-
-    def differences(self, marts: Sequence[str] = tuple(COLUMNS)) -> list[str]:
-        """Each row that only one side has, `-` for the oracle's and `+` for the project's; of a mart at most ten."""
-        oracle = Oracle(load_catalog(self.folder / "catalog"), counted(self.delivered), self.world.now_us).marts()
-        told: list[str] = []
-        for mart in marts:
-            schema = "metering" if mart == "unmeasured_daily" else "marts"
-            found = Counter(rows(self.folder, f"SELECT {', '.join(COLUMNS[mart])} FROM {schema}.{mart}"))
-            apart = [*(("-", row) for row in oracle[mart] - found), *(("+", row) for row in found - oracle[mart])]
-            if apart:
-                told.append(f"{mart}: {len(apart)} rows differ of {oracle[mart].total()} and {found.total()}")
-                told += [f"  {side} {' | '.join(map(str, row))}" for side, row in sorted(apart, key=_readable)[:10]]
-        return told
-
-
-def _readable(entry: tuple[str, tuple[Any, ...]]) -> list[str]:
-    side, row = entry
-    return [*map(str, row), side]

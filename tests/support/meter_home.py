@@ -1,0 +1,71 @@
+"""An instance to which a world is delivered, and what the oracle says that its marts must be, row by row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from instances import rows
+from meter_oracle import COLUMNS, Oracle
+from meter_worlds import FEEDS, World, line_of
+from oracle_readings import Event, counted
+from oracle_time import MINUTE
+
+from orchestration.catalog import load_catalog
+from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.run import Context, run
+
+
+class Home:
+    """An instance to which a world is delivered, and what the oracle says that its marts must be."""
+
+    def __init__(self, folder: Path, world: World) -> None:
+        self.folder, self.world = folder, world
+        self.delivered: list[list[Event]] = []
+        (folder / "catalog" / "plans").mkdir(parents=True)
+        (folder / "instance.key").write_text("5a" * 32)
+        self.write_catalog()
+
+    def write_catalog(self) -> None:
+        for name, text in self.world.texts().items():
+            (self.folder / "catalog" / name).write_text(text)
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """One batch: a file of each feed, with a line that comes twice and three that don't count."""
+        number = len(self.delivered)
+        self.delivered.append(list(events))
+        for feed in FEEDS:
+            lines = [line_of(e, offset_minutes=330 * (n % 3)) for n, e in enumerate(events) if e.feed == feed]
+            path = self.folder / "inbox" / feed / f"{number:03d}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            bad = [line_of(replace(events[0], event_id=f"bad-{us}", time_us=us)) for us in self.outside()]
+            path.write_text("\n".join([*lines, *lines[:1], *bad, '{"id": "cut', ""]))
+
+    def outside(self) -> tuple[int, int]:
+        """Instants that no event may have: before the year 2000, and more than five minutes after now."""
+        return 946_684_800_000_000 - 1, self.world.now_us + 5 * MINUTE + 1
+
+    def run(self) -> bool:
+        """Whether anything was built."""
+        return run(Context(Instance(self.folder), self.world.now_us)).built
+
+    def differences(self, marts: Sequence[str] = tuple(COLUMNS)) -> list[str]:
+        """Each row that only one side has, `-` for the oracle's and `+` for the project's; of a mart at most ten."""
+        oracle = Oracle(load_catalog(self.folder / "catalog"), counted(self.delivered), self.world.now_us).marts()
+        told: list[str] = []
+        for mart in marts:
+            schema = "metering" if mart == "unmeasured_daily" else "marts"
+            found = Counter(rows(self.folder, f"SELECT {', '.join(COLUMNS[mart])} FROM {schema}.{mart}"))
+            apart = [*(("-", row) for row in oracle[mart] - found), *(("+", row) for row in found - oracle[mart])]
+            if apart:
+                told.append(f"{mart}: {len(apart)} rows differ of {oracle[mart].total()} and {found.total()}")
+                told += [f"  {side} {' | '.join(map(str, row))}" for side, row in sorted(apart, key=_readable)[:10]]
+        return told
+
+
+def _readable(entry: tuple[str, tuple[Any, ...]]) -> list[str]:
+    side, row = entry
+    return [*map(str, row), side]
