@@ -15,9 +15,15 @@ from pathlib import Path
 
 import pytest
 from meter_home import Home
-from meter_worlds import KINDS, ZONES, Maker, World
-from oracle_readings import Event
+from meter_worlds import FEEDS, KINDS, ZONES, Maker, World
+from oracle_readings import Event, counted, holds
 from oracle_time import DAY, HOUR
+from orchestration.pipeline.retract import write_list
+from pydantic import TypeAdapter
+
+from orchestration.catalog.meters import Filter
+from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.run import Context
 
 STEPS = int(os.environ.get("TALLYSTICK_STEPS", "10"))
 LIVES = [int(seed) for seed in os.environ.get("TALLYSTICK_LIFE", "1").split(",")]
@@ -30,7 +36,7 @@ class Life:
         self.dice = random.Random(seed)
         self.maker = Maker(seed, customers=4)
         self.world: World = self.maker.world(events=300, meters=14, batches=1)
-        self.waiting = self.world.batches.pop()
+        self.waiting = list({event.identity: event for event in self.world.batches.pop()}.values())
         self.dice.shuffle(self.waiting)
         self.home = Home(folder, self.world)
         self.sent: list[Event] = []
@@ -46,6 +52,10 @@ class Life:
             "meter added": self.add_meter,
             "meter changed": self.change_meter,
             "dimension added": self.add_dimension,
+            "retract": self.retract,
+            "retract a line": self.retract_line,
+            "retract by filter": self.retract_chosen,
+            "restore": self.restore,
             "rebuild": lambda: shutil.rmtree(self.home.folder / "warehouse"),
             "from raw": self.from_raw,
         }
@@ -105,6 +115,43 @@ class Life:
     def add_dimension(self) -> None:
         meter = self.dice.choice(self.world.meters)
         meter["dimensions"] = self.dice.sample(["model", "region", "status"], 2)
+
+    def retract(self) -> None:
+        """Events by their source and id, one of which never comes."""
+        for event in [*self.some_sent(3), self.maker.event("c00")]:
+            self.home.retract({"source": event.source, "id": event.event_id}, {event.identity})
+
+    def retract_line(self) -> None:
+        """The event of a line, if it counts by that line and not by an earlier one."""
+        number = self.dice.randrange(len(self.home.delivered))
+        before = {event.identity for batch in self.home.delivered[:number] for event in batch}
+        path = f"{self.dice.choice(FEEDS)}/{number:03d}.jsonl"
+        # The first line comes twice in its file.
+        for line, event in list(enumerate(self.home.files[path], 1))[1:3]:
+            names = set() if event.identity in before else {event.identity}
+            self.home.retract({"path": path, "line": line}, names)
+
+    def retract_chosen(self) -> None:
+        """What a filter chooses of the events that have come; what comes later is not on its list."""
+        row = {"name": f"list-{len(self.home.retractions)}", "filter": self.maker.filter(1)}
+        row["from"] = self.maker.text(self.maker.now_us - 9 * DAY)
+        row["feed"] = FEEDS[0]
+        node = TypeAdapter(Filter).validate_python(row["filter"])
+        known = [e for e in counted(self.home.delivered) if e.time_us >= self.maker.now_us - 9 * DAY]
+        names = {e.identity for e in known if e.feed == row["feed"] and holds(node, e)}
+        if names:
+            self.home.retract(row, names)
+            self.home.write_catalog()
+            write_list(Context(Instance(self.home.folder), self.world.now_us), row["name"])
+
+    def restore(self) -> None:
+        """One event, and a whole list."""
+        retracted = sorted(self.home.retracted)
+        for source, name in retracted[:1]:
+            self.home.retract({"source": source, "id": name, "restore": True}, {(source, name)})
+        lists = [(row["name"], names) for row, names in self.home.retractions if "name" in row]
+        for name, names in lists[:1]:
+            self.home.retract({"name": name, "restore": True}, names)
 
     def from_raw(self) -> None:
         """Only what is durable is left: raw files, the ledger and the catalog."""
