@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from instances import rows
 from meter_home import Home
-from meter_worlds import SPANS, ZONES, Maker
+from meter_worlds import SPANS, ZONES, Maker, World
+from oracle_readings import Event
 from oracle_time import DAY, HOUR, Calendar, instant
 
 from orchestration.zones import bucket_start, local_date
@@ -57,6 +58,25 @@ def sums(home: Home, mart: str) -> list[tuple[object, ...]]:
     carried = ", ".join(f"'{m['key']}'" for m in home.world.meters if m.get("carry")) or "NULL"
     query = f"SELECT customer, meter, sum(quantity) FROM marts.{mart} WHERE {ADDITIVE.format(carried)} GROUP BY ALL"
     return rows(home.folder, f"{query} ORDER BY ALL")
+
+
+def test_a_late_event_of_another_meter_leaves_no_gap_in_a_state(tmp_path: Path) -> None:
+    def event(name: str, kind: str, day: int) -> Event:
+        at = instant(f"2024-03-{day:02d}T10:00:00+00:00")
+        return Event("app", "s", name, kind, at, "k", properties={"amount": "5"})
+
+    base = {"event_type": "reading", "aggregation": "sum", "value": "amount"}
+    meters = [
+        {"key": "held", "name": "Held", **base, "carry": True},
+        {"key": "counted", "name": "Counted", "event_type": "request", "aggregation": "count"},
+    ]
+    customer = {"customer": "c", "name": "C", "address": "A", "country": "DE", "zone": "UTC", "entity": "seller"}
+    now = instant("2024-03-09T12:00:00+00:00")
+    home = Home(tmp_path / "home", World(now, meters, [], [customer], [{"credential": "k", "customer": "c"}], []))
+    for events in ([event("first", "reading", 1)], [event("late", "request", 4), event("more", "reading", 7)]):
+        home.deliver(events)
+        assert home.run()
+        assert home.differences() == []
 
 
 @pytest.mark.parametrize("zone", ZONES)

@@ -26,6 +26,7 @@ class Home:
     def __init__(self, folder: Path, world: World) -> None:
         self.folder, self.world = folder, world
         self.delivered: list[list[Event]] = []
+        self.waiting: list[Event] = []
         self.files: dict[str, list[Event]] = {}
         self.retractions: list[tuple[Row, set[tuple[str, str]]]] = []
         (folder / "catalog" / "plans").mkdir(parents=True)
@@ -52,9 +53,9 @@ class Home:
         return found
 
     def deliver(self, events: Sequence[Event]) -> None:
-        """One batch: a file of each feed, with a line that comes twice and three that don't count."""
-        number = len(self.delivered)
-        self.delivered.append(list(events))
+        """A file of each feed, with a line that comes twice and three that don't count; the next run takes them."""
+        number = len(self.files) // len(FEEDS)
+        self.waiting += events
         for feed in FEEDS:
             name = f"{feed}/{number:03d}.jsonl"
             self.files[name] = [event for event in events if event.feed == feed]
@@ -69,7 +70,9 @@ class Home:
         return 946_684_800_000_000 - 1, self.world.now_us + 5 * MINUTE + 1
 
     def run(self) -> bool:
-        """Whether anything was built."""
+        """Take what was delivered, as one batch. Whether anything was built."""
+        self.delivered.append(self.waiting)
+        self.waiting = []
         return run(Context(Instance(self.folder), self.world.now_us)).built
 
     def differences(self, marts: Sequence[str] = tuple(COLUMNS)) -> list[str]:
