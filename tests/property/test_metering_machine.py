@@ -19,11 +19,11 @@ from meter_home import Home
 from meter_worlds import FEEDS, KINDS, ZONES, Maker, World
 from oracle_readings import Event, counted, holds
 from oracle_time import DAY, HOUR
-from orchestration.pipeline.retract import write_list
 from pydantic import TypeAdapter
 
 from orchestration.catalog.meters import Filter
 from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.retract import write_list
 from orchestration.pipeline.run import Context
 
 STEPS = int(os.environ.get("TALLYSTICK_STEPS", "10"))
