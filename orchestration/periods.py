@@ -113,8 +113,8 @@ def window_starts(
 ) -> list[int]:
     """Starts of the windows of a zone that cover [start_us, end_us), ascending; the first may lie before it.
 
-    Minutes, hours, days and weeks (Monday) lie as the local clock and calendar say, longer ones do so too unless counted from
-    an `anchor`.
+    Minutes, hours, days and weeks (Monday) lie as the local clock and calendar say, longer ones do so too unless
+    counted from an `anchor`.
     """
     if end_us <= start_us:
         return []

@@ -69,8 +69,21 @@ def dimensions_sql(meter: Meter) -> str:
     parts: list[str] = []
     for name in sorted(meter.dimensions):
         before = literal(f'{"," if parts else "{"}"{name}":')
-        parts.append(f"{before} || coalesce(cast(to_json({as_text(name)}) as varchar), 'null')")
+        parts.append(f"{before} || {_json_text(as_text(name))}")
     return f"({' || '.join(parts)} || '}}')" if parts else "'{}'"
+
+
+_ESCAPED = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}
+
+
+def _json_text(text: str) -> str:
+    """A text as JSON, in the bytes of the models' macro `json_text`: the engine's own writes `\\u001F` for `\\u001f`."""
+    escaped = f"replace(replace({text}, chr(92), chr(92) || chr(92)), '\"', chr(92) || '\"')"
+    for code in range(32):
+        name = _ESCAPED.get(chr(code), f"u{code:04x}")
+        escaped = f"replace({escaped}, chr({code}), chr(92) || '{name}')"
+    plain = f"not regexp_matches({text}, '[\\x00-\\x1f\"\\\\]')"
+    return f"case when {text} is null then 'null' when {plain} then '\"' || {text} || '\"' else '\"' || {escaped} || '\"' end"
 
 
 def _taken(meter: Meter) -> str:
