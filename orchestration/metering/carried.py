@@ -77,13 +77,13 @@ _ESCAPED = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}
 
 
 def _json_text(text: str) -> str:
-    """A text as JSON, in the bytes of the models' macro `json_text`: the engine's own writes `\\u001F` for `\\u001f`."""
+    """A text as JSON, in the bytes of the models' macro `json_text`; the engine's own writes hexadecimals otherwise."""
     escaped = f"replace(replace({text}, chr(92), chr(92) || chr(92)), '\"', chr(92) || '\"')"
     for code in range(32):
         name = _ESCAPED.get(chr(code), f"u{code:04x}")
         escaped = f"replace({escaped}, chr({code}), chr(92) || '{name}')"
     plain = f"not regexp_matches({text}, '[\\x00-\\x1f\"\\\\]')"
-    return f"case when {text} is null then 'null' when {plain} then '\"' || {text} || '\"' else '\"' || {escaped} || '\"' end"
+    return f"case when {text} is null then 'null' else '\"' || case when {plain} then {text} else {escaped} end || '\"' end"
 
 
 def _taken(meter: Meter) -> str:
