@@ -22,7 +22,7 @@ from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context, run
 from orchestration.settings import parse_instant
 
-NOW = "2027-01-04T12:00:00Z"
+NOW = "2027-03-05T12:00:00Z"
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 MICRO = timedelta(microseconds=1)
 AROUND = (-90 * MINUTE, -31 * MINUTE, -MICRO, 0 * MINUTE, MICRO, 29 * MINUTE, 30 * MINUTE, 75 * MINUTE, 121 * MINUTE)
