@@ -83,7 +83,8 @@ def _json_text(text: str) -> str:
         name = _ESCAPED.get(chr(code), f"u{code:04x}")
         escaped = f"replace({escaped}, chr({code}), chr(92) || '{name}')"
     plain = f"not regexp_matches({text}, '[\\x00-\\x1f\"\\\\]')"
-    return f"case when {text} is null then 'null' else '\"' || case when {plain} then {text} else {escaped} end || '\"' end"
+    quoted = f"'\"' || case when {plain} then {text} else {escaped} end || '\"'"
+    return f"case when {text} is null then 'null' else {quoted} end"
 
 
 def _taken(meter: Meter) -> str:

@@ -127,8 +127,10 @@ def _calendar(con: duckdb.DuckDBPyConnection, instance: Instance, catalog: Catal
         "SELECT zone, min(local_day), max(local_day) + 1 FROM control.restated_days "
         "JOIN control.customers USING (customer) GROUP BY zone"
     )
+    # All restated days of customers with states, not only those from which a state is another: they are written again.
     lasting = (
-        "SELECT zone, min(first_day), max(known_day) FROM lasting JOIN control.customers USING (customer) GROUP BY zone"
+        "SELECT zone, min(local_day), max(known_day) FROM control.restated_days SEMI JOIN lasting USING (customer) "
+        "JOIN control.customers USING (customer) GROUP BY zone"
     )
     months = "SELECT DISTINCT zone, month_start FROM control.restated_months JOIN control.customers USING (customer)"
     known = dict(con.execute("SELECT DISTINCT zone, known_day FROM control.customers").fetchall())
