@@ -32,3 +32,22 @@
     {%- else -%} {{ source("control", "new_files") }}
     {%- endif -%}
 {% endmacro %}
+
+{#
+  The rows of a model on touched days. A build from nothing touches every day: it is spared the join, for which the
+  engine would put all events into memory, as it can't tell how many they are.
+#}
+{% macro touched(model) %}
+    {%- set rows, days = ref(model), source("control", "touched_days") -%}
+    {%- if flags.FULL_REFRESH -%} (select * from {{ rows }} where customer is not null)
+    {%- else -%}
+        (
+            select touchable.*
+            from {{ rows }} as touchable
+            inner join
+                {{ days }} as touched
+                on touchable.customer = touched.customer
+                and touchable.local_day = touched.local_day
+        )
+    {%- endif -%}
+{% endmacro %}

@@ -96,24 +96,20 @@ class _Work:
             self._notice("", "", f"{left} leftover(s) of an interrupted run removed")
 
     def take(self, sources: Sequence[Source]) -> None:
-        con = self._shop.connect()
-        try:
-            candidates = self._candidates(sources)
-            again: list[Candidate] = []
-            for candidate, landed in self._landing(candidates):
-                if not self._register(con, candidate, landed, last_try=False):
-                    again.append(candidate)
-            # A file may look mutated only because the log that it replaced is listed after it.
+        candidates = self._candidates(sources)
+        again: list[Candidate] = []
+        for candidate, landed in self._landing(candidates):
+            if not self._register(candidate, landed, last_try=False):
+                again.append(candidate)
+        # A file may look mutated only because the log that it replaced is listed after it.
+        for candidate, landed in self._landing(again):
+            self._register(candidate, landed, last_try=True)
+        self._commit()
+        while self._again:
+            again, self._again = self._again, []
             for candidate, landed in self._landing(again):
-                self._register(con, candidate, landed, last_try=True)
+                self._register(candidate, landed, last_try=True)
             self._commit()
-            while self._again:
-                again, self._again = self._again, []
-                for candidate, landed in self._landing(again):
-                    self._register(con, candidate, landed, last_try=True)
-                self._commit()
-        finally:
-            con.close()
         self._shop.raw.clean()
         if self._other:
             self._ledger.record_deliveries(self._other)
@@ -141,16 +137,16 @@ class _Work:
                 for _, future in ahead:
                     future.cancel()
 
-    def _register(
-        self, con: duckdb.DuckDBPyConnection, candidate: Candidate, landing: Future[Landed], *, last_try: bool
-    ) -> bool:
+    def _register(self, candidate: Candidate, landing: Future[Landed], *, last_try: bool) -> bool:
         """Place one landed file in the pending batch. False if it is to be tried again, last."""
         sha256 = ""
         try:
             landed = landing.result()
             sha256 = landed.sha256
             if FORMATS[landed.source.format].table:
-                check_table(con, self._shop.raw, landed)
+                # A connection of its own: a damaged table may break the engine, which then answers for no other file.
+                with self._shop.connect() as con:
+                    check_table(con, self._shop.raw, landed)
             self._enter(replace(candidate, source=landed.source), landed)
         except Deferred as reason:
             self.result.deferred.append(Entry(candidate.source.name, candidate.path, str(reason)))

@@ -152,6 +152,17 @@ def damaged(given: bytes, chance: Random) -> bytes:
     return data if data and data not in given else given + b"\0"
 
 
+def test_a_table_that_breaks_the_engine_costs_no_other_file(taken: Callable[..., Instance], tmp_path: Path) -> None:
+    whole = parquet(tmp_path / "a", [fuzzkit.TABLE_ROW] * 50)
+    breaking = whole[:748] + b"w" + whole[749:]
+    (tmp_path / "b").write_bytes(breaking)
+    with duckdb.connect() as con, pytest.raises(duckdb.InternalException):
+        con.execute("SELECT bit_xor(hash(t)) FROM read_parquet($1) AS t", [str(tmp_path / "b")]).fetchall()
+    instance = taken(fuzzkit.source_for("parquet", "s"), {"0": breaking, "whole": whole})
+    assert [entry.path for entry in instance.report.held] == ["s/0"]
+    assert standing(instance) == {"whole": 50}
+
+
 def test_no_damaged_parquet_file_is_half_taken(taken: Callable[..., Instance], tmp_path: Path) -> None:
     chance = Random(9)
     whole = parquet(tmp_path / "a", [fuzzkit.TABLE_ROW] * 50)

@@ -4,15 +4,7 @@
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
     touched_by="days", touched_keys=["customer", "local_day"]
 ) }}
-with
-    events as (
-        select events.*
-        from {{ ref("stg_events") }} as events
-        inner join
-            {{ source("control", "touched_days") }} as touched
-            on events.customer = touched.customer
-            and events.local_day = touched.local_day
-    )
+with events as (select events.* from {{ touched("stg_events") }} as events)
 
 select
     cast(null as varchar) as customer,

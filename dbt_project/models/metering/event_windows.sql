@@ -6,23 +6,9 @@
     touched_by="days", touched_keys=["customer", "local_day"]
 ) }}
 with
-    hours as (
-        select hours.*
-        from {{ ref("metered_hours") }} as hours
-        inner join
-            {{ source("control", "touched_days") }} as touched
-            on hours.customer = touched.customer
-            and hours.local_day = touched.local_day
-    ),
+    hours as (select hours.* from {{ touched("metered_hours") }} as hours),
 
-    events as (
-        select events.*
-        from {{ ref("stg_events") }} as events
-        inner join
-            {{ source("control", "touched_days") }} as touched
-            on events.customer = touched.customer
-            and events.local_day = touched.local_day
-    ),
+    events as (select events.* from {{ touched("stg_events") }} as events),
 
     days as (
         select touched.customer, touched.local_day, calendar.start_us

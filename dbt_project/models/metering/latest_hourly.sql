@@ -15,11 +15,7 @@ with
             events.event_id
             {{ columns_of_dimensions(meters(["latest"])) }}
             {% for meter in meters(["latest"]) %}, m_{{ meter[0] }} {% endfor %}
-        from {{ ref("stg_events") }} as events
-        inner join
-            {{ source("control", "touched_days") }} as touched
-            on events.customer = touched.customer
-            and events.local_day = touched.local_day
+        from {{ touched("stg_events") }} as events
         where false {% for meter in meters(["latest"]) %} or m_{{ meter[0] }} is not null {% endfor %}
     ),
 

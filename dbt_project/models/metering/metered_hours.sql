@@ -15,11 +15,7 @@ with
             events.bytes
             {{ wide_dimensions() }}
             {% for meter in meters(wide_aggregations()) %}, m_{{ meter[0] }}, u_{{ meter[0] }} {% endfor %}
-        from {{ ref("stg_requests") }} as events
-        inner join
-            {{ source("control", "touched_days") }} as touched
-            on events.customer = touched.customer
-            and events.local_day = touched.local_day
+        from {{ touched("stg_requests") }} as events
     )
 
 select

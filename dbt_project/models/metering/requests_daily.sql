@@ -16,11 +16,7 @@ with
             events.status,
             {{ three_digits("events.latency_us") }} as rounded_us,
             coalesce(events.bytes, 0) as bytes
-        from {{ ref("stg_requests") }} as events
-        inner join
-            {{ source("control", "touched_days") }} as touched
-            on events.customer = touched.customer
-            and events.local_day = touched.local_day
+        from {{ touched("stg_requests") }} as events
         where events.path is not null or events.method is not null or events.status is not null
     )
 

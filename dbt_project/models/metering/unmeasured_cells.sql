@@ -3,15 +3,7 @@
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
     touched_by="days", touched_keys=["customer", "local_day"]
 ) }}
-with
-    hours as (
-        select hours.*
-        from {{ ref("metered_hours") }} as hours
-        inner join
-            {{ source("control", "touched_days") }} as touched
-            on hours.customer = touched.customer
-            and hours.local_day = touched.local_day
-    )
+with hours as (select hours.* from {{ touched("metered_hours") }} as hours)
 
 select customer, meter, aggregation, dimensions, local_day, cast(sum(events) as bigint) as events
 from {{ ref("stg_values") }}

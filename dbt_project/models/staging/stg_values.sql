@@ -16,11 +16,7 @@ with
             {% for meter in ranked %}, m_{{ meter[0] }}, u_{{ meter[0] }} {% endfor %}
             {% for meter in others %}, u_{{ meter[0] }} {% endfor %}
             {% for meter in lasting %}, u_{{ meter[0] }}, k_{{ meter[0] }} {% endfor %}
-        from {{ ref("stg_events") }} as events
-        inner join
-            {{ source("control", "touched_days") }} as touched
-            on events.customer = touched.customer
-            and events.local_day = touched.local_day
+        from {{ touched("stg_events") }} as events
         where
             false
             {% for meter in ranked %} or m_{{ meter[0] }} is not null {% endfor %}
