@@ -168,13 +168,20 @@
     group by customer, meter, application, {{ column }}
 {% endmacro %}
 
-{# Rows of a mart of weeks or months that are not what its days make of them. `of_day` gives the grain of a day in SQL. #}
-{% macro days_against_longer(mart, column, of_day) %}
+{#
+  Rows of a mart of weeks or months that are not what its days make of them, of the restated ones: the rest was tested
+  when it was written. `of_day` gives the grain of a day in SQL.
+#}
+{% macro days_against_longer(mart, restated, column, of_day) %}
     {%- set keys = ["customer", "plan", "meter", column, "endpoint", "method", "dimensions", "period_start"] -%}
     with
         days as (
             select days.*, {{ of_day }} as {{ column }}, meters.combine
             from {{ ref("usage_daily") }} as days
+            inner join
+                {{ source("control", restated) }} as restated
+                on days.customer = restated.customer
+                and {{ of_day }} = restated.{{ column }}
             inner join {{ source("control", "meters") }} as meters on days.meter = meters.meter
         ),
 
@@ -196,9 +203,13 @@
             from last_days
             where local_day = last_day
             union all
-            select {{ keys | join(", ") }}, null as of_days, quantity as of_longer
-            from {{ ref(mart) }}
-            where aggregation not in ('unique_count', 'percentile')
+            select {% for key in keys %} longer.{{ key }}, {% endfor %} null as of_days, longer.quantity as of_longer
+            from {{ ref(mart) }} as longer
+            inner join
+                {{ source("control", restated) }} as restated
+                on longer.customer = restated.customer
+                and longer.{{ column }} = restated.{{ column }}
+            where longer.aggregation not in ('unique_count', 'percentile')
         )
 
     select {{ keys | join(", ") }}, sum(of_days) as quantity_of_days, sum(of_longer) as quantity_of_longer

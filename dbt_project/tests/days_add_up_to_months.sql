@@ -1,5 +1,4 @@
 -- A local month of a meter is what its days make of it: their sum, greatest, least or last. Where a billing period
--- begins
--- or a plan changes within it, each part by itself. Distinct values and percentiles don't come from days.
+-- begins or a plan changes within it, each part by itself. Distinct values and percentiles don't come from days.
 {{ config(meta={"dagster": {"ref": {"name": "usage_monthly"}}}) }}
-{{ days_against_longer("usage_monthly", "month_start", month_start("days.local_day")) }}
+{{ days_against_longer("usage_monthly", "restated_months", "month_start", month_start("days.local_day")) }}

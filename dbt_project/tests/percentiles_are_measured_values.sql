@@ -1,5 +1,6 @@
 -- A percentile is one of the values that events measured in its time, at least as many events lie at or below it as its
--- rank asks for, and fewer lie below it. Months only: every grain is made by the same macro.
+-- rank asks for, and fewer lie below it. Only months that this build wrote:
+-- every grain is made by the same macro.
 {{ config(meta={"dagster": {"ref": {"name": "usage_monthly"}}}) }}
 with
     counted as (
@@ -15,6 +16,10 @@ with
             sum(case when days.value = months.quantity then days.events else 0 end) as equal,
             sum(days.events) as n
         from {{ ref("usage_monthly") }} as months
+        inner join
+            {{ source("control", "restated_months") }} as restated
+            on months.customer = restated.customer
+            and months.month_start = restated.month_start
         inner join {{ source("control", "meters") }} as meters on months.meter = meters.meter
         left join
             {{ ref("values_daily") }} as days
