@@ -43,6 +43,7 @@ bench: $(INSTALLED)
 	@$(BIN)/python -m tests.bench.ingest
 	@$(BIN)/python -m tests.bench.history
 	@$(BIN)/python -m tests.bench.memory
+	@$(BIN)/python -m tests.bench.metering
 
 lint: $(INSTALLED) manifest
 	@$(BIN)/python -m pytest tests/unit/test_house.py

@@ -58,9 +58,15 @@ def transform(
 ) -> None:
     """Run the models of a stage and every test on them. Raises IntegrityFailure naming each test that failed."""
     offer_build(instance.home, instance.build_db)
+    arguments = build_arguments(instance, stage, fresh, selection)
+    invoke(arguments, on_event=on_event, manifest=load_project(instance))
+
+
+def load_project(instance: Instance) -> Any:
+    """dbt's manifest of the project; the first call of a process imports dbt and parses, which takes seconds."""
     if not _manifest:
         _manifest.append(invoke(["parse", *_folders(instance)]))
-    invoke(build_arguments(instance, stage, fresh, selection), on_event=on_event, manifest=_manifest[0])
+    return _manifest[0]
 
 
 _manifest: list[Any] = []

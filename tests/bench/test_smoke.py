@@ -7,6 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
+
+from tests.bench.measure import Measured
+from tests.bench.metering import differences, one_more_day, report_days
+
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "4a1e10d64de9c5ee1603554a76544778dc137407040fa827e97ca51ce39c0681"
 
@@ -50,3 +55,38 @@ def test_the_memory_benchmark_takes_every_line_in_every_shape() -> None:
         [" 50    ", " 50    ", " 49       "],
         [" 500   ", " 1     ", " 490      "],
     ]
+
+
+def test_metering_and_the_bare_script_compute_the_same_tables(tmp_path: Path) -> None:
+    said = _bench("metering", "--events", "5000", "--rounds", "1", "--days", "--keep-data", str(tmp_path))
+    assert "5,000 lines; every table is the same both ways" in said
+    assert said.count("| bare script") == 1 and "| usage stage without dbt's tests" in said
+    # The comparison sees a quantity that is wrong by the smallest step.
+    with duckdb.connect(str(tmp_path / "bare.duckdb")) as con:
+        con.execute("UPDATE usage_daily SET quantity = quantity + 0.000000001 WHERE rowid = 0")
+    built = tmp_path / "metering-5000/warehouse/build/tallystick.duckdb"
+    assert [found.split(":")[0] for found in differences(str(built), str(tmp_path / "bare.duckdb"))] == ["usage_daily"]
+
+
+def test_one_more_day_is_a_whole_run_on_a_history(tmp_path: Path) -> None:
+    built, more = one_more_day(tmp_path, 1, 1, 600)
+    [day] = more.result
+    assert {"ingest", "prepare", "dbt usage", "pricing", "dbt finance", "publish_build"} <= set(day)
+    assert "dbt usage/model usage_daily" in day and "dbt usage/test plans_change_no_quantity" in day
+    assert set(built.result) == set(day)
+
+
+def test_what_grows_with_the_history_is_named() -> None:
+    def run(days: int) -> tuple[Measured, Measured]:
+        parts = {
+            "whole": 10 + days / 100,
+            "pricing": 2.0,
+            "dbt usage/model slow": 1 + days / 100,
+            "dbt usage/model x": 1,
+        }
+        return Measured(0, 0, 100, None), Measured(0, 0, 100, [{name: (2 * cpu, cpu) for name, cpu in parts.items()}])
+
+    said = report_days({days: run(days) for days in (10, 100, 400)}, 600)
+    named = [line.split("|")[1].strip() for line in said.splitlines() if "/model" in line]
+    assert named == ["dbt usage/model slow", "dbt usage/model x"]
+    assert "10.00 s + 1.000 s for each 100 days of history: +9.9 % of the run at 10 days; target 2 %: NOT met" in said
