@@ -41,7 +41,8 @@ def prepare_manifest() -> bool:
     offer_build(TARGET, TARGET / "tallystick.duckdb")
     folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     logs = ["--target-path", str(TARGET), "--log-path", str(PROJECT / "logs"), "--log-level", "none"]
-    invoke(["parse", *folders, *logs])
+    # What dbt keeps from one parse for the next can't be trusted once a description has moved to another file.
+    invoke(["parse", "--no-partial-parse", *folders, *logs])
     STAMP.write_text(wanted)
     return True
 

@@ -65,7 +65,11 @@ def transform(
 def load_project(instance: Instance) -> Any:
     """dbt's manifest of the project; the first call of a process imports dbt and parses, which takes seconds."""
     if not _manifest:
-        _manifest.append(invoke(["parse", *_folders(instance)]))
+        try:
+            _manifest.append(invoke(["parse", *_folders(instance)]))
+        except IntegrityFailure:
+            # What dbt keeps from one parse for the next may be that of another version of the program.
+            _manifest.append(invoke(["parse", "--no-partial-parse", *_folders(instance)]))
     return _manifest[0]
 
 
