@@ -26,6 +26,7 @@ STATE_COLUMNS = {
     "last_batch": "INTEGER",
     "catalog_digest": "VARCHAR",
     "code_digest": "VARCHAR",
+    "tzdata": "VARCHAR",
     "routes_digest": "VARCHAR",
     "known_digest": "VARCHAR",
     "segments_digest": "VARCHAR",
@@ -37,12 +38,13 @@ STATE_COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a generation knows: batches up to one, a catalog, the program, its routes, the days through which lasting
+    """What a generation knows: batches up to one, a catalog, the program, its zone data and routes, the days through which lasting
     states are known (where there are any), the segments begun, the deliveries, the journal."""
 
     last_batch: int
     catalog_digest: str
     code_digest: str
+    tzdata: str
     routes_digest: str
     known_digest: str
     segments_digest: str
@@ -100,6 +102,7 @@ def plan_build(
         last_batch=max((f.batch_id for f in files), default=0),
         catalog_digest=catalog.digest,
         code_digest=code_digest(),
+        tzdata=TZDATA_VERSION,
         routes_digest=_routes_digest(catalog),
         known_digest=_known_digest(catalog, now_us),
         segments_digest=_segments_digest(charged),
