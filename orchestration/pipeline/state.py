@@ -38,8 +38,8 @@ STATE_COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a generation knows: batches up to one, a catalog, the program, its zone data and routes, the days through which lasting
-    states are known (where there are any), the segments begun, the deliveries, the journal."""
+    """What a generation knows: batches up to one, a catalog, the program, its zone data and routes, the days through
+    which lasting states are known (where there are any), the segments begun, the deliveries, the journal."""
 
     last_batch: int
     catalog_digest: str
