@@ -16,8 +16,12 @@ _SHARING = ("e2e", "orchestration")
 """Folders whose tests share instances that are dear to make."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests a worker of a parallel run takes together: those of a file, or of a folder that shares."""
+    """Which tests a worker of a parallel run takes together: those of a file, or of a folder that shares.
+
+    First of all such hooks: the worker's own reads the marks.
+    """
     for item in items:
         folder = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group(folder if folder in _SHARING else str(item.path)))
