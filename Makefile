@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 PORT ?= 3000
 
-.PHONY: help setup manifest demo test bench lint format ui verify schemas lock browser kill-campaign fuzz bombs clean
+.PHONY: help setup manifest demo test bench lint format ui verify schemas lock browser kill-campaign fuzz worlds bombs clean
 
 help:
 	@echo "make demo    a month of example traffic, from logs to issued invoices, in data/"
@@ -78,6 +78,11 @@ kill-campaign: $(INSTALLED)
 # 100,000 damaged lines of each format, and a hundred ways to deliver the same events (an hour or more).
 fuzz: $(INSTALLED)
 	@TALLYSTICK_FUZZ=100000 $(BIN)/python -m pytest --verbose tests/fuzz tests/property/test_deliveries.py
+
+# Random worlds and lives of instances beside an oracle in plain Python (an hour).
+worlds: $(INSTALLED)
+	@TALLYSTICK_WORLDS=30 TALLYSTICK_STEPS=60 $(BIN)/python -m pytest --verbose \
+		tests/property/test_metering_worlds.py tests/property/test_metering_machine.py
 
 # Files that are made to exhaust memory, of 2 GB each (a few minutes, 5 GB of disk).
 bombs: $(INSTALLED)

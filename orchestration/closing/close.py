@@ -17,6 +17,7 @@ from orchestration.billing.rating import Line, LineKey
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Entity
+from orchestration.closing.clocks import clocks
 from orchestration.closing.issued import CLOSE, input_digest, issued_so_far, settled
 from orchestration.closing.numbering import numbered
 from orchestration.crash import crash_point
@@ -197,6 +198,7 @@ def _entry(
         "catalog": catalog.digest,
         "code": knowledge.code_digest,
         "tzdata": TZDATA_VERSION,
+        "clocks": clocks(catalog, (json.loads(row.body) for row in rows)),
         "documents": [{"number": row.number, "sha256": row.sha256} for row in rows],
         "root": root_hash(leaves).hex(),
         "skipped": list(skipped),

@@ -15,6 +15,7 @@ from typing import Any
 from orchestration.billing.documents import Group, Issued
 from orchestration.billing.rating import Line, LineKey
 from orchestration.catalog import Catalog, load_catalog
+from orchestration.closing.clocks import refuse_moved_clocks
 from orchestration.closing.edits import last_close, refuse_edits, refuse_lost
 from orchestration.closing.issued import issued_so_far
 from orchestration.closing.rated import rate_all
@@ -80,9 +81,11 @@ def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan
 
     What is measured again beside new files is reported before it is done.
 
-    Raises PeriodClosed for a catalog that has lost a customer or changed a currency that was billed.
+    Raises PeriodClosed for a catalog that has lost a customer or changed a currency that was billed, and for zone data
+    that tells the local time of an issued period otherwise.
     """
     refuse_lost(catalog, issued_so_far(ledger))
+    refuse_moved_clocks(ledger)
     charged = charged_segments(catalog, context.now_us)
     plan = plan_build(context.instance, catalog, ledger, charged, context.now_us)
     if plan is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -14,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 from faultkit import CATALOG as SEPTEMBERS
 from faultkit import Box, token_event
 from instances import rows
 
 from orchestration import zones
 from orchestration.catalog.load import parse_catalog
-from orchestration.errors import CatalogInvalid
+from orchestration.closing import clocks
+from orchestration.errors import CatalogInvalid, PeriodClosed
+from orchestration.pipeline.close import close, parse_cut_off
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context, run
 from orchestration.settings import parse_instant
@@ -274,3 +278,21 @@ def test_F26_what_comes_late_within_the_grace_is_in_its_period_and_is_issued_onc
     box.catalog("customers.csv", moved)
     said = box.do("run", code=7)
     assert "zone of 'hudson' was America/New_York" in said
+
+
+def test_F29_zone_data_that_moves_the_clock_of_a_closed_period_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context(Instance(tiny.make(tmp_path / "home")), parse_instant(tiny.NOW, "test"))
+    run(context)
+    assert len(close(context, parse_cut_off(tiny.MONTH)).documents) == 2
+    monkeypatch.setattr(clocks, "TZDATA_VERSION", "2099z")
+    run(context)  # Other zone data that agrees about what was closed is an ordinary upgrade.
+
+    def later(zone: str, start: int, end: int) -> Iterator[zones.OffsetInterval]:
+        moved = 1_000_000 if zone == "America/New_York" else 0
+        return (replace(i, offset_us=i.offset_us + moved) for i in zones.offset_intervals(zone, start, end))
+
+    monkeypatch.setattr(clocks, "offset_intervals", later)
+    with pytest.raises(PeriodClosed, match="2099z has another clock for 'America/New_York' between 2024-10-01 and"):
+        run(context)
