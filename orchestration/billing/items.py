@@ -1,4 +1,7 @@
-"""Items that are added and removed: each is priced by the days on which it is there, in the tier of its rank when added."""
+"""Items that are added and removed.
+
+Each is priced by the days on which it is there, in the tier of its rank when it was added.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def carried_columns(meters: Sequence[Meter]) -> list[str]:
     """Select items per meter, all of them NULL where the meter doesn't take the event.
 
     `m_<key>` DECIMAL(38,9): the change or the reading, +1 and -1 for start and stop; `u_<key>`: 1 where the event can't
-    be measured; `k_<key>`: the meter's dimensions as canonical JSON; `s_<key>`: the session, for meters by session, or the item that is
+    be measured; `k_<key>`: the meter's dimensions as canonical JSON; `s_<key>`: the session, or the item that is
     added or removed.
     """
     items = []

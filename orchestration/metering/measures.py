@@ -94,8 +94,8 @@ def week_end(day: date) -> date:
 def divisor_of(charge: Charge, meter: Meter | None, segment: Segment, zone: str, known: date) -> int:
     """What the measured sum is divided by, once, on the line: 1 but for averages over time, days or weeks.
 
-    A level x time is divided by the microseconds of the full period, days of items by its days. A mean of days or weeks by the number of those
-    in the segment that are known, with or without usage.
+    A level x time is divided by the microseconds of the full period, days of items by its days. A mean of days or weeks
+    by the number of those in the segment that are known, with or without usage.
     """
     if meter is not None and meter.aggregation == "weighted_sum":
         return midnight_us(zone, segment.period_end) - midnight_us(zone, segment.period_start)

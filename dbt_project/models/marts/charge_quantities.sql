@@ -1,5 +1,6 @@
 -- Grain: line (charge and segment), local day and quantity. What pricing reads: the day decides the price version.
--- `rank` is set for items that are added and removed, whose quantity is days; `window_us` where the quantity is a mark: the window that set it.
+-- `rank` is set for items that are added and removed, whose quantity is days; `window_us` where the quantity is a
+-- mark: the window that set it.
 {{ config(
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
     touched_by="lines", touched_keys=["line_id"]

@@ -21,7 +21,8 @@ with
             events.session,
             coalesce(meters.expires_us, 1152921504606846976) as expires_us
         from {{ ref("session_events") }} as events
-        inner join {{ source("control", "carried_meters") }} as meters
+        inner join
+            {{ source("control", "carried_meters") }} as meters
             on events.meter = meters.meter
             and meters.aggregation = 'level'
         inner join

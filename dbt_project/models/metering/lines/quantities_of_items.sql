@@ -9,12 +9,11 @@ with
             segments.end_day,
             stays.from_day >= segments.start_day as is_new,
             greatest(
-                segments.start_day,
-                stays.from_day,
-                coalesce({{ days_after("stays.before_day", 1) }}, stays.from_day)
+                segments.start_day, stays.from_day, coalesce({{ days_after("stays.before_day", 1) }}, stays.from_day)
             ) as first_day,
             least(
-                coalesce(stays.to_day, {{ days_after("segments.end_day", -1) }}), {{ days_after("segments.end_day", -1) }}
+                coalesce(stays.to_day, {{ days_after("segments.end_day", -1) }}),
+                {{ days_after("segments.end_day", -1) }}
             ) as last_day,
             stays.from_us,
             stays.from_source,
