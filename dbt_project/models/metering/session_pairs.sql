@@ -21,14 +21,12 @@ with
             events.session,
             coalesce(meters.expires_us, 1152921504606846976) as expires_us
         from {{ ref("session_events") }} as events
-        inner join
-            {{ source("control", "carried_meters") }} as meters
-            on events.meter = meters.meter
-            and meters.aggregation = 'level'
+        inner join {{ source("control", "carried_meters") }} as meters on events.meter = meters.meter
         inner join
             begins
             on events.customer = begins.customer
             and events.time_us >= begins.begin_us - coalesce(meters.expires_us, 0)
+        where meters.aggregation = 'level'
     ),
 
     -- A run is starts and the stop that follows them.
