@@ -14,6 +14,13 @@
 {% macro default__days_after(day, days) %} date_add({{ day }}, {{ days }}) {% endmacro %}
 {% macro duckdb__days_after(day, days) %}({{ day }} + cast({{ days }} as integer)) {% endmacro %}
 
+{# Whole days from one DATE to another. #}
+{% macro days_between(first, last) %}
+    {{ return(adapter.dispatch("days_between", "tallystick")(first, last)) }}
+{% endmacro %}
+{% macro default__days_between(first, last) %} datediff({{ last }}, {{ first }}) {% endmacro %}
+{% macro duckdb__days_between(first, last) %} date_diff('day', {{ first }}, {{ last }}) {% endmacro %}
+
 {% macro instant_of_us(us) %} {{ return(adapter.dispatch("instant_of_us", "tallystick")(us)) }} {% endmacro %}
 {% macro default__instant_of_us(us) %} timestamp_micros({{ us }}) {% endmacro %}
 {% macro duckdb__instant_of_us(us) %} make_timestamp({{ us }}) {% endmacro %}

@@ -46,7 +46,7 @@
     with
         {% for model, columns in [
             ("usage_by_day", ["aggregation", "combine", "endpoint", "method", "quantity"]),
-            ("distinct_daily", ["value_key"]),
+            ("distinct_values", ["value_key"]),
             ("values_daily", ["value", "events", "first_us"]),
         ] %}
             {{ model }} as (
@@ -90,7 +90,7 @@
             where local_day = last_day
             union all
             select {{ keys | join(", ") }}, cast(count(distinct value_key) as decimal(38, 9)) as quantity
-            from distinct_daily
+            from distinct_values
             group by {{ keys | join(", ") }}
             union all
             select {{ keys | join(", ") }}, quantity
@@ -120,7 +120,7 @@
     with
         users as (
             select usage.customer, usage.meter, usage.dimensions, restated.{{ column }}, usage.value_key, usage.events
-            from {{ ref("distinct_daily") }} as usage
+            from {{ ref("distinct_values") }} as usage
             inner join
                 {{ source("control", restated) }} as restated
                 on usage.customer = restated.customer

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, starmap
 
 from orchestration.audit.clock import Clock
-from orchestration.audit.states import ZERO, Series, sum_of
-from orchestration.audit.taken import Taken
+from orchestration.audit.items import days_by_rank, days_there
+from orchestration.audit.states import ZERO, Reading, Series, sum_of
+from orchestration.audit.taken import Seen, Taken
 from orchestration.closing.rated import Quantity
 from orchestration.metering.control import ChargedSegment
 from orchestration.metering.measures import measure_of, window_of
@@ -57,6 +58,18 @@ class Part:
     @property
     def series(self) -> list[Series]:
         return self.taken.series(self.item.segment.customer)
+
+    @property
+    def seen(self) -> list[Seen]:
+        """Distinct values, or items that are there, by days that are known."""
+        if not self.taken.meter.by_items:
+            return self.taken.seen.get(self.item.segment.customer, [])
+        known_us = midnight_us(self.clock.zone, min(self.clock.end, self.item.known))
+        return list(starmap(Seen, days_there(self.events, self.clock, known_us)))
+
+    @property
+    def events(self) -> list[Reading]:
+        return self.taken.readings.get(self.item.segment.customer, [])
 
     def inside(self, us: int) -> bool:
         start, end = self.span
@@ -105,7 +118,7 @@ def _extreme(part: Part) -> list[Quantity]:
         for day, start, end in part.lasting_days:
             by_day[day] += [value for series in part.series for value in series.values(start, end)]
     else:
-        for event in part.taken.readings.get(part.item.segment.customer, []):
+        for event in part.events:
             if part.inside(event.time_us):
                 by_day[part.clock.day_of(event.time_us)].append(event.value)
     values = [value for day in by_day.values() for value in day]
@@ -116,7 +129,7 @@ def _extreme(part: Part) -> list[Quantity]:
 
 
 def _last_event(part: Part) -> list[Quantity]:
-    events = [e for e in part.taken.readings.get(part.item.segment.customer, []) if part.inside(e.time_us)]
+    events = [e for e in part.events if part.inside(e.time_us)]
     return [Quantity(part.clock.day_of(events[-1].time_us), events[-1].value)] if events else []
 
 
@@ -135,7 +148,7 @@ def _reading(part: Part) -> list[Quantity]:
 
 
 def _rank(part: Part) -> list[Quantity]:
-    events = [e for e in part.taken.readings.get(part.item.segment.customer, []) if part.inside(e.time_us)]
+    events = [e for e in part.events if part.inside(e.time_us)]
     if not events or part.taken.meter.percentile is None:
         return []
     ordered = sorted(event.value for event in events)
@@ -158,12 +171,19 @@ def _unique(part: Part) -> list[Quantity]:
         and measure_of(other.terms.charge, part.taken.meter) == "unique"
     ]
     firsts: dict[tuple[str, str], date] = {}
-    for value, dimensions, day in part.taken.seen.get(segment.customer, []):
+    for value, dimensions, day in part.seen:
         if any(start <= day < end for start, end in earlier):
             key = _key(part, value, dimensions)
             firsts[key] = min(day, firsts.get(key, date.max))
     counts = Counter(day for day in firsts.values() if segment.start <= day < segment.end)
     return [Quantity(day, Decimal(counts[day])) for day in sorted(counts)]
+
+
+def _items(part: Part) -> list[Quantity]:
+    """Days on which items are there, by the day and rank of their addition."""
+    segment = part.item.segment
+    found = days_by_rank(part.events, part.clock, segment.start, segment.end, part.until_us)
+    return [Quantity(day, Decimal(found[day, rank]), rank=rank) for day, rank in sorted(found)]
 
 
 def _active(part: Part) -> list[Quantity]:
@@ -172,7 +192,7 @@ def _active(part: Part) -> list[Quantity]:
     assert active is not None
     until = min(segment.end, part.item.known)
     groups: dict[date, set[tuple[str, str]]] = defaultdict(set)
-    for value, dimensions, day in part.taken.seen.get(segment.customer, []):
+    for value, dimensions, day in part.seen:
         counted_on = day
         if active.per == "week":
             while counted_on.isoweekday() != 7:
@@ -247,6 +267,7 @@ _MEASURES: dict[str, Callable[[Part], list[Quantity]]] = {
     "reading": _reading,
     "rank": _rank,
     "unique": _unique,
+    "items": _items,
     "active": _active,
     "mark": _mark,
     "daily_sum": _daily_sum,

@@ -21,7 +21,7 @@ ZERO = Decimal(0)
 
 
 class Reading(NamedTuple):
-    """One measured event. `value` is a number; `session` tells which stop belongs to which start."""
+    """One measured event. `value` is a number; `session`, or the item, tells which stop belongs to which start."""
 
     time_us: int
     source: str

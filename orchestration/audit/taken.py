@@ -66,7 +66,7 @@ def _value(meter: Meter) -> str:
     if meter.start is None:
         return f"({value_sql(meter)})"
     start, stop = filter_sql(meter.start), filter_sql(meter.stop)
-    known = "TRUE" if meter.session is None else f"nullif({as_text(meter.session)}, '') IS NOT NULL"
+    known = "TRUE" if meter.paired_by is None else f"nullif({as_text(meter.paired_by)}, '') IS NOT NULL"
     return (
         f"CAST(CASE WHEN {known} AND {start} <> {stop} THEN CASE WHEN {start} THEN 1 ELSE -1 END END AS DECIMAL(38, 9))"
     )
@@ -80,7 +80,7 @@ class Taken:
         self._windows: dict[str, dict[str, dict[int, Decimal]]] = {}
         self._series: dict[str, list[Series]] = {}
         dimensions = ", ".join(as_text(name) for name in sorted(self.meter.dimensions))
-        session = "NULL" if self.meter.session is None else as_text(self.meter.session)
+        session = "NULL" if self.meter.paired_by is None else as_text(self.meter.paired_by)
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE taken AS SELECT customer, time_us, source, event_id, {_value(self.meter)} "
             f"AS value, CAST(to_json([{dimensions}]) AS VARCHAR) AS dimensions, CAST({session} AS VARCHAR) AS session "

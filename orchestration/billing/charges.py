@@ -24,12 +24,14 @@ ONE = Decimal(1)
 class Slice:
     """The quantity of one local day, in the unit that the prices are for.
 
-    `windows` is above 1 where windows are priced each by itself: so many of the day have this quantity.
+    `windows` is above 1 where windows are priced each by itself: so many of the day have this quantity. `rank` is set
+    for items: what they were the n-th of when they were added, on that day.
     """
 
     day: date
     quantity: Decimal
     windows: int = 1
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,12 @@ Model: TypeAlias = Callable[[ChargeTerms, Sequence[Slice]], Priced]
 
 
 def by_day(slices: Iterable[Slice]) -> list[Slice]:
-    """One slice a day, ascending: what came within a day is summed, so its order cannot matter."""
-    days: dict[date, Decimal] = {}
+    """One slice a day (and rank), ascending: what came within a day is summed, so its order cannot matter."""
+    days: dict[tuple[date, int], Decimal] = {}
     for piece in slices:
-        days[piece.day] = EXACT.add(days.get(piece.day, ZERO), piece.quantity)
-    return [Slice(day, days[day]) for day in sorted(days)]
+        key = (piece.day, piece.rank or 0)
+        days[key] = EXACT.add(days.get(key, ZERO), piece.quantity)
+    return [Slice(day, days[day, rank], rank=rank or None) for day, rank in sorted(days)]
 
 
 def flat(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:

@@ -15,6 +15,7 @@ from functools import reduce
 from typing import Any, Literal, NamedTuple
 
 from orchestration.billing.charges import MODELS, ONE, ZERO, Priced, Slice, by_day, each_window
+from orchestration.billing.items import items
 from orchestration.billing.seats import seats
 from orchestration.billing.segments import ChargeTerms, Segment
 from orchestration.catalog.meters import Meter
@@ -93,7 +94,7 @@ def _running(slices: Sequence[Slice], function: Callable[[Decimal], Decimal]) ->
     for piece in by_day(slices):
         total = EXACT.add(total, piece.quantity)
         before, shown = shown, function(total)
-        found.append(Slice(piece.day, EXACT.subtract(shown, before)))
+        found.append(replace(piece, quantity=EXACT.subtract(shown, before)))
     return found
 
 
@@ -165,7 +166,7 @@ def rate(
         raise ValueError(f"charge '{charge.key}' does not price meter '{meter.key if meter else None}'")
     _refuse_misplaced(charge, segment, slices)
     measured = list(slices) if divisor == 1 else divided(slices, divisor)
-    priced, quantity = _priced(terms, segment, measured)
+    priced, quantity = _priced(terms, segment, measured, meter)
     days, of_days = proration(charge, segment, meter)
     exact = priced.amount * Fraction(days, of_days)
     place = f"{segment.subscription}, charge '{charge.key}', {segment.start} to {segment.end}"
@@ -186,18 +187,23 @@ def rate(
         quantity=ONE if meter is None else quantity,
         unit=_unit(charge, meter),
         amount=Money.of(exact, segment.currency),
-        formula=_formula(charge, priced, (days, of_days), exact, window) | _measuring(charge, segment, slices, divisor),
+        formula=_formula(charge, priced, (days, of_days), exact, window)
+        | _measuring(charge, segment, slices, divisor, meter),
         problems=tuple(replace(problem, where=place) for problem in priced.problems),
     )
 
 
-def _priced(terms: ChargeTerms, segment: Segment, measured: Sequence[Slice]) -> tuple[Priced, Decimal]:
+def _priced(
+    terms: ChargeTerms, segment: Segment, measured: Sequence[Slice], meter: Meter | None
+) -> tuple[Priced, Decimal]:
     """The parts of the amount, and the quantity that they price."""
     charge = terms.charge
     if charge.watermark is not None and charge.watermark.take == "each_window":
         windows = measured if charge.convert is None else _converted_windows(measured, charge.convert)
         return each_window(terms, windows), _total(windows)
     days = by_day(measured) if charge.convert is None else convert(measured, charge.convert)
+    if charge.prorate is not None and meter is not None and meter.by_items:
+        return items(terms, days), _total(days)
     if charge.prorate == "days":
         return seats(terms, segment, days, QUANTITY_DECIMALS)
     return MODELS[charge.model](terms, days), _total(days)
@@ -240,7 +246,9 @@ def _formula(
     return formula
 
 
-def _measuring(charge: Charge, segment: Segment, slices: Sequence[Slice], divisor: int) -> dict[str, Any]:
+def _measuring(
+    charge: Charge, segment: Segment, slices: Sequence[Slice], divisor: int, meter: Meter | None
+) -> dict[str, Any]:
     """How the quantity came from what was measured, where it is not its plain sum."""
     found: dict[str, Any] = {}
     if divisor != 1:
@@ -249,7 +257,12 @@ def _measuring(charge: Charge, segment: Segment, slices: Sequence[Slice], diviso
         found["active"] = {"per": charge.active.per, "take": charge.active.take}
     if charge.by_dimension == "each":
         found["by_dimension"] = "each"
-    if charge.prorate is not None:
+    if charge.prorate is not None and meter is not None and meter.by_items:
+        found["items"] = [
+            {"day": piece.day.isoformat(), "rank": str(piece.rank), "days": decimal_text(piece.quantity)}
+            for piece in by_day(slices)
+        ]
+    elif charge.prorate is not None:
         found["changes"] = [
             {
                 "day": piece.day.isoformat(),

@@ -39,6 +39,12 @@ def _watermark(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
     if mark.take == "each_window" and charge.flat_fee_at_zero:
         message = "'each_window' prices the windows that have a value; with it 'flat_fee_at_zero' can't be had"
         yield "empty_windows", message
+    if meter.by_items:
+        message = (
+            f"items are kept by days, '{meter.key}' has no windows; for the most on a day take 'active: {{per: day, "
+            "take: max}'"
+        )
+        yield "item_windows", message
     if charge.active is not None:
         message = "'active' counts by days or weeks; for a watermark say 'watermark: {of: unique_count, window: 1d}'"
         yield "active_watermark", message
@@ -73,8 +79,19 @@ def _prorate(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
     if charge.prorate is None:
         return
     seats = "a meter of aggregation 'sum' with 'carry: true', whose events add and remove units"
-    if meter.aggregation == "unique_count":
-        message = f"'prorate: days' needs to know when a value is removed, which '{meter.key}' can't say; take {seats}"
+    if meter.by_items:
+        others = {"watermark": charge.watermark, "active": charge.active, "convert": charge.convert}
+        named = [name for name, option in others.items() if option is not None]
+        for option in named + ["by_dimension"] * _each(charge):
+            message = (
+                f"'prorate: days' weighs each item by its days, '{option}' counts otherwise; leave one of them out"
+            )
+            yield "prorate_kind", message
+    elif meter.aggregation == "unique_count":
+        message = (
+            f"'prorate: days' needs to know when a value is removed, which '{meter.key}' can't say; give it 'start' "
+            f"and 'stop', or take {seats}"
+        )
         yield "prorate_kind", message
     elif meter.aggregation != "sum" or not meter.carry:
         kind = f"a '{meter.aggregation}'" + (" that carries nothing" if meter.aggregation == "sum" else "")

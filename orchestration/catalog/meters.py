@@ -85,7 +85,8 @@ class Meter(Model):
 
     `value` names the field that is measured; for `weighted_sum` and `level` it is a change of the level. A `level` may
     instead say which events are a `start` (+1) and which a `stop` (-1); with `session`, the field that tells which stop
-    belongs to which start, `expires_after` (30m, 2h, 1d) ends a start that has no stop.
+    belongs to which start, `expires_after` (30m, 2h, 1d) ends a start that has no stop. A `unique_count` by `start` and
+    `stop` counts items: a start adds the one that `value` names, a stop removes it, and in between it is there.
 
     `carry` keeps what was in force when a bucket, window or period begins: the running total of a sum, the last reading
     of a gauge.
@@ -111,13 +112,25 @@ class Meter(Model):
     @property
     def carried(self) -> bool:
         """Whether a state lasts from one event to the next."""
-        return self.carry or self.aggregation in CARRIED
+        return self.carry or self.aggregation in CARRIED or self.by_items
+
+    @property
+    def by_items(self) -> bool:
+        """Whether distinct values are items that are added and removed."""
+        return self.aggregation == "unique_count" and self.start is not None
+
+    @property
+    def paired_by(self) -> str | None:
+        """The field that tells which stop belongs to which start."""
+        return self.value if self.by_items else self.session
 
     @model_validator(mode="after")
     def _value_where_needed(self) -> Meter:
         by_starts = self.start is not None or self.stop is not None
-        if by_starts and (self.aggregation != "level" or self.start is None or self.stop is None):
-            raise ValueError("'start' and 'stop' come together, on a meter of aggregation 'level'")
+        paired = self.aggregation in ("level", "unique_count") and self.start is not None and self.stop is not None
+        if by_starts and not paired:
+            raise ValueError("'start' and 'stop' come together, on a meter of aggregation 'level' or 'unique_count'")
+        by_starts = by_starts and not self.by_items
         if (self.aggregation == "count" or by_starts) != (self.value is None):
             need = "needs the field that it reads as value" if self.value is None else "takes no value"
             raise ValueError(f"aggregation '{self.aggregation}'{' by start and stop' * by_starts} {need}")
@@ -131,6 +144,8 @@ class Meter(Model):
             raise ValueError("aggregation 'percentile' states a percentile, and no other does")
         if self.session is not None and self.start is None:
             raise ValueError("'session' pairs a start with its stop; this meter has none")
+        if self.session is not None and self.by_items:
+            raise ValueError("'session' is for levels; a 'unique_count' pairs starts and stops by its value")
         if self.expires_after is not None and self.session is None:
             raise ValueError("'expires_after' needs 'session', the field that pairs a start with its stop")
         if len(set(self.dimensions)) < len(self.dimensions):

@@ -78,7 +78,8 @@ class Charge(Model):
     """One priced thing on a plan: a fixed fee (`flat`), or a meter at a price.
 
     Distinct values count once in a period, whatever their dimensions; `by_dimension: each` adds the counts apart.
-    `prorate: days` prices seats: units that are carried, each by the days for which it is held.
+    `prorate: days` prices seats: units that are carried, each by the days for which it is held; or items that are added
+    and removed, each by the days on which it is there.
     """
 
     key: Key

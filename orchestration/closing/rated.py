@@ -17,13 +17,14 @@ class Quantity(NamedTuple):
     """Measured on a local day: in the meter's unit, times microseconds for a level over time.
 
     `window_us` is the start of the window that set it, None where no single one did. `windows` is how many windows of
-    the day have this quantity, where each is priced by itself.
+    the day have this quantity, where each is priced by itself. `rank` is that of items when they were added.
     """
 
     day: date
     quantity: Decimal
     window_us: int | None = None
     windows: int = 1
+    rank: int | None = None
 
 
 Quantities = Mapping[str, Sequence[Quantity]]
@@ -40,7 +41,7 @@ def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Qu
         yield rate(
             item.terms,
             item.segment,
-            [Slice(row.day, row.quantity, row.windows) for row in rows],
+            [Slice(row.day, row.quantity, row.windows, row.rank) for row in rows],
             meter,
             window=None if window is None else {"start": instant_text(window)},
             divisor=item.divisor,

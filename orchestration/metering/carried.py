@@ -40,7 +40,7 @@ def carried_meter_rows(catalog: Catalog) -> Iterator[dict[str, Any]]:
             "meter": meter.key,
             "aggregation": meter.aggregation,
             "additive": is_additive(meter),
-            "session": meter.session is not None,
+            "session": meter.paired_by is not None,
             "expires_us": None if meter.expires_after is None else duration_us(meter.expires_after),
         }
 
@@ -49,7 +49,8 @@ def carried_columns(meters: Sequence[Meter]) -> list[str]:
     """Select items per meter, all of them NULL where the meter doesn't take the event.
 
     `m_<key>` DECIMAL(38,9): the change or the reading, +1 and -1 for start and stop; `u_<key>`: 1 where the event can't
-    be measured; `k_<key>`: the meter's dimensions as canonical JSON; `s_<key>`: the session, for meters by session.
+    be measured; `k_<key>`: the meter's dimensions as canonical JSON; `s_<key>`: the session, or the item that is
+    added or removed.
     """
     items = []
     for meter in meters:
@@ -59,7 +60,7 @@ def carried_columns(meters: Sequence[Meter]) -> list[str]:
             f"case when {match} and ({value}) is null then 1 end as {identifier('u_' + meter.key)}",
             f"case when {match} then {dimensions_sql(meter)} end as {identifier('k_' + meter.key)}",
         ]
-        if meter.session is not None:
+        if meter.paired_by is not None:
             items.append(f"case when {match} then {_session(meter)} end as {identifier('s_' + meter.key)}")
     return items
 
@@ -101,7 +102,7 @@ def _measured(meter: Meter) -> str:
         if meter.allow_negative or meter.aggregation in CARRIED:
             return f"({number})"
         return f"(case when {number} >= 0 then {number} end)"
-    known = "true" if meter.session is None else f"{_session(meter)} is not null"
+    known = "true" if meter.paired_by is None else f"{_session(meter)} is not null"
     start, stop = filter_sql(meter.start), filter_sql(meter.stop)
     # An event that is both says neither.
     return (
@@ -111,5 +112,5 @@ def _measured(meter: Meter) -> str:
 
 
 def _session(meter: Meter) -> str:
-    assert meter.session is not None
-    return f"nullif({as_text(meter.session)}, '')"
+    assert meter.paired_by is not None
+    return f"nullif({as_text(meter.paired_by)}, '')"

@@ -20,6 +20,7 @@ Measure: TypeAlias = Literal[
     "reading",
     "rank",
     "unique",
+    "items",
     "active",
     "mark",
     "daily_sum",
@@ -29,8 +30,8 @@ Measure: TypeAlias = Literal[
 
 By day: `total` (sums), `seats` (what a carried sum gained or lost). On one day: `running` (a carried sum at the end),
 `greatest`, `least`, `latest` (the last event), `reading` (the state in force at the end), `rank` (a percentile of
-events), `mark` (a window). Distinct values: `unique` (by first day in the period), `active` (by day or week). Windows:
-`daily_sum`, `each_window`.
+events), `mark` (a window). Distinct values: `unique` (by first day in the period), `active` (by day or week), `items`
+(days on which items are there, by the day and rank of their addition). Windows: `daily_sum`, `each_window`.
 """
 _BY_AGGREGATION: dict[str, Measure] = {
     "count": "total",
@@ -53,6 +54,8 @@ def measure_of(charge: Charge, meter: Meter) -> Measure:
         return _WINDOWS[charge.watermark.take]
     if charge.active is not None:
         return "active"
+    if meter.by_items and charge.prorate is not None:
+        return "items"
     if meter.carry and meter.aggregation == "sum":
         return "running" if charge.prorate is None else "seats"
     if meter.carry and meter.aggregation == "latest":
@@ -91,11 +94,13 @@ def week_end(day: date) -> date:
 def divisor_of(charge: Charge, meter: Meter | None, segment: Segment, zone: str, known: date) -> int:
     """What the measured sum is divided by, once, on the line: 1 but for averages over time, days or weeks.
 
-    A level x time is divided by the microseconds of the full period. A mean of days or weeks by the number of those
-    in the segment that are known, with or without usage.
+    A level x time is divided by the microseconds of the full period, days of items by its days. A mean of days or weeks
+    by the number of those in the segment that are known, with or without usage.
     """
     if meter is not None and meter.aggregation == "weighted_sum":
         return midnight_us(zone, segment.period_end) - midnight_us(zone, segment.period_start)
+    if meter is not None and measure_of(charge, meter) == "items":
+        return segment.period_days
     if charge.active is None or charge.active.take != "mean":
         return 1
     until = until_day(segment, known)

@@ -32,7 +32,7 @@ def restate(con: duckdb.DuckDBPyConnection) -> None:
 
     From `control.touched_days`, the temporary table `touched`, and what `touched.remember` kept of the generation.
     """
-    lasting = "SELECT DISTINCT customer FROM metering.carried_hourly"
+    lasting = "SELECT customer FROM metering.carried_hourly UNION SELECT customer FROM metering.session_events"
     con.execute(_lasting(lasting if _exists(con, "carried_hourly") else "SELECT NULL AS customer WHERE false"))
     replanned = symmetric("control.billing_days", "was_billing_days", control.BILLING_DAYS)
     stored = "metering.usage_by_day" if _exists(con, "usage_by_day") else None

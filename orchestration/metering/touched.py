@@ -227,7 +227,7 @@ def _old_rows(con: duckdb.DuckDBPyConnection, meters: Mapping[str, str]) -> Iter
         if "meter" in columns and meters:
             of_meters.append(f"meter IN ({', '.join(map(literal, meters))})")
         where = " OR ".join(["customer IN (FROM moved)", *of_meters])
-        lasting = "true" if table in ("changes", "carried_hourly") else "false"
+        lasting = "true" if table in ("changes", "carried_hourly", "session_events", "items_daily") else "false"
         yield f"SELECT DISTINCT customer, local_day, {lasting} FROM metering.{identifier(table)} WHERE {where}"
 
 

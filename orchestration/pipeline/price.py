@@ -70,8 +70,8 @@ def read_quantities(con: duckdb.DuckDBPyConnection) -> Quantities:
     """What the build measured, by line id; the days of a line ascending."""
     found: dict[str, list[Quantity]] = defaultdict(list)
     rows = con.execute(
-        "SELECT line_id, local_day, quantity, window_us, windows FROM marts.charge_quantities "
-        "ORDER BY line_id, local_day, quantity"
+        "SELECT line_id, local_day, quantity, window_us, windows, rank FROM marts.charge_quantities "
+        "ORDER BY line_id, local_day, quantity, rank"
     )
     while batch := rows.fetchmany(10_000):
         for line_id, *measured in batch:

@@ -36,6 +36,12 @@ ITEMS = {
     "stop": {"field": "op", "op": "eq", "value": "remove"},
     "session": "item",
 }
+ADDED = {
+    "aggregation": "unique_count",
+    "value": "item",
+    "start": {"field": "op", "op": "eq", "value": "add"},
+    "stop": {"field": "op", "op": "eq", "value": "remove"},
+}
 PLAIN = {"aggregation", "filter", "carry_over", "result_rounding", "tolerance", "dedup_key", "timezone"}
 PRORATED = PLAIN | {"period_days", "persisted_days", "prorate", "group_by"}
 TELLS = {"t", "value", "props", "item", "op", "id", "source"}
@@ -261,6 +267,18 @@ def prorated(t: Translation) -> Answer:
     return lambda r: numbers(t, r, buyer)
 
 
+def prorated_items(t: Translation) -> Answer:
+    """Items weighed by the days on which they are there."""
+    t.case.known(PRORATED, {"events", "period"})
+    if t.case.params["aggregation"] != "unique_count":
+        raise UnknownCase(f"{t.case.id}: items of aggregation '{t.case.params['aggregation']}'")
+    buyer = t.buyer(*t.days_of(t.case.input["period"]), period_days=int(t.case.params["period_days"]))
+    buyer.meters = {"units": {**ADDED, **t.filter()}}
+    buyer.charges = {"units": {"meter": "units", "prorate": "days"}}
+    t.world.add(buyer)
+    return lambda r: {"value": t.quantity(r, buyer)}
+
+
 def prorated_values(t: Translation) -> Answer:
     """A number for each event: a buyer for each."""
     t.case.known(PRORATED, {"events", "period"})
@@ -372,6 +390,7 @@ MODELS: dict[str, Callable[[Translation], Answer]] = {
     "prorated_recurring_sum": prorated,
     "prorated_sum": prorated,
     "prorated_sum_grouped": grouped,
+    "prorated_unique_count": prorated_items,
     "prorated_values": prorated_values,
     "roll_up": by_period,
     "roll_up_timezone": by_month,

@@ -81,6 +81,8 @@ MORE_METERS = """
   - {key: backlog, name: Backlog, unit: byte, event_type: request, aggregation: level, value: bytes}
   - {key: in_flight, name: In flight, event_type: request, aggregation: level, session: path, expires_after: 1h,
      start: {field: status, op: eq, value: 200}, stop: {field: status, op: eq, value: 429}}
+  - {key: open_paths, name: Open, unit: path, event_type: request, aggregation: unique_count, value: path,
+     start: {field: status, op: eq, value: 200}, stop: {field: status, op: eq, value: 429}}
 """
 """Meters of the other aggregations, so that none of their tables is empty."""
 

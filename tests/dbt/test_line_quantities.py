@@ -28,7 +28,8 @@ NOW_US = parse_instant(measures.NOW, "test")
 def measured(home: Path) -> dict[str, list[Quantity]]:
     """What the published generation has, by line."""
     found: dict[str, list[Quantity]] = defaultdict(list)
-    query = "SELECT line_id, local_day, quantity, window_us, windows FROM marts.charge_quantities ORDER BY 1, 2, 3"
+    columns = "line_id, local_day, quantity, window_us, windows, rank"
+    query = f"SELECT {columns} FROM marts.charge_quantities ORDER BY line_id, local_day, rank, quantity"
     for line_id, *quantity in rows(home, query):
         found[line_id].append(Quantity(*quantity))
     return dict(found)

@@ -27,6 +27,8 @@ meters:
   - {key: changed, name: M, event_type: change, aggregation: level, value: n}
   - {key: sessions, name: N, event_type: call, aggregation: level, session: session, expires_after: 2h,
      start: {field: n, op: eq, value: "1"}, stop: {field: n, op: eq, value: "0"}}
+  - {key: items, name: O, event_type: call, aggregation: unique_count, value: session, dimensions: [region],
+     start: {field: n, op: eq, value: "1"}, stop: {field: n, op: eq, value: "0"}}
 """
 CHARGES = {
     "level-time": "meter: level_time",
@@ -62,6 +64,11 @@ CHARGES = {
     "sessions": "meter: sessions, watermark: {of: level, window: 1m}",
     "sessions-each": "meter: sessions, watermark: {of: level, window: 1h, take: each_window}",
     "sessions-days": "meter: sessions, watermark: {of: level, window: 15m, take: daily_sum}",
+    "items": "meter: items",
+    "items-each": "meter: items, by_dimension: each",
+    "items-days": "meter: items, prorate: days",
+    "items-most": "meter: items, active: {per: day, take: max}",
+    "items-weekly": "meter: items, active: {per: week, take: mean}",
 }
 """Charges of the plans `every` and `more`, at 1 and at 2 a unit."""
 ZONES = {

@@ -26,6 +26,7 @@ with
             begins
             on events.customer = begins.customer
             and events.time_us >= begins.begin_us - coalesce(meters.expires_us, 0)
+        where meters.aggregation = 'level'
     ),
 
     -- A run is starts and the stop that follows them.

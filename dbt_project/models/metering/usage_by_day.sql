@@ -6,7 +6,7 @@
     touched_by="restated_days", touched_keys=["customer", "local_day"]
 ) }}
 with
-    {% for model in ["metered_hours", "distinct_daily", "values_daily", "latest_hourly", "carried_hourly"] %}
+    {% for model in ["metered_hours", "distinct_values", "values_daily", "latest_hourly", "carried_hourly"] %}
         {{ model }} as (
             select usage.*
             from {{ ref(model) }} as usage
@@ -31,7 +31,7 @@ with
         where place = 1
         union all
         select customer, meter, dimensions, local_day, cast(count(*) as decimal(38, 9)), cast(null as bigint)
-        from distinct_daily
+        from distinct_values
         group by customer, meter, dimensions, local_day
         union all
         select customer, meter, dimensions, local_day, quantity, first_us

@@ -4,7 +4,7 @@
 {{ config(materialized="table") }}
 {% set ranked = meters(["unique_count", "percentile"]) %}
 {% set others = meters(["latest"]) %}
-{% set lasting = meters(["sum", "min", "max", "latest", "weighted_sum", "level"], carried=true) %}
+{% set lasting = meters(["sum", "min", "max", "latest", "unique_count", "weighted_sum", "level"], carried=true) %}
 with
     events as (
         select

@@ -19,6 +19,8 @@ def meter(aggregation: str, **fields: Any) -> Meter:
 
 
 USERS = meter("unique_count", dimensions=("app",))
+ADDED = {name: {"field": "do", "op": "eq", "value": name} for name in ("start", "stop")}
+ITEMS = meter("unique_count", dimensions=("app",), **ADDED)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,10 @@ USERS = meter("unique_count", dimensions=("app",))
         (USERS, {"active": {"per": "week"}, "watermark": {"of": "unique_count"}}, "window: 1d"),
         (meter("sum"), {"prorate": "days"}, "carries nothing; take a meter of aggregation 'sum' with 'carry: true'"),
         (USERS, {"prorate": "days"}, "when a value is removed, which 'm' can't say"),
+        (ITEMS, {"watermark": {"of": "unique_count"}}, "'m' has no windows; for the most on a day take 'active"),
+        (ITEMS, {"prorate": "days", "active": {"per": "day"}}, "'active' counts otherwise"),
+        (ITEMS, {"prorate": "days", "by_dimension": "each"}, "'by_dimension' counts otherwise"),
+        (ITEMS, {"prorate": "days", "convert": {"divide_by": "2", "unit": "pair"}}, "'convert' counts otherwise"),
         (meter("weighted_sum"), {"prorate": "days"}, "'m' is a 'weighted_sum'"),
         (meter("sum", carry=True), {"prorate": "days", "watermark": {"of": "sum"}}, "leave one of them out"),
     ],
@@ -76,6 +82,9 @@ def test_a_flat_fee_measures_nothing(fields: dict[str, Any]) -> None:
         (USERS, {"by_dimension": "each"}, "unique"),
         (USERS, {"by_dimension": "each", "active": {"per": "week", "take": "mean"}}, "active"),
         (USERS, {"watermark": {"of": "unique_count", "percentile": 95}}, "mark"),
+        (ITEMS, {}, "unique"),
+        (ITEMS, {"prorate": "days"}, "items"),
+        (ITEMS, {"active": {"per": "day", "take": "max"}}, "active"),
         (meter("max"), {"watermark": {"of": "max", "take": "each_window"}}, "each_window"),
     ],
 )

@@ -19,7 +19,7 @@ with
             and segments.measure = parts.measure
             and parts.start_day <= segments.start_day
         inner join
-            {{ ref("distinct_daily") }} as users
+            {{ ref("distinct_values") }} as users
             on segments.customer = users.customer
             and segments.meter = users.meter
             and users.local_day >= parts.start_day
@@ -43,7 +43,7 @@ with
             end as local_day
         from segments
         inner join
-            {{ ref("distinct_daily") }} as users
+            {{ ref("distinct_values") }} as users
             on segments.customer = users.customer
             and segments.meter = users.meter
             and users.local_day >= segments.reads_from

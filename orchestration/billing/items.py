@@ -1,0 +1,47 @@
+"""Items that are added and removed.
+
+Each is priced by the days on which it is there, in the tier of its rank when it was added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from orchestration.billing.charges import ONE, ZERO, Priced, PriceDetail, Slice, by_day, per_unit
+from orchestration.billing.segments import ChargeTerms, PriceFrom
+from orchestration.money import EXACT
+
+
+def items(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
+    """The parts of the amount.
+
+    `slices` are days of items / days of the full period, by the day and the rank of their addition: what an item was
+    the n-th of at that instant. Those carried into the segment are added on its first day, in the order in which they
+    came. A tier's flat fee is due when an item was added in it, or beyond.
+    """
+    if not terms.charge.tiers:
+        return per_unit(terms, slices)
+    found: dict[tuple[int, date], tuple[PriceFrom, Decimal]] = {}
+    for piece in by_day(slices):
+        price = terms.price_on(piece.day)
+        key = (_tier_of(terms, piece.rank or 1), price.from_day)
+        before = found[key][1] if key in found else ZERO
+        found[key] = (price, EXACT.add(before, piece.quantity))
+    details = [
+        PriceDetail(price.version, number, quantity, price.charge.tiers[number - 1].price)
+        for (number, _), (price, quantity) in sorted(found.items(), key=lambda item: item[0])
+    ]
+    greatest = max((piece.rank or 1 for piece in slices), default=0)
+    below = ZERO
+    for number, tier in enumerate(terms.charge.tiers, 1):
+        entered = greatest > below or (number == 1 and terms.charge.flat_fee_at_zero)
+        if entered and tier.flat_fee:
+            details.append(PriceDetail(terms.prices[0].version, number, ONE, tier.flat_fee, "tier_fee"))
+        below = tier.up_to if tier.up_to is not None else below
+    return Priced(tuple(details))
+
+
+def _tier_of(terms: ChargeTerms, rank: int) -> int:
+    return next(n for n, tier in enumerate(terms.charge.tiers, 1) if tier.up_to is None or rank <= tier.up_to)
