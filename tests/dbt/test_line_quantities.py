@@ -85,7 +85,8 @@ def differences(one: Mapping[str, list[Quantity]], other: Quantities) -> dict[st
 def test_every_measure_is_the_same_from_models_and_from_single_events(home: Path, tmp_path: Path) -> None:
     by_models = measured(home)
     assert differences(by_models, again(home, tmp_path)) == {}
-    charges = {line_id.split("/")[1] for line_id in by_models if not line_id.startswith(("s-worked", "s-steady"))}
+    # The 95th of a hundred sparse windows is 0, which is no quantity: that mark stands on the steady customer's line.
+    charges = {line_id.split("/")[1] for line_id in by_models if not line_id.startswith("s-worked")}
     assert charges == set(measures.CHARGES)
 
 

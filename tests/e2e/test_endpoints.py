@@ -71,10 +71,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_request_is_reported_under_its_endpoint_and_the_rest_by_a_bounded_number_of_shapes(home: Path) -> None:
     junk, strays = 601 + JUNK - 500, 1 + 150 + 1
-    accepted = dict(rows(home, "SELECT source, accepted FROM marts.ingest_balance WHERE level = 'source'"))
+    events = dict(rows(home, "SELECT source, events FROM marts.ingest_balance WHERE level = 'source'"))
     assert rows(home, "SELECT * FROM marts.route_coverage ORDER BY source") == [
-        ("app", 0, 0, accepted["app"], 0, 0, 0, accepted["app"]),
-        ("gateway", 3, 3, accepted["gateway"], 36 + 2, junk + strays, 0, 0),
+        ("app", 0, 0, events["app"], 0, 0, 0, events["app"]),
+        ("gateway", 3, 3, events["gateway"], 36 + 2, junk + strays, 0, 0),
     ]
     columns = "shape, events, distinct_paths, example, first_day, last_day"
     found = rows(
