@@ -36,7 +36,7 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) manifest browser
 	@echo "== running the test suite"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --durations 25
 
 # The figures of docs/performance.md. Times mean nothing while the machine does something else.
 bench: $(INSTALLED)

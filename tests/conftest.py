@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from objectstores import S3Server
@@ -16,15 +17,18 @@ _SHARING = ("e2e", "orchestration")
 """Folders whose tests share instances that are dear to make."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests a worker of a parallel run takes together: those of a file, or of a folder that shares.
+class _ByFile(LoadScopeScheduling):
+    """Gives a worker the tests of a file, or of a folder that shares, together: what they share is made once."""
 
-    First of all such hooks: the worker's own reads the marks.
-    """
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in _SHARING else str(item.path)))
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        folder = path.split("/")[-2]
+        return folder if folder in _SHARING else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How a parallel run shares out the tests."""
+    return _ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
