@@ -18,7 +18,7 @@ from orchestration.canonical import canonical_bytes
 from orchestration.catalog import Catalog
 from orchestration.catalog.load import parse_catalog
 from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue, missing_input
-from orchestration.closing.rated import rate_all
+from orchestration.closing.rated import Quantity, rate_all
 from orchestration.errors import InputHeld, IntegrityFailure, PeriodClosed, TallystickError
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
 from orchestration.ledger.rows import DeliveryRow
@@ -55,7 +55,7 @@ def close(
         if item.terms.charge.key == "tokens":
             used = tokens.get(f"{item.segment.customer}_{item.segment.start.month}", 0)
             if used:
-                quantities[item.line_id] = [(item.segment.start.replace(day=15), Decimal(used), None)]
+                quantities[item.line_id] = [Quantity(item.segment.start.replace(day=15), Decimal(used))]
     groups = due_groups(catalog, ledger, rate_all(catalog, charged, quantities), end)
     return issue(catalog, ledger, groups, end, parked or {}, Knowledge(now_us, 0, "code"))
 
