@@ -227,12 +227,12 @@ JOIN control.window_counts AS counts ON customers.zone = counts.zone AND found.m
     AND found.window_length = counts.window_length;
 
 CREATE TABLE charge_quantities AS
-SELECT line_id, local_day, sum(quantity) AS quantity, NULL::BIGINT AS window_us, 1 AS windows
+SELECT line_id, local_day, sum(quantity) AS quantity, NULL::BIGINT AS window_us, 1 AS windows, NULL::BIGINT AS rank
 FROM control.segments JOIN usage_daily AS usage USING (customer, meter)
 WHERE measure = 'total' AND local_day >= start_day AND local_day < end_day
 GROUP BY line_id, local_day
 UNION ALL
-SELECT line_id, local_day, count(*), NULL, 1
+SELECT line_id, local_day, count(*), NULL, 1, NULL
 FROM (
     SELECT line_id, value_key, min(local_day) AS local_day
     FROM control.segments JOIN distinct_daily USING (customer, meter)
@@ -241,7 +241,7 @@ FROM (
 GROUP BY line_id, local_day
 UNION ALL
 SELECT line_id, arg_max(local_day, (value, -window_us)), max(value), arg_max(window_us, (value, -window_us)),
-    1
+    1, NULL
 FROM control.segments JOIN event_windows USING (customer, meter, window_length)
 WHERE measure = 'mark' AND local_day >= start_day AND local_day < end_day
 GROUP BY line_id;

@@ -96,7 +96,8 @@ def test_the_check_across_layers_blocks_pricing(launch: Launch, home: Path, monk
 def test_a_part_of_the_models_is_built_but_not_published(launch: Launch, home: Path) -> None:
     before = _published(home)
     tiny.write_log(home, "access-4.log", 6)
-    names = [["raw_files"], ["lake"], ["warehouse_build"], ["staging", "stg_events"], ["metering", "usage_hourly"]]
+    models = [["staging", "stg_events"], ["staging", "stg_requests"], ["metering", "metered_hours"]]
+    names = [["raw_files"], ["lake"], ["warehouse_build"], *models]
     result = launch("daily", home, asset_selection=[dg.AssetKey(name) for name in names])
     assert result.success
     assert {m.asset_key.to_user_string() for m in result.get_asset_materialization_events()} == {

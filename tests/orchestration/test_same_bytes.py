@@ -61,7 +61,7 @@ def test_metadata_is_worth_reading(by_dagster: Ran) -> None:
     lake = _metadata(by_dagster.daily, "lake")
     assert lake["new_lines"] == 59
     assert "| accepted | 55 |" in lake["buckets"]
-    assert _metadata(by_dagster.daily, "marts/usage_monthly")["dagster/row_count"] == 9
+    assert _metadata(by_dagster.daily, "marts/usage_monthly")["dagster/row_count"] == 11
     drafts = _metadata(by_dagster.daily, "drafts")
     assert "| USD | " in drafts["money"]
     assert "alder" in drafts["preview"]

@@ -1,7 +1,7 @@
 -- Grain: line, local day, rank. Days on which items are there, by the day of their addition and what they were the n-th
 -- of then. Those from before the segment are added on its first day, in the order in which they came. A day on which an
 -- item is removed and added again is one day.
-{{ config(materialized="view") }}
+{{ config(materialized="view", schema="staging") }}
 with
     stays as (
         select
