@@ -331,7 +331,8 @@ class Box:
             "('control', 'record', 'metering', 'marts') ORDER BY ALL"
         )
         # What was new to this generation is not what it holds.
-        work = ("new_files", "touched_days", "touched_lines", "restated_days", "restated_weeks", "restated_months")
+        work = ["new_files", "touched_days", "touched_lines", "restated_days", "restated_weeks", "restated_months"]
+        work += ["zone_days", "zone_hours", "window_counts"]
         passing = {("control", name) for name in ("generation", "customer_offsets", *work)}
         return {
             f"{schema}.{table}": hashlib.sha256(
