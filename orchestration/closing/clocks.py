@@ -38,7 +38,8 @@ def refuse_moved_clocks(ledger: Ledger) -> None:
         body = json.loads(entry.body) if entry.kind == CLOSE else {}
         if body.get("tzdata") in (None, TZDATA_VERSION):
             continue
-        for zone, was in body["clocks"].items():
+        # A close of an earlier version of the program has kept no clocks.
+        for zone, was in body.get("clocks", {}).items():
             if _clock(zone, was["from"], was["to"]) != was["clock"]:
                 raise PeriodClosed(
                     f"zone data {TZDATA_VERSION} has another clock for '{zone}' between {was['from']} and {was['to']} "

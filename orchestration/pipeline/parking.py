@@ -12,9 +12,8 @@ from orchestration.catalog import Catalog
 
 
 def parked(con: duckdb.DuckDBPyConnection, catalog: Catalog, groups: Sequence[Group], cut_off: date) -> dict[str, str]:
-    """Reason by customer, over the days and the meters of the lines that are due; from the marts of a generation."""
+    """Reason by customer, over the days of the lines that are due; from the marts of a generation."""
     first: dict[str, date] = {}
-    billed = {(group.customer, due.line.meter) for group in groups for due in group.lines}
     for group in groups:
         begins = min(due.line.start for due in group.lines)
         first[group.customer] = min(begins, first.get(group.customer, begins))
@@ -23,8 +22,7 @@ def parked(con: duckdb.DuckDBPyConnection, catalog: Catalog, groups: Sequence[Gr
         "SELECT customer, local_day, meter, events FROM metering.unmeasured_daily "
         "WHERE aggregation <> 'unique_count' ORDER BY customer, meter, local_day"
     ).fetchall():
-        in_time = (customer, meter) in billed and first[customer] <= day < cut_off
-        if in_time and events > catalog.settings.unmeasured_limit:
+        if customer in first and first[customer] <= day < cut_off and events > catalog.settings.unmeasured_limit:
             reasons.setdefault(customer, []).append(f"{events} unmeasured event(s) for '{meter}' on {day}")
     for customer, day, source, event_id in con.execute(
         "SELECT customer, utc_day, source, event_id FROM marts.conflicts "

@@ -92,6 +92,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny instance with a closed month and a later file, built up to where it would be published."""
     home = tiny.make(tmp_path_factory.mktemp("checks"))
     (home / "catalog" / "meters.yaml").write_text(tiny.CATALOG["meters.yaml"].lstrip() + MORE_METERS)
+    # They can't measure everything, and nobody is to be parked for it.
+    (home / "catalog" / "instance.yaml").write_text(tiny.CATALOG["instance.yaml"].lstrip() + "unmeasured_limit: 100\n")
     context = run.Context(Instance(home), parse_instant(tiny.NOW, "test"))
     run.run(context)
     close(context, parse_cut_off(tiny.MONTH))
