@@ -77,16 +77,16 @@ kill-campaign: $(INSTALLED)
 
 # 100,000 damaged lines of each format, and a hundred ways to deliver the same events (an hour or more).
 fuzz: $(INSTALLED)
-	@TALLYSTICK_FUZZ=100000 $(BIN)/python -m pytest --verbose tests/fuzz tests/property/test_deliveries.py
+	@CAMPAIGN_FUZZ=100000 $(BIN)/python -m pytest --verbose tests/fuzz tests/property/test_deliveries.py
 
 # Random worlds and lives of instances beside an oracle in plain Python (an hour).
 worlds: $(INSTALLED)
-	@TALLYSTICK_WORLDS=30 TALLYSTICK_STEPS=60 $(BIN)/python -m pytest --verbose \
+	@CAMPAIGN_WORLDS=30 CAMPAIGN_STEPS=60 $(BIN)/python -m pytest --verbose \
 		tests/property/test_metering_worlds.py tests/property/test_metering_machine.py
 
 # Files that are made to exhaust memory, of 2 GB each (a few minutes, 5 GB of disk).
 bombs: $(INSTALLED)
-	@TALLYSTICK_BOMBS=1 $(BIN)/python -m pytest --verbose tests/faults/test_bombs.py
+	@CAMPAIGN_BOMBS=1 $(BIN)/python -m pytest --verbose tests/faults/test_bombs.py
 
 schemas: $(INSTALLED)
 	@$(BIN)/tallystick schema docs/schema

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LARGE = bool(os.environ.get("TALLYSTICK_BOMBS"))
+LARGE = bool(os.environ.get("CAMPAIGN_BOMBS"))
 HUGE = 2 << 30 if LARGE else 100 << 20
 LINES = 16 << 20 if LARGE else 1 << 18
 MEMORY = 300 << 20

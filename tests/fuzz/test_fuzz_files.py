@@ -26,7 +26,7 @@ from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.inflate import Refused, inflated
 from orchestration.ingest.lines import BOM
 
-CAMPAIGN = int(os.environ.get("TALLYSTICK_FUZZ") or 0)
+CAMPAIGN = int(os.environ.get("CAMPAIGN_FUZZ") or 0)
 EVENTS = 20
 """Damaged events in one batch."""
 ROUNDS = max(1, CAMPAIGN // 10_000)

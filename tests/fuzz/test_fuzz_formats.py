@@ -1,6 +1,6 @@
 """A fuzz target for each format: no crash, no line lost, and no damaged line that touches another.
 
-In the suite a short sample. `make fuzz` takes TALLYSTICK_FUZZ damaged lines of each format.
+In the suite a short sample. `make fuzz` takes CAMPAIGN_FUZZ damaged lines of each format.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from orchestration.ingest.formats.base import Reader
 from orchestration.ingest.formats.jsontext import TOO_DEEP
 from orchestration.ingest.lines import KEPT_OF_LONG_LINE, MAX_LINE
 
-CAMPAIGN = int(os.environ.get("TALLYSTICK_FUZZ") or 0)
+CAMPAIGN = int(os.environ.get("CAMPAIGN_FUZZ") or 0)
 AT_ONCE = 5000 if CAMPAIGN else 300
 """Damaged lines in one ingest."""
 TARGETS = settings(

@@ -28,7 +28,7 @@ from inbox import Instance, source
 
 from orchestration.ingest import batch, run
 
-EXAMPLES = 100 if os.environ.get("TALLYSTICK_FUZZ") else 4
+EXAMPLES = 100 if os.environ.get("CAMPAIGN_FUZZ") else 4
 SOME = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 PACK: dict[str, Callable[[bytes], bytes]] = {

@@ -1,7 +1,7 @@
 """An instance that is lived in: files come late, twice and changed, the catalog is edited, the warehouse is lost.
 
 Whatever happened before, after each step every mart equals what the oracle computes from all events and the catalog of
-that moment. A step costs a build, so a life is a seeded walk: TALLYSTICK_STEPS says how many builds, TALLYSTICK_LIFE
+that moment. A step costs a build, so a life is a seeded walk: CAMPAIGN_STEPS says how many builds, CAMPAIGN_LIFE
 names the seeds.
 """
 
@@ -26,8 +26,8 @@ from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.retract import write_list
 from orchestration.pipeline.run import Context
 
-STEPS = int(os.environ.get("TALLYSTICK_STEPS", "5"))
-LIVES = [int(seed) for seed in os.environ.get("TALLYSTICK_LIFE", "1").split(",")]
+STEPS = int(os.environ.get("CAMPAIGN_STEPS", "5"))
+LIVES = [int(seed) for seed in os.environ.get("CAMPAIGN_LIFE", "1").split(",")]
 
 
 class Life:
@@ -176,6 +176,6 @@ def test_whatever_happens_in_whatever_order_the_marts_are_those_of_the_oracle(
         life.home.write_catalog()
         life.home.run()
         done.append(" + ".join(together))
-        assert life.home.differences() == [], f"TALLYSTICK_LIFE={seed}, after {', '.join(done)}"
+        assert life.home.differences() == [], f"CAMPAIGN_LIFE={seed}, after {', '.join(done)}"
     assert not life.home.run()
-    show(f" TALLYSTICK_LIFE={seed}: {', '.join(done)}")
+    show(f" CAMPAIGN_LIFE={seed}: {', '.join(done)}")

@@ -1,8 +1,8 @@
 """Random worlds, metered twice: every mart of the warehouse equals that of an oracle in plain Python, row by row.
 
 A build is dear, so a world is a whole one: a dozen customers in a dozen zones, some fifteen meters, late and repeated
-events, and half of them at the edges of hours, days, clock changes and credentials. TALLYSTICK_WORLDS says how many
-worlds are tried, TALLYSTICK_WORLD names the seed of the only one.
+events, and half of them at the edges of hours, days, clock changes and credentials. CAMPAIGN_WORLDS says how many
+worlds are tried, CAMPAIGN_WORLD names the seed of the only one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from oracle_time import DAY, HOUR, Calendar, instant
 
 from orchestration.zones import bucket_start, local_date
 
-WORLDS = int(os.environ.get("TALLYSTICK_WORLDS", "1"))
-ONE = os.environ.get("TALLYSTICK_WORLD")
+WORLDS = int(os.environ.get("CAMPAIGN_WORLDS", "1"))
+ONE = os.environ.get("CAMPAIGN_WORLD")
 SEEDS = st.integers(0, 2**32 - 1) if ONE is None else st.just(int(ONE))
 # Smaller numbers are no smaller worlds: there is nothing to shrink.
 SOME = settings(
@@ -40,7 +40,7 @@ ADDITIVE = "aggregation IN ('count', 'weighted_sum') OR (aggregation = 'sum' AND
 @SOME
 @given(SEEDS)
 def test_every_mart_of_a_random_world_is_that_of_the_oracle(show: Callable[[str], None], seed: int) -> None:
-    show(f" TALLYSTICK_WORLD={seed}")
+    show(f" CAMPAIGN_WORLD={seed}")
     world = Maker(seed).world(events=2000, meters=16, batches=2)
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / "home", world)

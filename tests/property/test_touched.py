@@ -66,7 +66,7 @@ def hand_over(home: Path) -> None:
 
 
 def move_zone(home: Path) -> None:
-    edit(home, "customers.csv", ("America/New_York", "Australia/Lord_Howe"))
+    edit(home, "customers.csv", ("Asia/Tokyo", "Australia/Lord_Howe"))
 
 
 def add_meter(home: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ class Home:
         retracted = self.retracted
         events = counted(self.delivered)
         counts = [event for event in events if event.identity not in retracted]
-        oracle = Oracle(load_catalog(self.folder / "catalog"), counts, self.world.now_us).marts()
+        with localcontext(prec=100):  # the usual 28 digits would round what 38 hold
+            oracle = Oracle(load_catalog(self.folder / "catalog"), counts, self.world.now_us).marts()
         told: list[str] = []
         balance = "SELECT events, retracted FROM marts.ingest_balance WHERE level = 'total'"
         if (found := rows(self.folder, balance)) != [(len(counts), len(events) - len(counts))]:

@@ -19,7 +19,7 @@ from orchestration.ingest.formats import FORMATS
 LINES = formatkit.LINES
 REQUESTS = sorted(LINES.keys() - {"cloudevents", "cloudevents_binary"})
 FEW = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
-FUZZ = int(os.environ.get("TALLYSTICK_FUZZ") or 400)
+FUZZ = int(os.environ.get("CAMPAIGN_FUZZ") or 400)
 """Mutated lines for each format; the full campaign has 100,000 in all, or more."""
 PIECES = [
     *"\"\\[]{}-,:/ \t\r0a'\u00e9\u2028",

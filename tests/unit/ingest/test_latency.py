@@ -18,6 +18,7 @@ from orchestration.ingest.formats.base import LATENCY
 from orchestration.ingest.lake import Lake
 from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.lakeview import create_line_views
+from orchestration.metering.retractions import load_retractions
 
 LINES = formatkit.LINES
 TOOK = {
@@ -204,6 +205,7 @@ def test_lake_files_of_before_have_no_latency(instance: Any, make_source: Any, t
         def known() -> list[Any]:
             lake, files = Lake(instance.home / "lake"), instance.ledger.files()
             load_conflicts(con, catalog, lake, files, instance.home / "scratch")
+            load_retractions(con, catalog, lake, files, instance.home / "scratch")
             create_line_views(con, catalog, lake, files)
             return [latency for (latency,) in con.execute(query).fetchall()]
 
