@@ -110,3 +110,19 @@
 {% macro each_of(list) %} {{ return(adapter.dispatch("each_of", "tallystick")(list)) }} {% endmacro %}
 {% macro default__each_of(list) %} explode({{ list }}) {% endmacro %}
 {% macro duckdb__each_of(list) %} unnest({{ list }}) {% endmacro %}
+
+{#
+  The value at rank ceil(p * n / 100) of the n values of a group, in ascending order. A decimal quantile is computed in
+  whole numbers; a float one is not, and would miss the rank where p * n / 100 is whole.
+#}
+{% macro value_at_percentile(column, percentile) %}
+    {{ return(adapter.dispatch("value_at_percentile", "tallystick")(column, percentile)) }}
+{% endmacro %}
+{% macro default__value_at_percentile(column, percentile) %}
+    element_at(
+        array_sort(collect_list({{ column }})), cast((count({{ column }}) * {{ percentile }} + 99) div 100 as int)
+    )
+{% endmacro %}
+{% macro duckdb__value_at_percentile(column, percentile) %}
+    quantile_disc({{ column }}, cast('{{ percentile / 100 }}' as decimal(3, 2)))
+{% endmacro %}

@@ -1,9 +1,9 @@
 {#
   Percentiles, one row for each combination of `keys`: the value at rank ceil(p * n / 100) of the n events, in ascending
-  order and whole numbers, `p` being that of the meter; `first_us` is the first event of that value. `relation` has the
-  keys, meter among them, and value, events, first_us.
+  order and whole numbers; `first_us` is the first event of that value. `relation` has the keys and value, events,
+  first_us; `percentiles` has p, `percentile`, for each value of one of the keys, `by`.
 #}
-{% macro ranks(relation, keys) %}
+{% macro ranks(relation, keys, by, percentiles) %}
     select {% for key in keys %} counted.{{ key }}, {% endfor %} counted.value as quantity, counted.first_us
     from
         (
@@ -21,10 +21,10 @@
                     group by {{ keys | join(", ") }}, value
                 ) as valued
         ) as counted
-    inner join {{ source("control", "meters") }} as meters on counted.meter = meters.meter
+    inner join {{ percentiles }} as ranked on counted.{{ by }} = ranked.{{ by }}
     where
-        counted.upto >= {{ whole_divide("meters.percentile * counted.n + 99", "100") }}
-        and counted.upto - counted.events < {{ whole_divide("meters.percentile * counted.n + 99", "100") }}
+        counted.upto >= {{ whole_divide("ranked.percentile * counted.n + 99", "100") }}
+        and counted.upto - counted.events < {{ whole_divide("ranked.percentile * counted.n + 99", "100") }}
 {% endmacro %}
 
 {# Names the segment that prices the meter on a local day: its plan and the billing period's first day. #}
@@ -37,44 +37,104 @@
         and {{ usage }}.local_day < billing.end_day
 {% endmacro %}
 
+{# The first local day of what is restated, as a literal: what lies before it is not read. #}
+{% macro first_restated(restated, column) %}
+    {%- if not execute -%} {{ return("date '1970-01-01'") }}{%- endif -%}
+    {%- set first = run_query("select min(" ~ column ~ ") from " ~ source("control", restated)).columns[0].values()[0] -%}
+    {{ return("date '" ~ (first or "9999-12-31") ~ "'") }}
+{% endmacro %}
+
+{#
+  The days of a relation, of the restated grains: which plan and period they belong to, and a number for each
+  combination of customer, plan, meter, grain, dimensions and period. Rows are grouped by that number and not by texts.
+#}
+{% macro cells_of_days(relation, restated, column, of_day) %}
+    select
+        usage.customer,
+        billing.plan,
+        usage.meter,
+        restated.{{ column }},
+        usage.dimensions,
+        billing.period_start,
+        usage.local_day,
+        dense_rank() over (
+            order by
+                usage.customer, billing.plan, usage.meter, restated.{{ column }}, usage.dimensions, billing.period_start
+        ) as cell
+    from
+        (
+            select distinct customer, meter, dimensions, local_day
+            from {{ relation }}
+            where local_day >= {{ first_restated(restated, column) }}
+        ) as usage
+    inner join
+        {{ source("control", restated) }} as restated
+        on usage.customer = restated.customer
+        and {{ of_day }} = restated.{{ column }}
+        {{ join_billing_days("usage") }}
+{% endmacro %}
+
+{# Rows of a relation with the cell of their day. #}
+{% macro join_cells(relation, cells) %}
+    {{ relation }} as usage
+    inner join
+        {{ cells }} as cells
+        on usage.customer = cells.customer
+        and usage.meter = cells.meter
+        and usage.dimensions = cells.dimensions
+        and usage.local_day = cells.local_day
+{% endmacro %}
+
 {#
   Usage of a grain longer than a day, of the restated ones (`restated`, with `column`): from days where these combine, else
   anew from the distinct values, or the ranks of the values, of all its days. `of_day` gives the grain of a day in SQL.
 #}
 {% macro usage_of_days(restated, column, of_day) %}
     {%- set keys = ["customer", "plan", "meter", column, "endpoint", "method", "dimensions", "period_start"] -%}
+    {%- set first = first_restated(restated, column) -%}
     with
-        {% for model, columns in [
-            ("usage_by_day", ["aggregation", "combine", "endpoint", "method", "quantity"]),
-            ("distinct_values", ["value_key"]),
-            ("values_daily", ["value", "events", "first_us"]),
-        ] %}
-            {{ model }} as (
-                select
-                    usage.customer,
-                    billing.plan,
-                    usage.meter,
-                    restated.{{ column }},
-                    usage.local_day,
-                    usage.dimensions,
-                    billing.period_start,
-                    {% if "endpoint" not in columns %}
-                        cast(null as varchar) as endpoint, cast(null as varchar) as method,
-                    {% endif %}
-                    {% for name in columns %} usage.{{ name }}{{ ", " if not loop.last }}{% endfor %}
-                from {{ ref(model) }} as usage
-                inner join
-                    {{ source("control", restated) }} as restated
-                    on usage.customer = restated.customer
-                    and {{ of_day }} = restated.{{ column }}
-                    {{ join_billing_days("usage") }}
-            ),
-        {% endfor %}
+        usage_by_day as (
+            select
+                usage.customer,
+                billing.plan,
+                usage.meter,
+                restated.{{ column }},
+                usage.local_day,
+                usage.endpoint,
+                usage.method,
+                usage.dimensions,
+                billing.period_start,
+                usage.combine,
+                usage.quantity
+            from {{ ref("usage_by_day") }} as usage
+            inner join
+                {{ source("control", restated) }} as restated
+                on usage.customer = restated.customer
+                and {{ of_day }} = restated.{{ column }}
+                {{ join_billing_days("usage") }}
+            where usage.local_day >= {{ first }}
+        ),
 
         last_days as (
             select *, max(local_day) over (partition by {{ keys | join(", ") }}) as last_day
             from usage_by_day
             where combine = 'last'
+        ),
+
+        cells_of_distinct as ({{ cells_of_days(ref("distinct_values"), restated, column, of_day) }}),
+
+        cells_of_ranked as ({{ cells_of_days(ref("values_daily"), restated, column, of_day) }}),
+
+        values_of_cells as (
+            select cells.cell, usage.value, usage.events, usage.first_us
+            from {{ join_cells(ref("values_daily"), "cells_of_ranked") }}
+            where usage.local_day >= {{ first }}
+        ),
+
+        percentiles as (
+            select distinct cells.cell, meters.percentile
+            from cells_of_ranked as cells
+            inner join {{ source("control", "meters") }} as meters on cells.meter = meters.meter
         ),
 
         long as (
@@ -88,13 +148,38 @@
             select {{ keys | join(", ") }}, quantity
             from last_days
             where local_day = last_day
-            union all
-            select {{ keys | join(", ") }}, cast(count(distinct value_key) as decimal(38, 9)) as quantity
-            from distinct_values
-            group by {{ keys | join(", ") }}
-            union all
-            select {{ keys | join(", ") }}, quantity
-            from ({{ ranks("values_daily", keys) }}) as ranked
+            {% for cells, counted in [
+                ("cells_of_distinct", "distinct"),
+                ("cells_of_ranked", ranks("values_of_cells", ["cell"], "cell", "percentiles")),
+            ] %}
+                union all
+                select
+                    cells.customer,
+                    cells.plan,
+                    cells.meter,
+                    cells.{{ column }},
+                    cast(null as varchar) as endpoint,
+                    cast(null as varchar) as method,
+                    cells.dimensions,
+                    cells.period_start,
+                    counted.quantity
+                from
+                    (
+                        {% if counted == "distinct" %}
+                            select cells.cell, cast(count(distinct usage.value_key) as decimal(38, 9)) as quantity
+                            from {{ join_cells(ref("distinct_values"), cells) }}
+                            where usage.local_day >= {{ first }}
+                            group by cells.cell
+                        {% else %}{{ counted }}
+                        {% endif %}
+                    ) as counted
+                inner join
+                    (
+                        select distinct cell, customer, plan, meter, {{ column }}, dimensions, period_start
+                        from {{ cells }}
+                    ) as cells
+                    on counted.cell = cells.cell
+            {% endfor %}
         )
 
     select
@@ -125,6 +210,7 @@
                 {{ source("control", restated) }} as restated
                 on usage.customer = restated.customer
                 and {{ of_day }} = restated.{{ column }}
+            where usage.local_day >= {{ first_restated(restated, column) }}
         ),
 
         nameless as (
@@ -134,7 +220,7 @@
                 {{ source("control", restated) }} as restated
                 on usage.customer = restated.customer
                 and {{ of_day }} = restated.{{ column }}
-            where usage.aggregation = 'unique_count'
+            where usage.aggregation = 'unique_count' and usage.local_day >= {{ first_restated(restated, column) }}
         ),
 
         counted as (
@@ -183,6 +269,7 @@
                 on days.customer = restated.customer
                 and {{ of_day }} = restated.{{ column }}
             inner join {{ source("control", "meters") }} as meters on days.meter = meters.meter
+            where days.local_day >= {{ first_restated(restated, column) }}
         ),
 
         last_days as (

@@ -9,13 +9,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from instances import content, rows, tables
+from jinja2 import Environment
 
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context, run
 from orchestration.settings import parse_instant
 
+DBT = Path(__file__).resolve().parents[2] / "dbt_project"
 NOW = "2024-11-05T09:00:00Z"
 ODD = 'q"\\\t\x1f\x7fü🦆/'
 """A model's name with all that JSON escapes, and some that it doesn't."""
@@ -369,3 +372,18 @@ def test_late_events_give_the_rows_of_a_build_from_nothing(world: Path, tmp_path
 
 def _delivered(home: Path, number: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (home / "inbox" / "events" / f"{number}.jsonl").read_text().splitlines()]
+
+
+def test_a_percentile_is_the_value_at_its_rank_for_every_number_of_events() -> None:
+    """A float 0.07 x 100 is more than 7, and would take the eighth of a hundred."""
+    dialect = (DBT / "macros" / "dialect.sql").read_text()
+    taken = (
+        Environment(autoescape=False, extensions=["jinja2.ext.do"])
+        .from_string(dialect)
+        .module.duckdb__value_at_percentile
+    )
+    groups = "SELECT n, unnest(range(1, n + 1))::DECIMAL(38, 9) AS v FROM (SELECT unnest(range(1, 201)) AS n)"
+    with duckdb.connect() as con:
+        for percentile in range(1, 101):
+            found = con.execute(f"SELECT n, {taken('v', percentile)} FROM ({groups}) GROUP BY n").fetchall()
+            assert {n: int(value) for n, value in found} == {n: -(-percentile * n // 100) for n in range(1, 201)}

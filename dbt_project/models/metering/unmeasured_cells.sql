@@ -5,7 +5,7 @@
 ) }}
 with hours as (select hours.* from {{ touched("metered_hours") }} as hours)
 
-select customer, meter, aggregation, dimensions, local_day, cast(sum(events) as bigint) as events
+select customer, meter, aggregation, dimensions, local_day, count(*) as events
 from {{ ref("stg_values") }}
 where value is null and value_key is null
 group by customer, meter, aggregation, dimensions, local_day

@@ -35,7 +35,10 @@ with
         group by customer, meter, dimensions, local_day
         union all
         select customer, meter, dimensions, local_day, quantity, first_us
-        from ({{ ranks("values_daily", ["customer", "meter", "dimensions", "local_day"]) }}) as ranked
+        from
+            (
+                {{ ranks("values_daily", ["customer", "meter", "dimensions", "local_day"], "meter", source("control", "meters")) }}
+            ) as ranked
     )
 
 select

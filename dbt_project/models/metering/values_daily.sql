@@ -4,7 +4,7 @@
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
     touched_by="days", touched_keys=["customer", "local_day"]
 ) }}
-select customer, meter, dimensions, local_day, value, cast(sum(events) as bigint) as events, min(first_us) as first_us
+select customer, meter, dimensions, local_day, value, count(*) as events, min(time_us) as first_us
 from {{ ref("stg_values") }}
 where value is not null
 group by customer, meter, dimensions, local_day, value

@@ -4,10 +4,14 @@
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail",
     touched_by="days", touched_keys=["customer", "local_day"]
 ) }}
-select customer, meter, dimensions, local_day, bucket_us, cast(count(*) as decimal(38, 9)) as quantity
+select customer, meter, dimensions, local_day, bucket_us, cast(count(distinct value_key) as decimal(38, 9)) as quantity
 from {{ ref("stg_values") }}
 where value_key is not null
 group by customer, meter, dimensions, local_day, bucket_us
-union all
-select customer, meter, dimensions, local_day, bucket_us, quantity
-from ({{ ranks(ref("stg_values"), ["customer", "meter", "dimensions", "local_day", "bucket_us"]) }}) as ranked
+{% for meter in meters(["percentile"]) %}
+    union all
+    select customer, meter, dimensions, local_day, bucket_us, {{ value_at_percentile("value", meter[3]) }} as quantity
+    from {{ ref("stg_values") }}
+    where meter = '{{ meter[0] }}' and value is not null
+    group by customer, meter, dimensions, local_day, bucket_us
+{% endfor %}

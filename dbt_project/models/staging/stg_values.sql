@@ -1,6 +1,6 @@
--- Grain: customer, meter, dimensions, local hour, value, of touched days. One pass over the events of all meters that
--- are no columns of the wide base fact: what distinct values (`value_key`) and percentiles (`value`) are made of, and
--- without either the events that a meter could not measure. Exists only while a build runs.
+-- Grain: event and meter, of touched days, for meters that are no columns of the wide base fact: the distinct value
+-- (`value_key`) or the value of which percentiles are made; without either the meter could not measure the event. Not
+-- grouped: most values are different, and what reads them groups them anyway. Exists only while a build runs.
 {{ config(materialized="table") }}
 {% set ranked = meters(["unique_count", "percentile"]) %}
 {% set others = meters(["latest"]) %}
@@ -34,8 +34,7 @@ select
     cast(null as bigint) as bucket_us,
     cast(null as varchar) as value_key,
     cast(null as decimal(38, 9)) as value,
-    cast(null as bigint) as events,
-    cast(null as bigint) as first_us
+    cast(null as bigint) as time_us
 where false
 {% for meter in ranked %}
     union all
@@ -48,11 +47,9 @@ where false
         bucket_us,
         {{ "m_" ~ meter[0] if meter[1] == "unique_count" else "cast(null as varchar)" }} as value_key,
         {{ "m_" ~ meter[0] if meter[1] == "percentile" else "cast(null as decimal(38, 9))" }} as value,
-        count(*) as events,
-        min(time_us) as first_us
+        time_us
     from events
     where m_{{ meter[0] }} is not null or u_{{ meter[0] }} is not null
-    group by customer, local_day, bucket_us, m_{{ meter[0] }} {{ dimension_columns(meter[0]) }}
 {% endfor %}
 {% for meter in others | list + lasting | list %}
         {% set dimensions = "k_" ~ meter[0] if meter in lasting else dimensions_json(meter[0]) %}
@@ -66,9 +63,7 @@ where false
         bucket_us,
         cast(null as varchar) as value_key,
         cast(null as decimal(38, 9)) as value,
-        count(*) as events,
-        min(time_us) as first_us
+        time_us
     from events
     where u_{{ meter[0] }} is not null
-    group by customer, local_day, bucket_us {{ ", k_" ~ meter[0] if meter in lasting else dimension_columns(meter[0]) }}
 {% endfor %}
