@@ -19,7 +19,7 @@ from orchestration.pipeline import run
 from orchestration.pipeline.accounting import RULES, require_balance, unbalanced
 from orchestration.pipeline.close import close, parse_cut_off
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.transform import PROJECT
+from orchestration.pipeline.project import PROJECT
 from orchestration.settings import parse_instant
 
 TOUCHED = "(customer, local_day) IN (SELECT customer, local_day FROM control.touched_days)"
