@@ -5,7 +5,7 @@
 #}
 {% macro get_incremental_erase_touched_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}
-    {%- set columns = get_quoted_csv(adapter.get_columns_in_relation(target) | map(attribute="name")) -%}
+    {%- set columns = get_quoted_csv(arg_dict["dest_columns"]) -%}
     {%- set keys = config.require("touched_keys") -%}
     delete from {{ target }}
     where

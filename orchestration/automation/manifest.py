@@ -10,30 +10,28 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.errors import ConfigInvalid, TallystickError
-from orchestration.pipeline.transform import PROJECT, invoke
+from orchestration.pipeline.project import PROJECT, TARGET, keep_manifest, sources_digest
+from orchestration.pipeline.transform import invoke
 from orchestration.settings import offer_build
 
-TARGET = PROJECT / "target"
 MANIFEST = TARGET / "manifest.json"
 STAMP = TARGET / "manifest.sources"
 COMMAND = "python -m orchestration.automation.manifest"
-_MADE = ("target", "logs")
 
 
 def prepared_manifest() -> Path:
     """Path of the manifest. Raises ConfigInvalid when there is none, or when the models have changed since."""
     if not MANIFEST.exists() or not STAMP.exists():
         raise _not_ready("the manifest of the dbt project has not been prepared")
-    if STAMP.read_text() != _sources_digest():
+    if STAMP.read_text() != sources_digest():
         raise _not_ready("the dbt project has changed since its manifest was prepared")
     return MANIFEST
 
 
 def prepare_manifest() -> bool:
     """Parse the dbt project, unless its manifest is up to date. Returns whether it was parsed."""
-    wanted = _sources_digest()
+    wanted = sources_digest()
     if MANIFEST.exists() and STAMP.exists() and STAMP.read_text() == wanted:
         return False
     STAMP.unlink(missing_ok=True)
@@ -42,16 +40,9 @@ def prepare_manifest() -> bool:
     folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     logs = ["--target-path", str(TARGET), "--log-path", str(PROJECT / "logs"), "--log-level", "none"]
     # What dbt keeps from one parse for the next can't be trusted once a description has moved to another file.
-    invoke(["parse", "--no-partial-parse", *folders, *logs])
+    keep_manifest(invoke(["parse", "--no-partial-parse", *folders, *logs]))
     STAMP.write_text(wanted)
     return True
-
-
-def _sources_digest() -> str:
-    """SHA-256 over names and contents of everything that dbt parses."""
-    kinds = (".sql", ".yml", ".md")
-    paths = sorted(p for p in PROJECT.rglob("*") if p.suffix in kinds and p.relative_to(PROJECT).parts[0] not in _MADE)
-    return sha256_hex(canonical_bytes({p.relative_to(PROJECT).as_posix(): sha256_hex(p.read_bytes()) for p in paths}))
 
 
 def _not_ready(message: str) -> ConfigInvalid:

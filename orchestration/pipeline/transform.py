@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from orchestration.errors import IntegrityFailure, OutOfResources, TallystickError
 from orchestration.pipeline.instance import Instance
-from orchestration.settings import REPOSITORY, offer_build
-
-PROJECT = REPOSITORY / "dbt_project"
+from orchestration.pipeline.leandbt import make_lean
+from orchestration.pipeline.project import PROJECT, keep_manifest, kept_manifest
+from orchestration.settings import offer_build
 
 Stage = Literal["usage", "finance"]
 SELECTION: dict[Stage, list[str]] = {
@@ -45,7 +45,9 @@ def _folders(instance: Instance) -> list[str]:
         "target-path": instance.home / "dbt" / "target",
         "log-path": instance.home / "dbt" / "logs",
     }
-    return [*(part for name, path in folders.items() for part in (f"--{name}", str(path))), "--log-level", "none"]
+    # Nobody reads dbt's account of a run (a manifest and its graph, of megabytes), and writing it takes a second.
+    told = ["--log-level", "none", "--no-write-json"]
+    return [*(part for name, path in folders.items() for part in (f"--{name}", str(path))), *told]
 
 
 def transform(
@@ -63,14 +65,20 @@ def transform(
 
 
 def load_project(instance: Instance) -> Any:
-    """dbt's manifest of the project; the first call of a process imports dbt and parses, which takes seconds."""
+    """dbt's manifest of the project; the first call of a process imports dbt, which takes seconds, as parsing does."""
     if not _manifest:
-        try:
-            _manifest.append(invoke(["parse", *_folders(instance)]))
-        except IntegrityFailure:
-            # What dbt keeps from one parse for the next may be that of another version of the program.
-            _manifest.append(invoke(["parse", "--no-partial-parse", *_folders(instance)]))
+        _manifest.append(kept_manifest() or _parsed(instance))
     return _manifest[0]
+
+
+def _parsed(instance: Instance) -> Any:
+    try:
+        manifest = invoke(["parse", *_folders(instance)])
+    except IntegrityFailure:
+        # What dbt keeps from one parse for the next may be that of another version of the program.
+        manifest = invoke(["parse", "--no-partial-parse", *_folders(instance)])
+    keep_manifest(manifest)
+    return manifest
 
 
 _manifest: list[Any] = []
@@ -81,6 +89,7 @@ def invoke(arguments: Sequence[str], *, on_event: Callable[[Any], None] | None =
     """Run dbt with a command line and return its result. Raises a TallystickError that names what failed."""
     from dbt.cli.main import dbtRunner
 
+    make_lean()
     try:
         result = dbtRunner(manifest=manifest, callbacks=[on_event] if on_event else []).invoke(list(arguments))
     finally:

@@ -18,7 +18,8 @@ from google.protobuf.json_format import MessageToDict
 
 from orchestration.errors import IntegrityFailure, TallystickError
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.transform import PROJECT, SELECTION, Stage, build_arguments, transform
+from orchestration.pipeline.project import PROJECT
+from orchestration.pipeline.transform import SELECTION, Stage, build_arguments, transform
 from orchestration.settings import offer_build
 
 RESULTS = ("LogModelResult", "LogTestResult")

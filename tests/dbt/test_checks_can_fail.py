@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 import tiny
+import yaml
 
 from orchestration.catalog import load_catalog
 from orchestration.errors import IntegrityFailure
@@ -17,7 +19,7 @@ from orchestration.pipeline import run
 from orchestration.pipeline.accounting import RULES, require_balance, unbalanced
 from orchestration.pipeline.close import close, parse_cut_off
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.transform import PROJECT
+from orchestration.pipeline.project import PROJECT
 from orchestration.settings import parse_instant
 
 TOUCHED = "(customer, local_day) IN (SELECT customer, local_day FROM control.touched_days)"
@@ -127,9 +129,19 @@ def _compiled(home: Path, name: str) -> str:
     return path.read_text()
 
 
-def _generic(prefix: str) -> list[str]:
-    lines = [line.strip() for path in (PROJECT / "models").rglob("*.yml") for line in path.read_text().splitlines()]
-    return sorted(line.removeprefix("name: ") for line in lines if line.startswith(f"name: {prefix}"))
+def _grains() -> dict[str, dict[str, Any]]:
+    """Arguments of the tests of grains, by name."""
+    models = [
+        m for path in (PROJECT / "models").rglob("*.yml") for m in yaml.safe_load(path.read_text()).get("models", [])
+    ]
+    tests = [list(test.items()) for model in models for test in model.get("data_tests", [])]
+    assert {kind for [(kind, _)] in tests} == {"grain_is_unique"}, "a kind of test without its faults"
+    assert not [c for m in models for c in m.get("columns", []) if "data_tests" in c], "a test without its fault"
+    return {test["name"]: test["arguments"] for [(_, test)] in tests}
+
+
+GRAINS = _grains()
+KNOWN = sorted((name, column) for name, arguments in GRAINS.items() for column in arguments.get("known", {}))
 
 
 def _table(con: duckdb.DuckDBPyConnection, model: str) -> str:
@@ -151,7 +163,7 @@ def test_singular_test_finds_its_fault_and_nothing_else(built: Path, con: duckdb
     assert con.execute(query).fetchall() != []
 
 
-@pytest.mark.parametrize("name", _generic("grain_of_"))
+@pytest.mark.parametrize("name", sorted(GRAINS))
 def test_a_row_that_is_there_twice_or_without_its_key_is_found(
     built: Path, con: duckdb.DuckDBPyConnection, name: str
 ) -> None:
@@ -170,14 +182,30 @@ def test_a_row_that_is_there_twice_or_without_its_key_is_found(
         assert con.execute(query).fetchall() != [], key
 
 
-@pytest.mark.parametrize("name", _generic("known_"))
-def test_a_value_that_is_none_of_the_known_ones_is_found(
+@pytest.mark.parametrize(("name", "column"), KNOWN)
+def test_a_value_that_is_none_of_the_known_ones_is_found_and_named(
+    built: Path, con: duckdb.DuckDBPyConnection, name: str, column: str
+) -> None:
+    query, table = _compiled(built, name), _table(con, name.removeprefix("grain_of_"))
+    assert con.execute(query).fetchall() == []
+    con.execute(f"UPDATE {table} SET {column} = 'nonsense'")
+    found = con.execute(query)
+    place = [field[0] for field in found.description or ()].index(f"unknown_{column}")
+    [(rows,)] = con.execute(f"SELECT count(*) FROM {table}").fetchall()
+    assert sum(row[place] for row in con.execute(query).fetchall()) == rows > 0
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in KNOWN if "touched" in GRAINS[name]}))
+def test_a_value_that_is_not_known_is_found_in_a_row_that_this_build_did_not_write(
     built: Path, con: duckdb.DuckDBPyConnection, name: str
 ) -> None:
-    column, _, model = name.removeprefix("known_").partition("_of_")
-    query = _compiled(built, name)
-    assert con.execute(query).fetchall() == []
-    con.execute(f"UPDATE {_table(con, model)} SET {column} = 'nonsense'")
+    query, table = _compiled(built, name), _table(con, name.removeprefix("grain_of_"))
+    [column] = GRAINS[name]["known"]
+    for touched in ("restated_days", "restated_weeks", "restated_months"):
+        con.execute(f"DELETE FROM control.{touched}")
+    con.execute(f"INSERT INTO {table} FROM {table} LIMIT 1")
+    assert con.execute(query).fetchall() == [], "a copy of a row was looked at, so this build wrote it"
+    con.execute(f"UPDATE {table} SET {column} = 'nonsense'")
     assert con.execute(query).fetchall() != []
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.errors import TallystickError
-from orchestration.pipeline.transform import PROJECT, invoke
+from orchestration.pipeline.project import PROJECT
+from orchestration.pipeline.transform import invoke
 from orchestration.settings import offer_build
 
 
