@@ -38,8 +38,10 @@ def calendar_anchor(interval: Interval) -> date:
     return _FIRST_MONDAY if interval.unit == "week" else _FIRST_DAY
 
 
-def anchor_of(anchoring: Anchoring, interval: Interval, start: date) -> date:
+def anchor_of(anchoring: Anchoring | date, interval: Interval, start: date) -> date:
     """Where the periods of a subscription that starts on a day are counted from."""
+    if isinstance(anchoring, date):
+        return anchoring
     return calendar_anchor(interval) if anchoring == "calendar" else start
 
 

@@ -25,13 +25,20 @@ class Slice:
     """The quantity of one local day, in the unit that the prices are for.
 
     `windows` is above 1 where windows are priced each by itself: so many of the day have this quantity. `rank` is set
-    for items: what they were the n-th of when they were added, on that day.
+    for items: what they were the n-th of when they were added, on that day. `cell` is what a matrix prices: a JSON
+    object of the values of its dimensions, keys sorted; `hour_us` is the start of the hour, where cells share included
+    units. For prices by event, `events` are how many they are and `part` is what they pay: `units` the rate on
+    `quantity` (money above the free amount) and the fixed fee, `at_min` and `at_max` the bound each, `free` nothing.
     """
 
     day: date
     quantity: Decimal
     windows: int = 1
     rank: int | None = None
+    cell: str = ""
+    hour_us: int | None = None
+    events: int = 0
+    part: Literal["units", "free", "at_min", "at_max"] = "units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +190,7 @@ def _in_tier(runs: Sequence[_Run], number: int, below: Decimal, up_to: Decimal |
             before = found[run.price.from_day][1] if run.price.from_day in found else ZERO
             found[run.price.from_day] = (run.price, EXACT.add(before, part))
     return [
-        PriceDetail(price.version, number, quantity, price.charge.tiers[number - 1].price)
+        PriceDetail(price.version, number, quantity, price.charge.tiers[number - 1].unit_price)
         for _, (price, quantity) in sorted(found.items())
     ]
 

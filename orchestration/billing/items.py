@@ -30,7 +30,7 @@ def items(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
         before = found[key][1] if key in found else ZERO
         found[key] = (price, EXACT.add(before, piece.quantity))
     details = [
-        PriceDetail(price.version, number, quantity, price.charge.tiers[number - 1].price)
+        PriceDetail(price.version, number, quantity, price.charge.tiers[number - 1].unit_price)
         for (number, _), (price, quantity) in sorted(found.items(), key=lambda item: item[0])
     ]
     greatest = max((piece.rank or 1 for piece in slices), default=0)

@@ -18,8 +18,8 @@ from orchestration.billing.charges import MODELS, ONE, ZERO, Priced, Slice, by_d
 from orchestration.billing.items import items
 from orchestration.billing.seats import seats
 from orchestration.billing.segments import ChargeTerms, Segment
+from orchestration.catalog.charges import Charge, Conversion
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.plans import Charge, Conversion
 from orchestration.errors import Problem
 from orchestration.money import EXACT, Money, Rounding, decimal_text, round_fraction
 
@@ -37,14 +37,17 @@ class LineKey(NamedTuple):
     charge: str
     period_start: date
     start: date
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One charge of one subscription in one segment. Days are local and half-open.
 
-    `measured` is in the meter's unit, `quantity` in the unit that is priced. `amount` is `formula["exact"]` rounded
-    once; `formula` holds all that led to it, every number as text.
+    `measured` is in the meter's unit, `quantity` in the unit that is priced. `gross` is `formula["exact"]` rounded
+    once; `formula` holds all that led to it, every number as text. `amount` = gross - discount - excess + top_up.
+    `value` is that of the dimension that has a line for each of its values, empty without. Lines that no charge makes
+    (`cap`, `true_up`) have the kind as their charge, and `adjustment` its id.
     """
 
     subscription: str
@@ -65,10 +68,18 @@ class Line:
     amount: Money
     formula: dict[str, Any]
     problems: tuple[Problem, ...] = ()
+    kind: Literal["fee", "usage", "cap", "true_up", "adjustment"] = "usage"
+    value: str = ""
+    tax_category: str = "standard"
+    trial: bool = False
+    gross: Money | None = None
+    discount: Money | None = None
+    excess: Money | None = None
+    top_up: Money | None = None
 
     @property
     def key(self) -> LineKey:
-        return LineKey(self.subscription, self.charge, self.period_start, self.start)
+        return LineKey(self.subscription, self.charge, self.period_start, self.start, self.value)
 
 
 def convert(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:

@@ -112,7 +112,7 @@ def _tiered(terms: ChargeTerms, move: _Move) -> Iterator[tuple[int | None, Decim
         high = move.high if tier.up_to is None else min(move.high, tier.up_to)
         units = EXACT.subtract(high, max(move.low, below))
         if units > 0:
-            yield number, move.price.charge.tiers[number - 1].price, units
+            yield number, move.price.charge.tiers[number - 1].unit_price, units
         below = high if tier.up_to is None else tier.up_to
 
 

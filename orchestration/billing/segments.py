@@ -8,15 +8,16 @@ from datetime import date
 from operator import attrgetter
 from typing import Any
 
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.models import Subscription
-from orchestration.catalog.plans import Charge, Plan, PlanVersion
+from orchestration.catalog.plans import Plan, PlanVersion
 from orchestration.periods import Interval, anchor_of, periods
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """All are local days of the customer, half-open. `period_*` bound the full period, `start` and `end` the part of
-    it in which the subscription is active on this plan."""
+    it in which the subscription is active on this plan. A `trial` is measured and priced 0."""
 
     subscription: str
     customer: str
@@ -26,6 +27,7 @@ class Segment:
     period_end: date
     start: date
     end: date
+    trial: bool = False
 
     @property
     def days(self) -> int:
@@ -39,11 +41,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class PriceFrom:
-    """The prices of a charge from a day of the segment on, and the version of the plan that states them."""
+    """The prices of a charge from a day of the segment on, the version of the plan that states them, and the contract
+    of an override that replaces them (empty without one)."""
 
     from_day: date
     version: date
     charge: Charge
+    contract: str = ""
 
 
 @dataclass(frozen=True, slots=True)

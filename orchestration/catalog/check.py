@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from itertools import pairwise
 
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.fields import Model
 from orchestration.catalog.measurable import charge_faults
 from orchestration.catalog.meters import EVENT_FIELDS, Meter, meter_fields
 from orchestration.catalog.models import Credential, Customer, Settings, Subscription
 from orchestration.catalog.places import Places
-from orchestration.catalog.plans import Charge, Plan
+from orchestration.catalog.plans import Plan
 from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.money import CURRENCIES

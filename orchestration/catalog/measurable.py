@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.plans import Charge
 
 WINDOWED = ("count", "sum", "max", "level", "unique_count")
 """Aggregations that are measured by windows too."""

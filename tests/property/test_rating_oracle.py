@@ -14,8 +14,8 @@ from orchestration.billing.charges import Slice, each_window, graduated, per_uni
 from orchestration.billing.rating import convert, rate
 from orchestration.billing.seats import seats
 from orchestration.billing.segments import ChargeTerms, PriceFrom, Segment
+from orchestration.catalog.charges import Charge, Conversion
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.plans import Charge, Conversion
 from orchestration.money import Money
 
 START, END = date(2026, 10, 1), date(2026, 11, 1)
