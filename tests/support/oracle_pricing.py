@@ -22,7 +22,12 @@ from orchestration.catalog.charges import Charge, Conversion
 
 def answer(case: Case) -> Answer:
     """The document of the cut-off."""
-    return document(case, sorted(due_rows(case), key=lambda row: (row.period_start, row.start, row.charge)))
+    return document(case, sorted(due_rows(case), key=_order))
+
+
+def _order(row: Row) -> tuple[bool, date, date, str]:
+    """By period and segment; adjustments last."""
+    return row.kind == "adjustment", row.period_start, row.start, row.charge
 
 
 def due_rows(case: Case) -> list[Row]:
@@ -118,7 +123,7 @@ def priced_pieces(case: Case, part: Part, charge: Charge) -> tuple[list[Piece], 
     pieces = [Piece(use.day, units(use.quantity), use.cell) for use in uses]
     if charge.convert is not None:
         pieces = converted(pieces, charge.convert)
-    if charge.included:
+    if charge.included and not part.trial:
         pieces = less_included(pieces, included(charge, part))
     return pieces, Fraction(total(pieces), UNIT)
 

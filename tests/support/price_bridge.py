@@ -26,11 +26,12 @@ def known(case: Case) -> bool:
     if case.half_even or any(plan.trial_days for plan in plans) or any(phase.trial_end for phase in case.phases):
         return False
     return not any(version.at_once for version in versions) and all(
-        _known(charge) for version in versions for charge in version.charges
+        priceable(charge) for version in versions for charge in version.charges
     )
 
 
-def _known(charge: Charge) -> bool:
+def priceable(charge: Charge) -> bool:
+    """Whether the program knows all that the charge asks for."""
     later = charge.included or charge.days or any(tier.block for tier in charge.tiers)
     return charge.model in MODELS and not later
 

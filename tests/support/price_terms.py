@@ -180,12 +180,17 @@ def plan(rng: Random, key: str, currency: str, frame: Mapping[str, Any], cuts: S
     names = names[: 1 if chance(rng, 45) else 2]
     fields = [charge_fields(rng, name, rng.choice(MODELS), currency) for name in names]
     extra = _extras(rng, currency)
+    if "cap" in extra:
+        # What category a cap's line has is not said: so all lines of its plan have one.
+        fields = [{**f, "tax_category": "standard"} for f in fields]
     versions: list[Fields] = [{"effective": LONG_AGO, "charges": fields, **extra}]
     if cuts and chance(rng, 40):
         versions.append({"effective": cuts[0], "charges": [repriced(rng, f) for f in fields], **extra})
     elif cuts and chance(rng, 25):
         other = [restructured(rng, f, currency) for f in fields]
-        versions.append({"effective": cuts[0], "charges": other, "at_once": chance(rng, 50), **extra})
+        versions.append(
+            {"effective": cuts[0], "charges": other, "at_once": "cap" not in extra and chance(rng, 50), **extra}
+        )
     if len(versions) == 2 and len(cuts) > 1 and cuts[1] > cuts[0] and chance(rng, 30):
         again = [repriced(rng, f) for f in versions[1]["charges"]]
         versions.append({"effective": cuts[1], "charges": again, **extra})
