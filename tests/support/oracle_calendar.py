@@ -163,19 +163,21 @@ def in_force(versions: Sequence[PlanVersion], since: date, day: date) -> PlanVer
     later, or one since then that takes effect at once."""
     chosen = versions[0]
     for version in versions:
-        if version.effective <= since or (version.at_once and version.effective <= day):
+        if version.effective <= since:
+            chosen = version
+        elif version.at_once and version.effective <= day and shape_of(version) != shape_of(chosen):
             chosen = version
     return chosen
 
 
 def prices_on(case: Case, part: Part, key: str, day: date) -> Charge:
     """The charge with the prices of a day: of the latest version that changes no more than prices, or a contract's."""
-    shape = _shapes(part.version.charges)
+    shape = shape_of(part.version)
     chosen = part.version
     for version in sorted(part.plan.versions, key=lambda version: version.effective):
         later = part.version.effective < version.effective <= day
-        if later and not version.at_once and _rest(version) == _rest(part.version):
-            chosen = version if _shapes(version.charges) == shape else chosen
+        if later and shape_of(version) == shape:
+            chosen = version
     charge = next(charge for charge in chosen.charges if charge.key == key)
     for override in case.overrides:
         here = (override.plan, override.charge) == (part.plan.key, key)
@@ -186,13 +188,16 @@ def prices_on(case: Case, part: Part, key: str, day: date) -> Charge:
     return charge
 
 
-def _rest(version: PlanVersion) -> tuple[object, ...]:
-    return version.commitment, version.cap
+def shape_of(version: PlanVersion) -> object:
+    """All of a version but prices, rates and names; what was found lately is remembered."""
+    if id(version) not in _shapes or _shapes[id(version)][0] is not version:
+        _shapes.clear() if len(_shapes) > 64 else None
+        charges = [tuple(_shape(charge)) for charge in version.charges]
+        _shapes[id(version)] = version, (charges, version.commitment, version.cap)
+    return _shapes[id(version)][1]
 
 
-def _shapes(charges: Sequence[Charge]) -> list[tuple[object, ...]]:
-    """All of the charges but prices, rates and names."""
-    return [tuple(_shape(charge)) for charge in charges]
+_shapes: dict[int, tuple[PlanVersion, object]] = {}
 
 
 def _shape(charge: Charge) -> Iterator[object]:

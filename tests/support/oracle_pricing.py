@@ -33,14 +33,19 @@ def _order(row: Row) -> tuple[bool, date, date, str]:
 def due_rows(case: Case) -> list[Row]:
     """Every line that is due at the cut-off, and the adjustments."""
     rows = all_rows(case)
-    rows += _caps(case, rows) + _true_ups(case, rows)
+    rows += extra_rows(case, rows)
     return [row for row in rows if _is_due(row, case.cut_off)] + _adjustments(case)
+
+
+def extra_rows(case: Case, rows: Sequence[Row]) -> list[Row]:
+    """What plans add to the lines of charges: caps and true-ups."""
+    return _caps(case, rows) + _true_ups(case, rows)
 
 
 def _is_due(row: Row, cut_off: date) -> bool:
     if row.advance:
         return row.start <= cut_off
-    return (row.end if row.kind == "true_up" else row.period_end) <= cut_off
+    return row.period_end <= cut_off
 
 
 def all_rows(case: Case) -> list[Row]:
@@ -107,7 +112,9 @@ def gross_exact(charge: Charge, prices: Prices, pieces: Sequence[Piece], part: P
     """The model's amount, of marks and fees only the share of the period."""
     if charge.model == "flat":
         return Fraction(prices(part.start).amount or Decimal(0)) * share
-    amount = Fraction(WALKS[charge.model](prices, pieces or [Piece(part.start, 0)]), AMOUNT)
+    if not pieces and charge.model != "percentage":
+        pieces = [Piece(part.start, 0)]
+    amount = Fraction(WALKS[charge.model](prices, pieces), AMOUNT)
     return amount * share if is_mark(charge) else amount
 
 
@@ -132,8 +139,8 @@ def measured(case: Case, part: Part, charge: Charge) -> list[Use]:
     """The usage of a segment in order: by hour, then cell, then as it came; of a mark the one that set it."""
     uses = [use for use in case.uses if use.meter == charge.meter and part.start <= use.day < part.end]
     if is_mark(charge):
-        highest = max(uses, key=lambda use: use.quantity, default=None)
-        return [] if highest is None else [highest]
+        # Of equals the earliest.
+        return sorted(uses, key=lambda use: (-use.quantity, use.day))[:1]
     return sorted(uses, key=lambda use: (use.day, use.hour, use.cell))
 
 
@@ -216,20 +223,20 @@ def _true_ups(case: Case, rows: Sequence[Row]) -> list[Row]:
 
 
 def _end_due(case: Case, part: Part) -> date:
-    """A true-up is due at the end of the commitment's period, or of the subscription where that comes first."""
+    """A true-up stands at the end of the commitment's period, or of the subscription where that comes first."""
     last = stays(case)[-1].end
     return part.period_end if last is None else min(part.period_end, last)
 
 
-def _extra(kind: str, part: Part, start: date, amount: int, category: str, end: date | None = None) -> Row:
+def _extra(kind: str, part: Part, start: date, amount: int, category: str, due: date | None = None) -> Row:
     return Row(
         charge=kind,
         kind=kind,
         plan=part.plan.key,
         period_start=part.period_start,
-        period_end=part.period_end,
+        period_end=due or part.period_end,
         start=start,
-        end=end or part.end,
+        end=part.end,
         quantity=Fraction(1),
         gross=amount,
         discount=0,

@@ -83,14 +83,15 @@ def tier_at(tiers: Sequence[Tier], position: int) -> int:
 
 
 def flat_fees(charge: Charge, entered: set[int]) -> int:
+    """Of the tiers that were entered; at a quantity of 0 of the first, where the charge says so."""
     amount = 0
-    for number in entered | ({0} if charge.flat_fee_at_zero else set()):
+    for number in entered or ({0} if charge.flat_fee_at_zero else set()):
         amount += UNIT * price(charge.tiers[number].flat_fee)
     return amount
 
 
 def graduated(prices: Prices, pieces: Sequence[Piece]) -> int:
-    """Also with a rate a tier, of money; and by blocks, each of which is paid for when it is started."""
+    """Also with a rate a tier, of money; and by blocks, whose price is due when one is started."""
     amount, position, paid_to = 0, 0, 0
     entered: set[int] = set()
     for atom in pile(pieces):
@@ -105,11 +106,10 @@ def graduated(prices: Prices, pieces: Sequence[Piece]) -> int:
             if tier.block is None:
                 amount += (end - position) * price(tier.price if tier.price is not None else tier.rate)
             while tier.block is not None and paid_to < end:
-                amount += units(tier.block) * price(tier.price)
+                amount += UNIT * price(tier.price)
                 paid_to += units(tier.block)
             rest, position = rest - (end - position), end
-    some = pieces[0].day if pieces else None
-    return amount + (flat_fees(prices(some), entered) if some else 0)
+    return amount + flat_fees(prices(pieces[0].day), entered)
 
 
 def volume(prices: Prices, pieces: Sequence[Piece]) -> int:
