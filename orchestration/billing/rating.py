@@ -128,7 +128,7 @@ def proration(charge: Charge, segment: Segment, meter: Meter | None) -> tuple[in
     already has only what happened in the segment.
     """
     if charge.prorated and (charge.meter is None or _is_mark(charge, meter)):
-        return segment.days, segment.period_days
+        return segment.prorated_days(charge)
     return segment.period_days, segment.period_days
 
 

@@ -29,6 +29,7 @@ from orchestration.catalog.models import Credential, Customer, Settings, Subscri
 from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
 from orchestration.catalog.plans import Plan
+from orchestration.catalog.pricecheck import price_check
 from orchestration.catalog.retractions import FILE as RETRACTIONS
 from orchestration.catalog.retractions import FOLDER, KEY, Retraction, Retractions, check_retractions
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
@@ -137,6 +138,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
         problems += cross_check(settings, sources, meters, plans, customers, credentials, subscriptions, reader.places)
+        problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
             problems += check_endpoints(meters, sources, routes, reader.places)
         problems = [p for p in problems if not reader.follows_from_broken(p)]
