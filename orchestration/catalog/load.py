@@ -244,9 +244,10 @@ class _Reader:
         try:
             made = model.model_validate(data)
         except ValidationError as error:
+            named = f"plan '{data.get('key')}': " if model is Plan and isinstance(data, dict) else ""
             for issue in error.errors():
                 place = (*path, *issue["loc"])
-                self.problems.append(Problem("invalid", _explain(issue), f"{where}:{_nearest(lines, place)}"))
+                self.problems.append(Problem("invalid", named + _explain(issue), f"{where}:{_nearest(lines, place)}"))
             if model in _NAMED_BY and isinstance(data, dict):
                 self.broken.add(f"'{data.get(_NAMED_BY[model])}'")
             self.broken |= {"which no source declares"} if model is Source else set()
