@@ -128,7 +128,7 @@ def proration(charge: Charge, segment: Segment, meter: Meter | None) -> tuple[in
     already has only what happened in the segment.
     """
     if charge.prorated and (charge.meter is None or _is_mark(charge, meter)):
-        return segment.days, segment.period_days
+        return segment.prorated_days(charge)
     return segment.period_days, segment.period_days
 
 
@@ -179,7 +179,7 @@ def rate(
     measured = list(slices) if divisor == 1 else divided(slices, divisor)
     priced, quantity = _priced(terms, segment, measured, meter)
     days, of_days = proration(charge, segment, meter)
-    exact = priced.amount * Fraction(days, of_days)
+    exact = Fraction(0) if segment.trial else priced.amount * Fraction(days, of_days)
     place = f"{segment.subscription}, charge '{charge.key}', {segment.start} to {segment.end}"
     return Line(
         subscription=segment.subscription,
@@ -201,6 +201,7 @@ def rate(
         formula=_formula(charge, priced, (days, of_days), exact, window)
         | _measuring(charge, segment, slices, divisor, meter),
         problems=tuple(replace(problem, where=place) for problem in priced.problems),
+        trial=segment.trial,
     )
 
 

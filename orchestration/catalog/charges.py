@@ -153,8 +153,9 @@ class Charge(Model):
 
     @model_validator(mode="after")
     def _checked(self) -> Charge:
-        for fault in charge_shape(self):
-            raise ValueError(f"charge '{self.key}'{fault}")
+        faults = [f"charge '{self.key}'{fault}" for fault in charge_shape(self)]
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
 
@@ -220,7 +221,10 @@ def _tier_faults(charge: Charge) -> Iterator[str]:
             yield f", tier {number}: blocks above 0 belong to the tiers of 'graduated'"
         last = number == len(charge.tiers)
         if last != (tier.up_to is None):
-            fault = "the last tier has an up_to: quantities above it have 0 prices" if last else "only the last is open"
+            above = f"quantities above it have 0 prices, {tier.up_to} and one more for one"
+            fault = (
+                f"the last tier has an up_to: {above}" if last else "only the last is open, what follows has 2 prices"
+            )
             yield f", tier {number}: {fault}"
         if tier.up_to is not None:
             if tier.up_to <= below:

@@ -168,7 +168,7 @@ def _subscriptions(
 
 
 def _phases(subscriptions: Sequence[Subscription], plans: dict[str, Plan], places: Places) -> Iterable[Problem]:
-    """The phases of one subscription follow each other, are of one customer, one currency and one interval."""
+    """The phases of one subscription follow each other, are of one customer and currency, and count from one anchor."""
     by_key: dict[str, list[Subscription]] = defaultdict(list)
     for row in subscriptions:
         by_key[row.subscription].append(row)
@@ -183,8 +183,14 @@ def _phases(subscriptions: Sequence[Subscription], plans: dict[str, Plan], place
                 message = f"subscription '{key}' changes its customer or 'stacking' between phases"
                 yield Problem("phase_differs", message, where)
             a, b = plans.get(before.plan), plans.get(after.plan)
-            if a and b and (a.currency, a.interval, a.every, a.anchor) != (b.currency, b.interval, b.every, b.anchor):
-                message = f"subscription '{key}' changes currency, interval or anchor: end it and start another"
+            if a and b and a.currency != b.currency:
+                message = f"subscription '{key}' changes its currency: end it and start another"
+                yield Problem("phase_differs", message, where)
+            if a and b and a.anchor != b.anchor and not after.restart:
+                message = (
+                    f"subscription '{key}' keeps the anchor '{a.anchor}', but plan '{b.key}' counts from '{b.anchor}'; "
+                    "say 'restart: true' to count anew, or end it and start another"
+                )
                 yield Problem("phase_differs", message, where)
 
 

@@ -29,6 +29,7 @@ from orchestration.catalog.models import Credential, Customer, Settings, Subscri
 from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
 from orchestration.catalog.plans import Plan
+from orchestration.catalog.pricecheck import price_check
 from orchestration.catalog.retractions import FILE as RETRACTIONS
 from orchestration.catalog.retractions import FOLDER, KEY, Retraction, Retractions, check_retractions
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
@@ -137,6 +138,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
         problems += cross_check(settings, sources, meters, plans, customers, credentials, subscriptions, reader.places)
+        problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
             problems += check_endpoints(meters, sources, routes, reader.places)
         problems = [p for p in problems if not reader.follows_from_broken(p)]
@@ -242,9 +244,10 @@ class _Reader:
         try:
             made = model.model_validate(data)
         except ValidationError as error:
+            named = f"plan '{data.get('key')}': " if model is Plan and isinstance(data, dict) else ""
             for issue in error.errors():
                 place = (*path, *issue["loc"])
-                self.problems.append(Problem("invalid", _explain(issue), f"{where}:{_nearest(lines, place)}"))
+                self.problems.append(Problem("invalid", named + _explain(issue), f"{where}:{_nearest(lines, place)}"))
             if model in _NAMED_BY and isinstance(data, dict):
                 self.broken.add(f"'{data.get(_NAMED_BY[model])}'")
             self.broken |= {"which no source declares"} if model is Source else set()
