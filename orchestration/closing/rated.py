@@ -33,6 +33,7 @@ Quantities = Mapping[str, Sequence[Quantity]]
 
 def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
     """One line for each charge of each segment; without an entry in `quantities` the usage is 0."""
+    by_entity = {entity.key: entity.rounding for entity in catalog.settings.entities}
     for item in charged:
         rows = quantities.get(item.line_id, ())
         charge = item.terms.charge
@@ -45,6 +46,7 @@ def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Qu
             meter,
             window=None if window is None else {"start": instant_text(window)},
             divisor=item.divisor,
+            rounding=by_entity[catalog.customers[item.segment.customer].entity],
         )
 
 
