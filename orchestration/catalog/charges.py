@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -33,7 +34,7 @@ class Tier(Model):
     """Units up to and including `up_to` (the last tier has none) at `price`; `flat_fee` once when it is entered.
 
     In `graduated_percentage` the units are money and the tier has a `rate`: a fraction, 0.029 for 2.9 %. With `block`,
-    each started block of so many units of the tier is charged whole.
+    units of the tier are sold by blocks of so many: each started one is charged whole, and `price` is that of a block.
     """
 
     up_to: DecimalText | None = None
@@ -56,17 +57,34 @@ class Cell(Model):
 
 
 class Conversion(Model):
-    """Measured units to priced units: quantity / divide_by, on the segment's total, rounded to whole units or not."""
+    """Measured units to priced units, on the segment's total: divided or multiplied, and rounded or not.
 
-    divide_by: DecimalText
+    What is rounded has `decimals` places: 0 for whole units, below 0 for tens, hundreds and so on.
+    """
+
+    divide_by: DecimalText | None = None
+    multiply_by: DecimalText | None = None
     unit: str
     rounding: Literal["none", "up", "down", "half_up", "half_even"] = "none"
+    decimals: int = Field(default=0, ge=-9, le=9)
 
     @model_validator(mode="after")
-    def _not_zero(self) -> Conversion:
-        if self.divide_by == 0:
-            raise ValueError("divide_by is 0")
+    def _one_factor(self) -> Conversion:
+        given = [factor for factor in (self.divide_by, self.multiply_by) if factor is not None]
+        if len(given) != 1:
+            raise ValueError("a conversion has either divide_by or multiply_by")
+        if given[0] == 0:
+            raise ValueError(f"{'divide_by' if self.multiply_by is None else 'multiply_by'} is 0")
+        if self.rounding == "none" and self.decimals:
+            raise ValueError("'decimals' say how far to round, and there is no 'rounding'")
         return self
+
+    @property
+    def ratio(self) -> Fraction:
+        """Priced units of one measured unit."""
+        if self.divide_by is not None:
+            return 1 / Fraction(self.divide_by)
+        return Fraction(self.multiply_by or 0)
 
 
 WindowLength = Literal["1m", "5m", "15m", "1h", "1d"]
@@ -200,6 +218,40 @@ def charge_shape(charge: Charge) -> Iterator[str]:
         yield f": the minimum {charge.minimum} is above the maximum {charge.maximum}"
     yield from _size_faults(charge)
     yield from _tier_faults(charge)
+    yield from _combined_faults(charge)
+    yield from _cell_faults(charge)
+
+
+PER_EVENT = ("fixed", "free_events", "free_amount", "min_per_event", "max_per_event")
+"""Options of which each event has its own."""
+
+
+def _combined_faults(charge: Charge) -> Iterator[str]:
+    """Options that say two things about one quantity."""
+    by_event = [option for option in PER_EVENT if _given(charge, option)]
+    whole = [option for option in ("watermark", "active", "prorate", "convert") if _given(charge, option)]
+    if by_event and (whole or charge.included):
+        other = (whole or ["included"])[0]
+        yield f": '{by_event[0]}' is for each event, '{other}' for the total; leave one of them out"
+    if charge.prorate is not None and charge.model not in ("flat", "per_unit", "graduated", "volume"):
+        yield f": 'prorate: days' goes with per_unit, graduated and volume, not with '{charge.model}'"
+    if charge.included and charge.model == "flat":
+        yield ": a flat fee has no units that could be included"
+    if charge.included and charge.prorate is not None:
+        yield ": 'included' units aren't weighed by days; give the first tier the price 0"
+    if charge.included and charge.watermark is not None and charge.watermark.take == "each_window":
+        yield ": 'each_window' prices each by itself, no units are 'included' in all; give the first tier the price 0"
+
+
+def _cell_faults(charge: Charge) -> Iterator[str]:
+    """Each combination of dimension values must fall in exactly one cell."""
+    for number, cell in enumerate(charge.cells, 1):
+        before = charge.cells[: number - 1]
+        if before and cell.match.keys() != before[0].match.keys():
+            named = ", ".join(sorted(before[0].match))
+            yield f", cell {number}: every cell names the same dimensions ({named})"
+        if any(cell.match == other.match for other in before):
+            yield f", cell {number}: what it matches has 2 prices"
 
 
 def _size_faults(charge: Charge) -> Iterator[str]:
@@ -217,8 +269,10 @@ def _tier_faults(charge: Charge) -> Iterator[str]:
     for number, tier in enumerate(charge.tiers, 1):
         if getattr(tier, wanted) is None or getattr(tier, other) is not None:
             yield f", tier {number}: in model '{charge.model}' a tier has a {wanted} and no {other} (missing price)"
-        if tier.block is not None and (charge.model != "graduated" or tier.block == 0):
-            yield f", tier {number}: blocks above 0 belong to the tiers of 'graduated'"
+        if tier.block is not None and (charge.model not in ("graduated", "volume") or tier.block == 0):
+            yield f", tier {number}: blocks above 0 belong to the tiers of 'graduated' and 'volume'"
+        if tier.block is not None and charge.prorate is not None:
+            yield f", tier {number}: units weighed by days aren't sold by blocks"
         last = number == len(charge.tiers)
         if last != (tier.up_to is None):
             above = f"quantities above it have 0 prices, {tier.up_to} and one more for one"

@@ -52,6 +52,7 @@ def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Qu
 
 
 def _rated(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
+    by_entity = {entity.key: entity.rounding for entity in catalog.settings.entities}
     for item in charged:
         rows = quantities.get(item.line_id, ())
         charge = item.terms.charge
@@ -64,6 +65,7 @@ def _rated(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quan
             meter,
             window=None if window is None else {"start": instant_text(window)},
             divisor=item.divisor,
+            rounding=by_entity[catalog.customers[item.segment.customer].entity],
         )
 
 

@@ -9,7 +9,8 @@ import pytest
 from billing_make import METERS, TIERS, D, charge, phase, plan, rated, segment, terms, used
 
 from orchestration.billing.charges import Slice
-from orchestration.billing.rating import Line, convert, divided, rate
+from orchestration.billing.conversion import convert, divided
+from orchestration.billing.rating import Line, rate
 from orchestration.canonical import canonical_bytes
 from orchestration.catalog.charges import Conversion
 from orchestration.catalog.meters import Meter
