@@ -29,6 +29,7 @@ class Entity(Model):
     zone: Zone = "UTC"
     series: str = Field(default="INV", pattern=r"^[A-Z]{1,8}$")
     zero_invoices: Literal["issue", "skip"] = "issue"
+    rounding: Literal["half_away", "half_even"] = "half_away"
 
 
 class Settings(Model):
