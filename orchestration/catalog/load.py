@@ -2,7 +2,8 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
-  overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  taxes.yaml (what customers agreed; may be absent)
+  overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  taxes.yaml (what customers agreed; may be
+  absent)
   decisions.yaml, retractions.yaml, retractions/*.jsonl (reviewed decisions; may be absent), and the OpenAPI documents
   that routes.yaml names
 """
@@ -35,13 +36,13 @@ from orchestration.catalog.retractions import FOLDER, KEY, Retraction, Retractio
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
 from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import Routes
-from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Taxes
+from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Taxes
 from orchestration.catalog.yamltext import UNFIT, Lines, parse_yaml
 from orchestration.errors import CatalogInvalid, Problem
 
 M = TypeVar("M", bound=Model)
 
-TERMS_FILES = ("overrides.yaml", "coupons.yaml", "credits.yaml", "adjustments.yaml", "taxes.yaml")
+TERMS_FILES = ("overrides.yaml", "coupons.yaml", "credits.yaml", "adjustments.yaml", "refunds.yaml", "taxes.yaml")
 _OPTIONAL = ("routes.yaml", "decisions.yaml", RETRACTIONS, *TERMS_FILES)
 YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", *_OPTIONAL)
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
@@ -64,6 +65,7 @@ class Catalog:
     coupons: tuple[Coupon, ...]
     grants: tuple[Grant, ...]
     adjustments: tuple[Adjustment, ...]
+    refunds: tuple[Refund, ...]
     taxes: Taxes | None
     conflicts: tuple[ConflictDecision, ...]
     retractions: Retractions
@@ -130,6 +132,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     coupons = reader.listed(Coupon, "coupons.yaml", "coupons", texts)
     grants = reader.listed(Grant, "credits.yaml", "credits", texts)
     adjustments = reader.listed(Adjustment, "adjustments.yaml", "adjustments", texts)
+    refunds = reader.listed(Refund, "refunds.yaml", "refunds", texts)
     taxes = reader.one(Taxes, "taxes.yaml", texts) if "taxes.yaml" in texts else None
     routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
     decisions = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts)
@@ -158,6 +161,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         coupons=tuple(coupons),
         grants=tuple(grants),
         adjustments=tuple(adjustments),
+        refunds=tuple(refunds),
         taxes=taxes,
         conflicts=tuple(decisions),
         retractions=retractions,

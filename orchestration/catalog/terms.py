@@ -1,7 +1,7 @@
 """What a customer agreed beside the plan: overrides of prices, coupons, credits, adjustments, and the taxes they pay.
 
-Files, each of which may be absent: overrides.yaml, coupons.yaml, credits.yaml, adjustments.yaml, taxes.yaml. Days are
-local to the customer; an interval includes its first day and excludes its last.
+Files, each of which may be absent: overrides.yaml, coupons.yaml, credits.yaml, adjustments.yaml, refunds.yaml,
+taxes.yaml. Days are local to the customer; an interval includes its first day and excludes its last.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Override(Model):
 class Coupon(Model):
     """A reduction: a percentage of what is left of the lines it names, or an amount of one currency.
 
-    `lasts` is `once` (the rest of an amount stays for later documents), a number of documents, or `forever`.
+    `lasts` is `once` (the rest of an amount stays for later documents), a number of documents, or `forever`. It serves
+    documents whose last day before the cut-off lies between `issued` and `until`, the first day without it.
     `applies_to` are keys of charges; without it all lines but corrections and adjustments.
     """
 
@@ -89,6 +90,15 @@ class Adjustment(Model):
     currency: CurrencyCode
     tax_category: Key = "standard"
     reference: str = ""
+    reason: str = Field(min_length=1)
+    by: str = Field(min_length=1)
+    on: Day
+
+
+class Refund(Model):
+    """A credit note that was paid out: what it still owes pays no later document any more."""
+
+    document: str = Field(min_length=1)
     reason: str = Field(min_length=1)
     by: str = Field(min_length=1)
     on: Day

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from orchestration.billing.documents import Issued
+from orchestration.billing.due import Issued
 from orchestration.billing.rating import Line, LineKey
 from orchestration.catalog import Catalog
 from orchestration.catalog.load import from_archive
