@@ -163,9 +163,8 @@ def in_force(versions: Sequence[PlanVersion], since: date, day: date) -> PlanVer
     later, or one since then that takes effect at once."""
     chosen = versions[0]
     for version in versions:
-        if version.effective <= since:
-            chosen = version
-        elif version.at_once and version.effective <= day and shape_of(version) != shape_of(chosen):
+        cuts = version.at_once and version.effective <= day and shape_of(version) != shape_of(chosen)
+        if cuts or version.effective <= since:
             chosen = version
     return chosen
 

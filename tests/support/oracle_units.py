@@ -177,7 +177,7 @@ class Paid:
 
 
 def events_paid(prices: Prices, events: Sequence[Piece]) -> list[Paid]:
-    """Each event by itself, in the order of (time, event key)."""
+    """Each event by itself, in the order of (time, event key). One below 0 gives the rate back, and no more."""
     found: list[Paid] = []
     used = 0
     for number, event in enumerate(events, 1):
@@ -190,11 +190,13 @@ def events_paid(prices: Prices, events: Sequence[Piece]) -> list[Paid]:
             found.append(Paid(event.day, "free", 0, 0))
         else:
             found.append(_paid(charge, event.day, event.quantity - (0 if ended else left)))
-        used += event.quantity
+        used += max(0, event.quantity)
     return found
 
 
 def _paid(charge: Charge, day: date, excess: int) -> Paid:
+    if excess < 0:
+        return Paid(day, "units", excess, excess * price(charge.rate))
     amount = excess * price(charge.rate) + UNIT * price(charge.fixed)
     if charge.min_per_event is not None and amount < UNIT * price(charge.min_per_event):
         return Paid(day, "at_min", excess, UNIT * price(charge.min_per_event))

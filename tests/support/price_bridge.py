@@ -6,56 +6,83 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 
-from oracle_pricing import all_rows
-from price_case import METERS, Case, Row, Use
+from oracle_pricing import all_rows, answer, extra_rows
+from price_case import COUNTRY, CUSTOMER, DECIMALS, ENTITY, METERS, Answer, Case, Row, Use
 
-from orchestration.billing.charges import MODELS, Slice
+from orchestration.billing.adjustments import adjustment_lines
+from orchestration.billing.charges import Slice
+from orchestration.billing.commitments import plan_lines
+from orchestration.billing.credits import Used
+from orchestration.billing.due import due_lines, grouped
+from orchestration.billing.per_event import sliced
 from orchestration.billing.rating import Line, rate
-from orchestration.billing.segments import ChargeTerms, Segment, charge_prices, segments
-from orchestration.catalog.charges import Charge
-from orchestration.money import Money
+from orchestration.billing.segments import (
+    ChargeTerms,
+    Segment,
+    charge_prices,
+    charge_segments,
+    charge_terms,
+    segments,
+)
+from orchestration.billing.statements import Agreed, Statement, paid, statements
+from orchestration.billing.taxes import Buyer, TaxTotal
+from orchestration.money import CURRENCIES, Money, Rounding
 
-SAME = ("plan", "charge", "period_start", "period_end", "start", "end", "quantity", "gross", "trial")
+SAME = (
+    "plan",
+    "kind",
+    "period_start",
+    "period_end",
+    "start",
+    "end",
+    "quantity",
+    "gross",
+    "discount",
+    "excess",
+    "top_up",
+    "amount",
+    "trial",
+    "advance",
+    "tax_category",
+)
 """What of a line has to be the same in both computations."""
-
-
-def known(case: Case) -> bool:
-    """Whether the program can price all of the case."""
-    plans = [case.plans[phase.plan] for phase in case.phases]
-    versions = [version for plan in plans for version in plan.versions]
-    if case.half_even or any(plan.trial_days for plan in plans) or any(phase.trial_end for phase in case.phases):
-        return False
-    return not any(version.at_once for version in versions) and all(
-        priceable(charge) for version in versions for charge in version.charges
-    )
-
-
-def priceable(charge: Charge) -> bool:
-    """Whether the program knows all that the charge asks for."""
-    later = charge.included or charge.days or any(tier.block for tier in charge.tiers)
-    return charge.model in MODELS and not later
-
-
-def program_rows(case: Case) -> list[Row]:
-    """The lines of charges that the program makes, of every segment that has begun by the cut-off."""
-    return [_row(line) for line in program_lines(case)]
+TOTALS = ("subtotal", "reductions", "taxes", "total", "prepaid", "due", "left")
 
 
 def program_lines(case: Case) -> list[Line]:
-    found: list[Line] = []
-    for segment in segments(case.phases, case.plans, case.cut_off):
-        for terms in charge_prices(case.plans[segment.plan], segment):
-            meter = METERS[terms.charge.meter] if terms.charge.meter is not None else None
-            found.append(rate(terms, segment, slices_of(case, segment, terms), meter))
-    return found
+    """All lines that the program makes of charges and plans, of every segment that has begun by the cut-off."""
+    parts = segments(case.phases, case.plans, case.cut_off)
+    lines: list[Line] = []
+    for part in parts:
+        plan = case.plans[part.plan]
+        for terms in charge_prices(plan, part, case.overrides):
+            for own in charge_segments(part, terms.charge, case.cut_off):
+                if own is part:
+                    lines.append(_rated(case, own, terms))
+                else:
+                    lines.append(_rated(case, own, charge_terms(plan, own, terms.charge.key, case.overrides)))
+    ends = [phase.end for phase in case.phases]
+    end = None if None in ends else max(day for day in ends if day is not None)
+    return lines + plan_lines(case.plans, parts, lines, end)
+
+
+def rounding_of(case: Case) -> Rounding:
+    return "half_even" if case.half_even else "half_away"
+
+
+def _rated(case: Case, segment: Segment, terms: ChargeTerms) -> Line:
+    meter = METERS[terms.charge.meter] if terms.charge.meter is not None else None
+    return rate(terms, segment, slices_of(case, segment, terms), meter, rounding=rounding_of(case))
 
 
 def slices_of(case: Case, segment: Segment, terms: ChargeTerms) -> list[Slice]:
     """What the warehouse hands over for a line."""
     charge = terms.charge
     uses = [use for use in case.uses if use.meter == charge.meter and segment.start <= use.day < segment.end]
+    if charge.model == "percentage":
+        return sliced(terms, [(use.day, use.quantity) for use in sorted(uses, key=lambda use: (use.day, use.hour))])
     if charge.meter is not None and METERS[charge.meter].aggregation == "max":
-        uses = sorted(uses, key=lambda use: -use.quantity)[:1]
+        uses = sorted(uses, key=lambda use: (-use.quantity, use.day))[:1]
     return [_slice(use) for use in uses]
 
 
@@ -66,10 +93,10 @@ def _slice(use: Use) -> Slice:
     return Slice(use.day, use.quantity, cell=use.cell, hour_us=hours * 3_600_000_000)
 
 
-def _row(line: Line) -> Row:
+def row_of(line: Line) -> Row:
     return Row(
         charge=line.charge,
-        kind="fee" if line.meter is None else "usage",
+        kind=line.kind,
         plan=line.plan,
         period_start=line.period_start,
         period_end=line.period_end,
@@ -81,7 +108,7 @@ def _row(line: Line) -> Row:
         excess=_minor(line.excess),
         top_up=_minor(line.top_up),
         trial=line.trial,
-        advance=line.due == "advance",
+        advance=line.due == "advance" and line.kind != "adjustment",
         tax_category=line.tax_category,
     )
 
@@ -90,10 +117,69 @@ def _minor(amount: Money | None) -> int:
     return 0 if amount is None else amount.minor
 
 
-def differences(case: Case) -> list[str]:
+def statement_of(case: Case, lines: Sequence[Line]) -> Statement | None:
+    """The document of the cut-off; None where no line is due."""
+    due = due_lines([*lines, *adjustment_lines(case.adjustments)], {}, case.cut_off)
+    groups = grouped(due, {CUSTOMER: ENTITY})
+    if not groups:
+        return None
+    (group,) = groups
+    buyer = Buyer(ENTITY, COUNTRY, case.rates, case.exemptions)
+    agreed = Agreed(buyer, case.coupons, case.grants, rounding=rounding_of(case))
+    (statement,) = statements(group, agreed, Used(), case.cut_off)
+    return paid(statement, agreed, Used(), case.cut_off)
+
+
+def program_answer(case: Case, lines: Sequence[Line] | None = None) -> Answer | None:
+    """The document in the form of the second computation's answer."""
+    found = statement_of(case, program_lines(case) if lines is None else lines)
+    if found is None:
+        return None
+    return Answer(
+        rows=tuple(row_of(stated.due.line) for stated in found.stated),
+        subtotal=found.subtotal.minor,
+        reductions={use.id: use.amount.minor for use in found.uses if use.amount.minor},
+        taxes={(tax.category, _tax_name(tax)): tax.amount.minor for tax in found.taxes},
+        total=found.total.minor,
+        prepaid={use.id: use.amount.minor for use in found.payments if use.amount.minor},
+        due=found.amount_due.minor,
+        left=tuple(stated.net.minor for stated in found.stated),
+    )
+
+
+def _tax_name(tax: TaxTotal) -> str:
+    return f"exempt: {tax.exemption}" if tax.exemption else f"{tax.name} {tax.percent.normalize():f}"
+
+
+assert all(CURRENCIES[code] == decimals for code, decimals in DECIMALS.items())
+
+
+def expected_of(case: Case) -> tuple[list[Row], Answer]:
+    """What the second computation says: all lines that have begun, and the document."""
+    rows = all_rows(case)
+    return [row for row in rows + extra_rows(case, rows) if _begun(row, case)], answer(case)
+
+
+def _begun(row: Row, case: Case) -> bool:
+    """Lines of charges that have begun by the cut-off, and those of plans whose period has ended by it."""
+    return row.start <= case.cut_off if row.kind in ("fee", "usage") else row.period_end <= case.cut_off
+
+
+def differences(case: Case, expected: tuple[list[Row], Answer] | None = None) -> list[str]:
     """Each thing that the two computations say differently of a case."""
-    expected = [row for row in all_rows(case) if row.start <= case.cut_off]
-    return list(_rows_differ(expected, program_rows(case)))
+    rows, document = expected or expected_of(case)
+    lines = program_lines(case)
+    made = [row for line in lines if _begun(row := row_of(line), case)]
+    found = list(_rows_differ(rows, made))
+    theirs = program_answer(case, lines)
+    if theirs is None:
+        return found + (["no document"] if document.rows else [])
+    found += _rows_differ(document.rows, theirs.rows)
+    for name in TOTALS:
+        want, have = getattr(document, name), getattr(theirs, name)
+        if want != have:
+            found.append(f"{name} is {have}, not {want}")
+    return found
 
 
 def _rows_differ(expected: Sequence[Row], found: Sequence[Row]) -> Iterator[str]:

@@ -122,7 +122,9 @@ def _used(rng: Random, charge: Charge, part: Part, days: int) -> Iterator[Use]:
         yield from _events(rng, charge, part, days)
         return
     quantities = _cut(rng, _target(rng, charge, part), charge.meter)
-    if charge.meter == "units" and charge.model in ("per_unit", "graduated") and chance(rng, 12):
+    # What a total below 0 owes of `flat_fee_at_zero` is not said.
+    may_fall = charge.model in ("per_unit", "graduated") and not charge.flat_fee_at_zero
+    if charge.meter == "units" and may_fall and chance(rng, 12):
         quantities.append(Decimal(-rng.randrange(1, 25)))
     if charge.model == "dynamic" and chance(rng, 20):
         quantities.append(Decimal(-rng.randrange(1, 25)))

@@ -213,7 +213,8 @@ def _extras(rng: Random, currency: str) -> Fields:
 def coupons(rng: Random, currency: str, keys: Sequence[str]) -> tuple[Coupon, ...]:
     found = []
     for n in rng.sample(range(4), rng.choice((0, 0, 1, 1, 2, 3))):
-        fields: Fields = {"id": f"coupon-{n}", "customer": CUSTOMER, "issued": LONG_AGO + timedelta(days=rng.randrange(3))}
+        issued = LONG_AGO + timedelta(days=rng.randrange(3))
+        fields: Fields = {"id": f"coupon-{n}", "customer": CUSTOMER, "issued": issued}
         if chance(rng, 50):
             fields["percent"] = rng.choice(("10", "25", "12.5", "33.3", "100"))
         else:
