@@ -28,6 +28,7 @@ METERS_OF = {
 MODELS = ("flat", *METERS_OF)
 REGIONS = ("eu", "us", "ap")
 LONG_AGO = date(2020, 1, 1)
+ONE_DAY = timedelta(days=1)
 
 
 def chance(rng: Random, percent: int) -> bool:
@@ -240,7 +241,7 @@ def grants(rng: Random, currency: str, start: date, cut_off: date) -> tuple[Gran
             "priority": rng.randrange(2),
         }
         if chance(rng, 40):
-            fields["expires"] = rng.choice((before, cut_off, cut_off + timedelta(days=rng.randrange(1, 5))))
+            fields["expires"] = rng.choice((before, cut_off - ONE_DAY, cut_off, cut_off + ONE_DAY))
         found.append(Grant.model_validate(fields))
     return tuple(found)
 
