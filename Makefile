@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 PORT ?= 3000
 
-.PHONY: help setup manifest demo test bench lint format ui verify schemas lock browser kill-campaign fuzz worlds bombs clean
+.PHONY: help setup manifest demo test bench lint format ui verify schemas lock browser kill-campaign fuzz worlds bombs pricing-campaign mutants clean
 
 help:
 	@echo "make demo    a month of example traffic, from logs to issued invoices, in data/"
@@ -83,6 +83,14 @@ fuzz: $(INSTALLED)
 worlds: $(INSTALLED)
 	@CAMPAIGN_WORLDS=30 CAMPAIGN_STEPS=60 $(BIN)/python -m pytest --verbose \
 		tests/property/test_metering_worlds.py tests/property/test_metering_machine.py
+
+# 100,000 random cases of prices beside a second computation, unit by unit (20 minutes).
+pricing-campaign: $(INSTALLED)
+	@CAMPAIGN_PRICES=$${CAMPAIGN_PRICES:-100000} $(BIN)/python -m pytest --verbose tests/property/test_pricing_campaign.py
+
+# Small changes of the pricing code, each of which the tests must notice (hours; MODULES="seats taxes" for some of it).
+mutants: $(INSTALLED)
+	@$(BIN)/python -m tests.mutation $(MODULES)
 
 # Files that are made to exhaust memory, of 2 GB each (a few minutes, 5 GB of disk).
 bombs: $(INSTALLED)

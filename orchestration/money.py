@@ -61,13 +61,14 @@ def as_fraction(value: Number) -> Fraction:
 
 
 def round_fraction(value: Number, decimals: int, mode: Rounding = "half_away") -> Decimal:
-    """`value` at exactly `decimals` places (0 or more), without a sign on zero.
+    """`value` at exactly `decimals` places, without a sign on zero; below 0 they are tens, hundreds and so on.
 
     `up` is away from zero and `down` towards it, so that a charge and its reversal are mirror images.
     """
     exact = as_fraction(value)
-    whole, rest = divmod(abs(exact.numerator) * 10**decimals, exact.denominator)
-    twice = 2 * rest - exact.denominator
+    denominator = exact.denominator * 10 ** max(-decimals, 0)
+    whole, rest = divmod(abs(exact.numerator) * 10 ** max(decimals, 0), denominator)
+    twice = 2 * rest - denominator
     match mode:
         case "half_away":
             more = twice >= 0

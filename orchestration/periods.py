@@ -33,13 +33,25 @@ class Interval:
             raise ValueError(f"an interval has at least 1 {self.unit}, not {self.every}")
 
 
+def divides(short: Interval, long: Interval) -> bool:
+    """Whether periods of one interval lie in those of another, whole, wherever both are counted from."""
+    if short == Interval("day"):
+        return True
+    for table in (_DAYS, _MONTHS):
+        if short.unit in table and long.unit in table:
+            return long.every * table[long.unit] % (short.every * table[short.unit]) == 0
+    return False
+
+
 def calendar_anchor(interval: Interval) -> date:
     """Where calendar periods are counted from: Monday 2000-01-03 for weeks, else 2000-01-01."""
     return _FIRST_MONDAY if interval.unit == "week" else _FIRST_DAY
 
 
-def anchor_of(anchoring: Anchoring, interval: Interval, start: date) -> date:
+def anchor_of(anchoring: Anchoring | date, interval: Interval, start: date) -> date:
     """Where the periods of a subscription that starts on a day are counted from."""
+    if isinstance(anchoring, date):
+        return anchoring
     return calendar_anchor(interval) if anchoring == "calendar" else start
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 
 from orchestration.assets import metadata, progress
 from orchestration.assets.models import finance_models, usage_models
-from orchestration.billing.documents import Group
+from orchestration.billing.statements import Statement
 from orchestration.catalog import load_catalog
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline import run
@@ -72,7 +72,7 @@ def drafts(context: dg.AssetExecutionContext, tallystick: TallystickInstance) ->
     return dg.MaterializeResult(metadata=_drafts([(day, group) for day, groups in found.items() for group in groups]))
 
 
-def _drafts(groups: list[tuple[Any, Group]]) -> dict[str, Any]:
+def _drafts(groups: list[tuple[Any, Statement]]) -> dict[str, Any]:
     rows = [(day, g.entity, g.customer, len(g.lines), str(g.total)) for day, g in groups]
     return {
         "drafts": len(groups),

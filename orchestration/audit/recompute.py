@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.audit.requantify import requantify
-from orchestration.billing.documents import due_lines, grouped
+from orchestration.billing.due import grouped
 from orchestration.canonical import canonical_bytes
 from orchestration.catalog.load import from_archive
-from orchestration.closing.issued import CLOSE, issued_so_far, settled
+from orchestration.closing.issued import CLOSE, issued_so_far, settled, used_so_far
 from orchestration.closing.numbering import numbered
 from orchestration.closing.rated import rate_all
 from orchestration.closing.retracted import retracted_lines
+from orchestration.closing.statements import all_due
 from orchestration.engine import connect
 from orchestration.errors import Problem
 from orchestration.ingest import rebuild_lake
@@ -66,7 +67,7 @@ def _remake(home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: 
     entity_of = {key: c.entity for key, c in catalog.customers.items()}
     lines = rate_all(catalog, charged, quantities)
     issued = issued_so_far(ledger, before_seq=entry.seq)
-    groups = grouped(due_lines(lines, issued, cut_off, retracted), entity_of)
+    groups = grouped(all_due(catalog, lines, issued, cut_off, retracted), entity_of)
     done = settled(ledger, cut_off, before_seq=entry.seq)
     due = [g for g in groups if (g.entity, g.customer, g.currency) not in done and g.customer not in body["parked"]]
     before = [d for d in ledger.documents() if d.journal_seq < entry.seq]
@@ -74,7 +75,8 @@ def _remake(home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: 
     def last_number(series: str) -> int:
         return max((d.sequence for d in before if d.series == series), default=0)
 
-    return numbered(catalog, due, cut_off, now_us, entry.seq, last_number)
+    used = used_so_far(ledger, before_seq=entry.seq)
+    return numbered(catalog, due, cut_off, now_us, entry.seq, last_number, used)
 
 
 def _compare(ledger: Ledger, entry: JournalRow, documents: Bodies, skipped: Bodies) -> Iterator[Problem]:

@@ -1,12 +1,12 @@
-"""Charge models: quantities by day and the prices of those days to exact amounts. Nothing is rounded here.
+"""What charge models take and give: measured slices in, parts of an amount out. Nothing is rounded here.
 
-A new model is one function, its entry in `MODELS`, its fields in the catalog's `Charge`, and its tests.
+The models themselves are in `orchestration.billing.models`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -19,34 +19,50 @@ from orchestration.money import EXACT, decimal_text
 ZERO = Decimal(0)
 ONE = Decimal(1)
 
+SlicePart: TypeAlias = Literal["units", "free", "at_min", "at_max"]
+DetailPart: TypeAlias = Literal[
+    "units", "packages", "blocks", "free", "events", "at_min", "at_max", "fee", "tier_fee", "event_fee"
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
     """The quantity of one local day, in the unit that the prices are for.
 
     `windows` is above 1 where windows are priced each by itself: so many of the day have this quantity. `rank` is set
-    for items: what they were the n-th of when they were added, on that day.
+    for items: what they were the n-th of when they were added, on that day. `cell` is what a matrix prices: a JSON
+    object of the values of its dimensions, keys sorted; `hour_us` is the start of the hour, where cells share included
+    units. For prices by event, `events` are how many they are and `part` is what they pay: `units` the rate on
+    `quantity` (money above the free amount) and the fixed fee, `at_min` and `at_max` the bound each, `free` nothing.
     """
 
     day: date
     quantity: Decimal
     windows: int = 1
     rank: int | None = None
+    cell: str = ""
+    hour_us: int | None = None
+    events: int = 0
+    part: SlicePart = "units"
 
 
 @dataclass(frozen=True, slots=True)
 class PriceDetail:
     """A part of an amount: `quantity` units at `price` each, by one version of the plan.
 
-    `tier` counts from 1, None where the model has none. `part` is "units" for what usage caused, "fee" for a fixed
-    fee and "tier_fee" for the flat fee of a tier.
+    `tier` counts from 1, None where the model has none. `part` is "units" for what usage caused, "fee" for a fixed fee,
+    "tier_fee" for the flat fee of a tier; packages and blocks are counted whole. "free" is usage that costs nothing.
+    Of prices by event, `quantity` is how many events pay the fixed fee ("event_fee") or a bound. `contract` is that of
+    an override, `cell` a matrix's combination of values, empty where the default prices it.
     """
 
     version: date
     tier: int | None
     quantity: Decimal
     price: Decimal
-    part: Literal["units", "fee", "tier_fee"] = "units"
+    part: DetailPart = "units"
+    contract: str = ""
+    cell: str | None = None
 
     @property
     def amount(self) -> Fraction:
@@ -55,7 +71,7 @@ class PriceDetail:
 
     def as_dict(self) -> dict[str, str]:
         """As documents hold it: every number as text."""
-        return {
+        found = {
             "version": self.version.isoformat(),
             "part": self.part,
             "tier": "" if self.tier is None else str(self.tier),
@@ -63,6 +79,11 @@ class PriceDetail:
             "price": decimal_text(self.price),
             "amount": decimal_text(self.amount),
         }
+        if self.contract:
+            found["contract"] = self.contract
+        if self.cell is not None:
+            found["cell"] = self.cell
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +99,7 @@ class Priced:
 
 
 Model: TypeAlias = Callable[[ChargeTerms, Sequence[Slice]], Priced]
+"""A charge model: its terms in one segment and what was measured in it, to the parts of the amount."""
 
 
 def by_day(slices: Iterable[Slice]) -> list[Slice]:
@@ -89,120 +111,49 @@ def by_day(slices: Iterable[Slice]) -> list[Slice]:
     return [Slice(day, days[day, rank], rank=rank or None) for day, rank in sorted(days)]
 
 
-def flat(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
-    """A fixed amount for a full period; no usage enters it."""
-    if terms.charge.amount is None or slices:
-        raise ValueError(f"charge '{terms.charge.key}': a flat fee has an amount and no usage")
-    return Priced((PriceDetail(terms.prices[0].version, None, ONE, terms.charge.amount, "fee"),))
+def merged(slices: Iterable[Slice]) -> list[Slice]:
+    """One slice for each that can be told apart (day, hour, rank, cell, part), ascending.
 
-
-def per_unit(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
-    """Every unit at the price of its day; negative quantities give negative amounts."""
-    found: dict[date, Decimal] = {}
+    It is the order in which cells use up what they share.
+    """
+    found: dict[tuple[date, int, int, str, SlicePart], tuple[Decimal, int]] = {}
     for piece in slices:
-        from_day = terms.price_on(piece.day).from_day
-        found[from_day] = EXACT.add(found.get(from_day, ZERO), piece.quantity)
-    return Priced(
-        tuple(
-            PriceDetail(price.version, None, found[price.from_day], _unit_price(price))
-            for price in terms.prices
-            if price.from_day in found
-        )
-    )
-
-
-def _unit_price(price: PriceFrom) -> Decimal:
-    if price.charge.price is None:
-        raise ValueError(f"charge '{price.charge.key}' has no price in the version of {price.version}")
-    return price.charge.price
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Units that were used one after the other at the prices of one version: positions (low, high]."""
-
-    low: Decimal
-    high: Decimal
-    price: PriceFrom
-
-
-def _positions(terms: ChargeTerms, days: Sequence[Slice]) -> tuple[list[_Run], Decimal]:
-    """Which version prices each position, and where the running total ends.
-
-    A day above 0 takes the next positions at its own prices. A day below 0 gives back the highest ones, at the prices
-    that they had. Below 0 there are no positions: what is owed there is made up before a unit is priced again.
-    """
-    runs: list[_Run] = []
-    total = ZERO
-    for day in days:
-        target = EXACT.add(total, day.quantity)
-        while runs and runs[-1].high > target:
-            last = runs.pop()
-            if last.low < target:
-                runs.append(_Run(last.low, target, last.price))
-        low = max(total, ZERO)
-        if target > low:
-            price = terms.price_on(day.day)
-            if runs and runs[-1].price is price:
-                low = runs.pop().low
-            runs.append(_Run(low, target, price))
-        total = target
-    return runs, total
-
-
-def graduated(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
-    """Each unit at the price of its tier, in the version of its day; a tier's upper bound belongs to it.
-
-    A tier's flat fee is due once when the segment's total goes above the bound below it; at a total of 0 the first
-    tier's is due with `flat_fee_at_zero`. A total below 0 is priced as 0 and reported.
-    """
-    runs, total = _positions(terms, by_day(slices))
-    details: list[PriceDetail] = []
-    tiers = terms.charge.tiers
-    below = ZERO
-    for number, tier in enumerate(tiers, 1):
-        details += _in_tier(runs, number, below, tier.up_to)
-        entered = total > below or (number == 1 and terms.charge.flat_fee_at_zero)
-        if entered and tier.flat_fee:
-            details.append(PriceDetail(terms.prices[0].version, number, ONE, tier.flat_fee, "tier_fee"))
-        below = tier.up_to if tier.up_to is not None else below
-    problems: tuple[Problem, ...] = ()
-    if total < 0:
-        message = f"quantity {decimal_text(total)} is below 0 and is priced as 0"
-        problems = (Problem("negative_quantity", message, f"charge '{terms.charge.key}'"),)
-    return Priced(tuple(details), problems)
-
-
-def _in_tier(runs: Sequence[_Run], number: int, below: Decimal, up_to: Decimal | None) -> list[PriceDetail]:
-    """What of the runs lies in (below, up_to], summed by version, in the order of the versions."""
-    found: dict[date, tuple[PriceFrom, Decimal]] = {}
-    for run in runs:
-        high = run.high if up_to is None else min(run.high, up_to)
-        part = EXACT.subtract(high, max(run.low, below))
-        if part > 0:
-            before = found[run.price.from_day][1] if run.price.from_day in found else ZERO
-            found[run.price.from_day] = (run.price, EXACT.add(before, part))
+        key = (piece.day, piece.hour_us or 0, piece.rank or 0, piece.cell, piece.part)
+        quantity, events = found.get(key, (ZERO, 0))
+        found[key] = EXACT.add(quantity, piece.quantity), events + piece.events
     return [
-        PriceDetail(price.version, number, quantity, price.charge.tiers[number - 1].price)
-        for _, (price, quantity) in sorted(found.items())
+        Slice(day, found[key][0], rank=rank or None, cell=cell, hour_us=hour or None, events=found[key][1], part=part)
+        for key in sorted(found)
+        for day, hour, rank, cell, part in [key]
     ]
 
 
-def each_window(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
-    """The model applied to each window by itself, and added up: tiers begin anew in every window."""
-    model = MODELS[terms.charge.model]
-    found: dict[tuple[int, date, str, Decimal], PriceDetail] = {}
-    problems: dict[str, Problem] = {}
+def total(slices: Iterable[Slice]) -> Decimal:
+    """The sum of the quantities; of windows that are priced each by itself, of all of them."""
+    found = ZERO
     for piece in slices:
-        priced = model(terms, [Slice(piece.day, piece.quantity)])
-        for detail in priced.details:
-            key = (detail.tier or 0, detail.version, detail.part, detail.price)
-            before = found[key].quantity if key in found else ZERO
-            times = EXACT.multiply(detail.quantity, Decimal(piece.windows))
-            found[key] = replace(detail, quantity=EXACT.add(before, times))
-        problems |= {problem.message: problem for problem in priced.problems}
-    return Priced(tuple(found[key] for key in sorted(found)), tuple(problems[m] for m in sorted(problems)))
+        found = EXACT.add(found, EXACT.multiply(piece.quantity, Decimal(piece.windows)))
+    return found
 
 
-MODELS: dict[str, Model] = {"flat": flat, "per_unit": per_unit, "graduated": graduated}
-"""Charge models by the name that the catalog uses."""
+def detail_of(
+    price: PriceFrom, tier: int | None, quantity: Decimal, each: Decimal, part: DetailPart = "units"
+) -> PriceDetail:
+    """A part of an amount at the prices of one version, or of the contract that replaces them."""
+    return PriceDetail(price.version, tier, quantity, each, part, price.contract)
+
+
+def stated(price: PriceFrom, option: Literal["amount", "price", "rate", "size"]) -> Decimal:
+    """An option that the model needs. Raises ValueError where the version lacks it: the catalog lets none through."""
+    found: Decimal | None = getattr(price.charge, option)
+    if found is None:
+        raise ValueError(f"charge '{price.charge.key}' has no {option} in the version of {price.version}")
+    return found
+
+
+def below_zero(terms: ChargeTerms, quantity: Decimal, what: str = "quantity") -> tuple[Problem, ...]:
+    """The report that a quantity below 0 is priced as 0; nothing for any other."""
+    if quantity >= 0:
+        return ()
+    message = f"{what} {decimal_text(quantity)} is below 0 and is priced as 0"
+    return (Problem("negative_quantity", message, f"charge '{terms.charge.key}'"),)

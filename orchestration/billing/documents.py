@@ -1,212 +1,52 @@
-"""Documents: which lines are due at a cut-off, and the canonical content of an invoice or a credit note.
-
-Nothing is numbered or stored here. A line that was issued before is never issued again: what comes is the difference
-between its amount now and all that was issued for it, so that a second run finds zero.
-"""
+"""Documents: the canonical content of an invoice or a credit note, which adds up or is not made."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple, TypeAlias
+from functools import reduce
+from typing import Any
 
-from orchestration.billing.rating import Line, LineKey
+from orchestration.billing.due import (
+    PARTS,
+    DueLine,
+    Group,
+    Issued,
+    due_lines,
+    grouped,
+    is_due,
+    issued_lines,
+)
+from orchestration.billing.shares import LISTS, Use
+from orchestration.billing.statements import DocumentKind, StatedLine, Statement
+from orchestration.billing.taxes import TaxTotal
 from orchestration.catalog.models import Customer, Entity
-from orchestration.money import EXACT, Money, decimal_text
+from orchestration.money import EXACT, decimal_text
 
-RULES_VERSION = "1"
+__all__ = [
+    "DocumentKind",
+    "DueLine",
+    "Group",
+    "Issued",
+    "build_document",
+    "due_lines",
+    "grouped",
+    "is_due",
+    "issued_lines",
+]
+
+RULES_VERSION = "2"
 """Version of the billing rules; every document names the one by which it was made."""
-
-DocumentKind: TypeAlias = Literal["invoice", "credit_note"]
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """What documents have said of one line so far: the sum of their amounts, the first document's number, and the line
-    as the latest of them shows it."""
-
-    amount: Decimal
-    document: str
-    line: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What stood in documents before a correction, and which document is corrected."""
-
-    amount: Money
-    measured: Decimal
-    quantity: Decimal
-    document: str
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
-class DueLine:
-    """A line as it goes on a document. `amount` is what it adds: the line's own, or the difference to `before`."""
-
-    line: Line
-    amount: Money
-    before: Before | None = None
-
-    @property
-    def kind(self) -> Literal["fee", "usage", "correction"]:
-        if self.before is not None:
-            return "correction"
-        return "fee" if self.line.meter is None else "usage"
-
-    @property
-    def order(self) -> tuple[str, date, date, str]:
-        return self.line.subscription, self.line.period_start, self.line.start, self.line.charge
-
-
-class Group(NamedTuple):
-    """One document's worth of due lines."""
-
-    customer: str
-    entity: str
-    currency: str
-    lines: list[DueLine]
-
-    @property
-    def total(self) -> Money:
-        return _sum(self.lines, self.currency)
-
-    @property
-    def kind(self) -> DocumentKind:
-        """A total below zero is a credit note; its amounts keep their signs."""
-        return "credit_note" if self.total < Money.zero(self.currency) else "invoice"
-
-
-def issued_lines(documents: Iterable[Mapping[str, Any]]) -> dict[LineKey, Issued]:
-    """Fold issued documents, oldest first, into what was issued for each line."""
-    issued: dict[LineKey, Issued] = {}
-    for document in documents:
-        for line in document["lines"]:
-            key = LineKey(
-                line["subscription"],
-                line["charge"],
-                date.fromisoformat(line["period_start"]),
-                date.fromisoformat(line["start"]),
-            )
-            amount, before = Decimal(line["amount"]), issued.get(key)
-            if before is None:
-                issued[key] = Issued(amount, document["number"], line)
-            else:
-                issued[key] = Issued(EXACT.add(before.amount, amount), before.document, line)
-    return issued
-
-
-def is_due(line: Line, cut_off: date) -> bool:
-    """Arrears are due when the whole period has ended by the cut-off; an advance fee when its segment has begun."""
-    return line.period_end <= cut_off if line.due == "arrears" else line.start <= cut_off
-
-
-def due_lines(
-    rated: Iterable[Line], issued: Mapping[LineKey, Issued], cut_off: date, retracted: Collection[LineKey] = ()
-) -> list[DueLine]:
-    """Every line due at a cut-off, each once, sorted.
-
-    `rated` are all lines of the subscriptions that `issued` speaks of, priced from what is known now: an issued line
-    that is not among them has lost its segment or charge and is worth 0 now. A line not issued before comes when it is
-    due, also at 0; one issued before comes as a correction when its amount has changed. `retracted` are issued lines of
-    whose events some were retracted, or restored, since.
-    """
-    now = {line.key: line for line in rated}
-    begins = {(line.subscription, line.start) for line in now.values()}
-    found: list[DueLine] = []
-    for key, line in now.items():
-        if key in issued:
-            found += _correction(line, issued[key], begins, retracted)
-        elif is_due(line, cut_off):
-            found.append(DueLine(line, line.amount))
-    for key, before in issued.items():
-        if key not in now:
-            found += _correction(_gone(before.line), before, begins, retracted)
-    return sorted(found, key=lambda due: due.order)
-
-
-def _correction(
-    line: Line, issued: Issued, begins: set[tuple[str, date]], retracted: Collection[LineKey]
-) -> list[DueLine]:
-    """The difference to what was issued, or nothing when there is none. Raises ValueError when the currency changed."""
-    shown = issued.line
-    if shown["currency"] != line.currency:
-        raise ValueError(f"{line.key} was issued in {shown['currency']} and cannot be corrected in {line.currency}")
-    before = Money(issued.amount, line.currency)
-    difference = line.amount - before
-    if not difference:
-        return []
-    return [
-        DueLine(
-            line,
-            difference,
-            Before(
-                amount=before,
-                measured=Decimal(shown["measured"]),
-                quantity=Decimal(shown["quantity"]),
-                document=issued.document,
-                cause=_cause(line, shown, begins, line.key in retracted),
-            ),
-        )
-    ]
-
-
-def _cause(line: Line, shown: Mapping[str, Any], begins: set[tuple[str, date]], retracted: bool) -> str:
-    """Why an amount differs, as far as the two evaluations tell."""
-    end_shown = date.fromisoformat(shown["end"])
-    if line.end < end_shown:
-        return "plan change" if (line.subscription, line.end) in begins else "ended"
-    if line.end > end_shown or line.plan != shown["plan"]:
-        return "plan change" if line.plan != shown["plan"] else "catalog"
-    if line.measured == Decimal(shown["measured"]):
-        return "price"
-    return "retraction" if retracted else "late usage"
-
-
-def _gone(shown: Mapping[str, Any]) -> Line:
-    """An issued line whose segment no longer exists: nothing is active, so nothing is owed."""
-    start = date.fromisoformat(shown["start"])
-    return Line(
-        subscription=shown["subscription"],
-        customer=shown["customer"],
-        plan=shown["plan"],
-        charge=shown["charge"],
-        name=shown["name"],
-        meter=shown["meter"],
-        due=shown["due"],
-        currency=shown["currency"],
-        period_start=date.fromisoformat(shown["period_start"]),
-        period_end=date.fromisoformat(shown["period_end"]),
-        start=start,
-        end=start,
-        measured=Decimal(0),
-        quantity=Decimal(0),
-        unit=shown["unit"],
-        amount=Money.zero(shown["currency"]),
-        formula={"model": "none", "details": [], "proration": "0", "exact": "0"},
-    )
-
-
-def grouped(lines: Iterable[DueLine], entity_of: Mapping[str, str]) -> list[Group]:
-    """Due lines by (customer, entity, currency), sorted: the order in which documents are numbered within an entity."""
-    groups: dict[tuple[str, str, str], list[DueLine]] = defaultdict(list)
-    for due in lines:
-        groups[due.line.customer, entity_of[due.line.customer], due.line.currency].append(due)
-    return [Group(*key, sorted(groups[key], key=lambda due: due.order)) for key in sorted(groups)]
 
 
 def build_document(
+    statement: Statement,
     *,
     number: str,
-    kind: DocumentKind,
     entity: Entity,
     customer: Customer,
-    currency: str,
-    lines: Sequence[DueLine],
     issue_date: date,
     due_date: date,
     cut_off: date,
@@ -214,30 +54,46 @@ def build_document(
     """The document as canonical JSON-able data: text, lists and objects only, every number as text.
 
     Days are local to the customer and half-open: an `end` is the first day that no longer belongs. Raises ValueError
-    for lines of another customer or currency, for a line twice, and for a kind that the total contradicts.
+    for another customer or seller, for a category without a rate, and for anything that doesn't add up.
     """
-    group = Group(customer.customer, entity.key, currency, sorted(lines, key=lambda due: due.order))
-    _refuse_foreign(group)
-    if kind != group.kind:
-        raise ValueError(f"document {number}: a total of {group.total} makes it a {group.kind}, not a {kind}")
-    return {
+    _refuse_others(statement, number, entity, customer)
+    lines = statement.lines
+    document = {
         "number": number,
-        "kind": kind,
+        "kind": statement.kind,
         "rules": RULES_VERSION,
         "issue_date": issue_date.isoformat(),
         "due_date": due_date.isoformat(),
         "cut_off": cut_off.isoformat(),
-        "currency": currency,
+        "currency": statement.currency,
         **_parties(entity, customer),
-        "references": sorted({due.before.document for due in group.lines if due.before is not None}),
-        "service_start": min(due.line.start for due in group.lines).isoformat(),
-        "service_end": max(due.line.end for due in group.lines).isoformat(),
-        "lines": [_line(position, due) for position, due in enumerate(group.lines, 1)],
-        "subtotal": group.total.text,
-        "tax": Money.zero(currency).text,
-        "total": group.total.text,
-        "amount_due": group.total.text,
+        "references": sorted({due.before.document for due in lines if due.before is not None}),
+        "service_start": min(due.line.start for due in lines).isoformat(),
+        "service_end": max(due.line.end for due in lines).isoformat(),
+        "lines": [_line(position, stated) for position, stated in enumerate(statement.stated, 1)],
+        "subtotal": statement.subtotal.text,
+        "coupon_total": statement.coupons.text,
+        "promotional_total": statement.promotional.text,
+        "tax": statement.tax.text,
+        "total": statement.total.text,
+        "credit_note_total": statement.credit_notes.text,
+        "prepaid_total": statement.prepaid.text,
+        "amount_due": statement.amount_due.text,
     }
+    document |= _uses([*statement.uses, *statement.payments])
+    if statement.corrects:
+        document["corrects"] = statement.corrects
+    if statement.taxes:
+        document["taxes"] = [_tax(tax) for tax in statement.taxes]
+    refuse_wrong_sums(document)
+    return document
+
+
+def _refuse_others(statement: Statement, number: str, entity: Entity, customer: Customer) -> None:
+    if (statement.entity, statement.customer) != (entity.key, customer.customer):
+        raise ValueError(f"document {number} is of '{statement.customer}' and does not belong to '{customer.customer}'")
+    if statement.missing:
+        raise ValueError(f"document {number}: no tax rate for {', '.join(statement.missing)}")
 
 
 def _parties(entity: Entity, customer: Customer) -> dict[str, Any]:
@@ -260,22 +116,34 @@ def _parties(entity: Entity, customer: Customer) -> dict[str, Any]:
     }
 
 
-def _refuse_foreign(group: Group) -> None:
-    if not group.lines:
-        raise ValueError(f"a document for '{group.customer}' has no lines")
-    if len({due.line.key for due in group.lines}) != len(group.lines):
-        raise ValueError(f"a document for '{group.customer}' has a line twice")
-    for due in group.lines:
-        if (due.line.customer, due.line.currency) != (group.customer, group.currency):
-            raise ValueError(f"{due.line.key} does not belong on a document for '{group.customer}'")
+def _uses(uses: Iterable[Use]) -> dict[str, list[dict[str, str]]]:
+    """By kind, in the order of use; a kind that was not used is left out."""
+    found: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for use in uses:
+        found[LISTS[use.kind]].append(_use(use))
+    return dict(found)
 
 
-def _sum(lines: Iterable[DueLine], currency: str) -> Money:
-    return sum((due.amount for due in lines), Money.zero(currency))
+def _use(use: Use) -> dict[str, str]:
+    shown = {"number" if use.kind == "credit_note" else "id": use.id, "amount": use.amount.text}
+    if use.percent is not None:
+        shown["percent"] = decimal_text(use.percent)
+    if use.base is not None:
+        shown["base"] = use.base.text
+    if use.document:
+        shown["document"] = use.document
+    return shown
 
 
-def _line(position: int, due: DueLine) -> dict[str, Any]:
-    line = due.line
+def _tax(tax: TaxTotal) -> dict[str, str]:
+    shown = {"category": tax.category, "base": tax.base.text, "amount": tax.amount.text}
+    if tax.exemption:
+        return shown | {"reason": tax.exemption}
+    return shown | {"name": tax.name, "percent": decimal_text(tax.percent)}
+
+
+def _line(position: int, stated: StatedLine) -> dict[str, Any]:
+    due, line = stated.due, stated.due.line
     shown: dict[str, Any] = {
         "position": str(position),
         "kind": due.kind,
@@ -294,18 +162,62 @@ def _line(position: int, due: DueLine) -> dict[str, Any]:
         "measured": decimal_text(line.measured),
         "quantity": decimal_text(line.quantity),
         "unit": line.unit,
+        **{name: part.text for name, part in zip(PARTS, due.parts, strict=True)},
         "amount": due.amount.text,
+        "tax_category": stated.treatment.category,
+        "tax_date": stated.treatment.day.isoformat(),
         "formula": line.formula,
     }
+    if line.value:
+        shown["value"] = line.value
+    if line.trial:
+        shown["trial"] = "yes"
+    shown |= _uses(stated.uses)
+    if stated.taxes:
+        shown["taxes"] = [
+            {"name": tax.name, "percent": decimal_text(tax.percent), "amount": tax.amount.text} for tax in stated.taxes
+        ]
+    if stated.treatment.exemption:
+        shown["exempt"] = stated.treatment.exemption
     if due.before is not None:
-        shown["correction"] = {
-            "document": due.before.document,
-            "cause": due.before.cause,
-            "before": _evaluation(due.before.amount, due.before.measured, due.before.quantity),
-            "after": _evaluation(line.amount, line.measured, line.quantity),
-        }
+        was = due.before
+        before = _evaluation(was.amount.text, was.measured, was.quantity)
+        after = _evaluation(line.amount.text, line.measured, line.quantity)
+        shown["correction"] = {"document": was.document, "cause": was.cause, "before": before, "after": after}
     return shown
 
 
-def _evaluation(amount: Money, measured: Decimal, quantity: Decimal) -> dict[str, str]:
-    return {"amount": amount.text, "measured": decimal_text(measured), "quantity": decimal_text(quantity)}
+def _evaluation(amount: str, measured: Decimal, quantity: Decimal) -> dict[str, str]:
+    return {"amount": amount, "measured": decimal_text(measured), "quantity": decimal_text(quantity)}
+
+
+def refuse_wrong_sums(document: Mapping[str, Any]) -> None:
+    """Raise ValueError unless every sum of a document is the exact sum of its parts."""
+    lines = document["lines"]
+    claims: dict[str, list[Decimal]] = {
+        "subtotal": [_sum(lines)],
+        "tax": [_sum(document.get("taxes", ())), _sum(tax for line in lines for tax in line.get("taxes", ()))],
+    }
+    for kind, name in LISTS.items():
+        claims[f"{kind}_total"] = [_sum(document.get(name, ()))]
+        if kind in ("coupon", "promotional"):
+            claims[f"{kind}_total"].append(_sum(use for line in lines for use in line.get(name, ())))
+    stated = {name: Decimal(document[name]) for name in (*claims, "total", "amount_due")}
+    claims["total"] = [_plus(stated["subtotal"], -stated["coupon_total"], -stated["promotional_total"], stated["tax"])]
+    claims["amount_due"] = [_plus(stated["total"], -stated["credit_note_total"], -stated["prepaid_total"])]
+    for line in lines:
+        gross, discount, excess, top_up = (Decimal(line[name]) for name in PARTS)
+        name = f"line {line['position']}"
+        stated[name], claims[name] = Decimal(line["amount"]), [_plus(gross, -discount, -excess, top_up)]
+    for name, sums in claims.items():
+        for found in sums:
+            if stated[name] != found:
+                raise ValueError(f"document {document['number']} doesn't add up: {name} {stated[name]}, found {found}")
+
+
+def _sum(parts: Iterable[Mapping[str, Any]]) -> Decimal:
+    return _plus(*(Decimal(part["amount"]) for part in parts))
+
+
+def _plus(*amounts: Decimal) -> Decimal:
+    return reduce(EXACT.add, amounts, Decimal(0))

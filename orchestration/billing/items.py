@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
-from orchestration.billing.charges import ONE, ZERO, Priced, PriceDetail, Slice, by_day, per_unit
+from orchestration.billing.charges import ZERO, Priced, Slice, by_day, detail_of
+from orchestration.billing.models.tiered import tier_fees, tier_of
+from orchestration.billing.models.uniform import per_unit
 from orchestration.billing.segments import ChargeTerms, PriceFrom
 from orchestration.money import EXACT
 
@@ -26,22 +28,12 @@ def items(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
     found: dict[tuple[int, date], tuple[PriceFrom, Decimal]] = {}
     for piece in by_day(slices):
         price = terms.price_on(piece.day)
-        key = (_tier_of(terms, piece.rank or 1), price.from_day)
+        key = (tier_of(terms.charge, Decimal(piece.rank or 1)), price.from_day)
         before = found[key][1] if key in found else ZERO
         found[key] = (price, EXACT.add(before, piece.quantity))
     details = [
-        PriceDetail(price.version, number, quantity, price.charge.tiers[number - 1].price)
+        detail_of(price, number, quantity, price.charge.tiers[number - 1].unit_price)
         for (number, _), (price, quantity) in sorted(found.items(), key=lambda item: item[0])
     ]
     greatest = max((piece.rank or 1 for piece in slices), default=0)
-    below = ZERO
-    for number, tier in enumerate(terms.charge.tiers, 1):
-        entered = greatest > below or (number == 1 and terms.charge.flat_fee_at_zero)
-        if entered and tier.flat_fee:
-            details.append(PriceDetail(terms.prices[0].version, number, ONE, tier.flat_fee, "tier_fee"))
-        below = tier.up_to if tier.up_to is not None else below
-    return Priced(tuple(details))
-
-
-def _tier_of(terms: ChargeTerms, rank: int) -> int:
-    return next(n for n, tier in enumerate(terms.charge.tiers, 1) if tier.up_to is None or rank <= tier.up_to)
+    return Priced((*details, *tier_fees(terms, Decimal(greatest))))

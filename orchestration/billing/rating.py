@@ -1,33 +1,40 @@
-"""Rating: the quantity of one charge in one segment to one line, rounded once.
+"""Rating: the quantity of one charge in one segment to one line. Steps 1 to 3 of the order of operations.
 
-The order is that of the rules: quantity measured, converted on the segment's total, priced by the charge's model,
-prorated, rounded to the currency's minor unit. Later steps (discount, maximum, minimum) take the gross from here.
+1. quantity: measured; converted, on the segment's total, and rounded as the conversion says; less included units;
+2. gross: what the charge's model says, prorated where it applies, rounded to the currency's minor unit;
+3. the discount, a percentage of gross; then the excess over the maximum; then the top-up to the minimum: each rounded.
+
+A line's amount is gross - discount - excess + top-up. The later steps speak of several lines and begin with these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from functools import reduce
 from typing import Any, Literal, NamedTuple
 
-from orchestration.billing.charges import MODELS, ONE, ZERO, Priced, Slice, by_day, each_window
+from orchestration.billing.bounds import Settled, settle
+from orchestration.billing.charges import ONE, Priced, Slice, by_day, merged, total
+from orchestration.billing.conversion import QUANTITY_DECIMALS, convert, convert_windows, divided
+from orchestration.billing.formula import Steps, formula_of, measuring_of
+from orchestration.billing.included import less_included
 from orchestration.billing.items import items
+from orchestration.billing.models import MODELS
 from orchestration.billing.seats import seats
 from orchestration.billing.segments import ChargeTerms, Segment
+from orchestration.billing.windows import each_window
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.plans import Charge, Conversion
 from orchestration.errors import Problem
-from orchestration.money import EXACT, Money, Rounding, decimal_text, round_fraction
+from orchestration.money import EXACT, Money, Rounding
 
-QUANTITY_DECIMALS = 9
-"""A quantity on a line has at most so many decimals, and is priced as shown."""
-
-_WHOLE_UNITS: dict[str, Rounding] = {"up": "up", "down": "down", "half_up": "half_away", "half_even": "half_even"}
 _ONE_VALUE = frozenset({"max", "min", "latest", "level", "percentile"})
+_ADDS_UP = frozenset({"count", "sum"})
+_APART = frozenset({"matrix", "percentage"})
+"""Models that price cells, or parts, of a day apart."""
 
 
 class LineKey(NamedTuple):
@@ -37,14 +44,17 @@ class LineKey(NamedTuple):
     charge: str
     period_start: date
     start: date
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One charge of one subscription in one segment. Days are local and half-open.
 
-    `measured` is in the meter's unit, `quantity` in the unit that is priced. `amount` is `formula["exact"]` rounded
-    once; `formula` holds all that led to it, every number as text.
+    `measured` is in the meter's unit, `quantity` in the unit that is priced. `gross` is `formula["exact"]` rounded
+    once; `formula` holds all that led to it, every number as text. `amount` = gross - discount - excess + top_up.
+    `value` is that of the dimension that has a line for each of its values, empty without. Lines that no charge makes
+    (`cap`, `true_up`) have the kind as their charge, and `adjustment` its id.
     """
 
     subscription: str
@@ -65,84 +75,18 @@ class Line:
     amount: Money
     formula: dict[str, Any]
     problems: tuple[Problem, ...] = ()
+    kind: Literal["fee", "usage", "cap", "true_up", "adjustment"] = "usage"
+    value: str = ""
+    tax_category: str = "standard"
+    trial: bool = False
+    gross: Money | None = None
+    discount: Money | None = None
+    excess: Money | None = None
+    top_up: Money | None = None
 
     @property
     def key(self) -> LineKey:
-        return LineKey(self.subscription, self.charge, self.period_start, self.start)
-
-
-def convert(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:
-    """Measured days to priced days, ascending.
-
-    The running total is converted and rounded day by day, and a day has what it adds to it. So the days sum exactly to
-    the total converted and rounded once, and a rounded-up unit belongs to the day on which it was begun.
-    """
-    return _running(slices, lambda total: _converted(total, conversion))
-
-
-def divided(slices: Sequence[Slice], divisor: int) -> list[Slice]:
-    """Sums over time, days or weeks to their average, ascending by day.
-
-    As in `convert`, the days sum exactly to the total divided and rounded once, half away from zero.
-    """
-    return _running(slices, lambda total: round_fraction(Fraction(total) / divisor, QUANTITY_DECIMALS))
-
-
-def _running(slices: Sequence[Slice], function: Callable[[Decimal], Decimal]) -> list[Slice]:
-    found: list[Slice] = []
-    total, shown = ZERO, ZERO
-    for piece in by_day(slices):
-        total = EXACT.add(total, piece.quantity)
-        before, shown = shown, function(total)
-        found.append(replace(piece, quantity=EXACT.subtract(shown, before)))
-    return found
-
-
-def _converted_windows(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:
-    """Each window by itself, as it is priced."""
-    return [replace(piece, quantity=_converted(piece.quantity, conversion)) for piece in slices]
-
-
-def _converted(measured: Decimal, conversion: Conversion) -> Decimal:
-    exact = Fraction(measured) / Fraction(conversion.divide_by)
-    if conversion.rounding == "none":
-        return round_fraction(exact, QUANTITY_DECIMALS)
-    return round_fraction(exact, 0, _WHOLE_UNITS[conversion.rounding])
-
-
-def proration(charge: Charge, segment: Segment, meter: Meter | None) -> tuple[int, int]:
-    """(active days, days of the full period) by which the amount of a charge is reduced; equal when it is whole.
-
-    Fixed fees, readings and marks are prorated: they stand for a whole period. What adds up over days is not: it
-    already has only what happened in the segment.
-    """
-    if charge.prorated and (charge.meter is None or _is_mark(charge, meter)):
-        return segment.days, segment.period_days
-    return segment.period_days, segment.period_days
-
-
-def _is_mark(charge: Charge, meter: Meter | None) -> bool:
-    """Whether one value stands for the segment: of a window, of an event, or of the state at its end."""
-    if charge.watermark is not None:
-        return charge.watermark.take == "greatest"
-    if meter is None or charge.prorate is not None:
-        return False
-    return meter.aggregation in _ONE_VALUE or (meter.aggregation == "sum" and meter.carry)
-
-
-def _total(slices: Sequence[Slice]) -> Decimal:
-    counted = (EXACT.multiply(piece.quantity, Decimal(piece.windows)) for piece in slices)
-    return reduce(EXACT.add, counted, ZERO)
-
-
-def _refuse_misplaced(charge: Charge, segment: Segment, slices: Sequence[Slice]) -> None:
-    """Usage of another day or of a finer grain than quantities have is a fault of the caller, never a price."""
-    for piece in slices:
-        if not segment.start <= piece.day < segment.end:
-            raise ValueError(f"charge '{charge.key}': {piece.day} is not in [{segment.start}, {segment.end})")
-        exponent = piece.quantity.as_tuple().exponent
-        if not isinstance(exponent, int) or exponent < -QUANTITY_DECIMALS:
-            raise ValueError(f"charge '{charge.key}': {piece.quantity} is not a quantity of at most 9 decimals")
+        return LineKey(self.subscription, self.charge, self.period_start, self.start, self.value)
 
 
 def rate(
@@ -153,22 +97,79 @@ def rate(
     *,
     window: Mapping[str, str] | None = None,
     divisor: int = 1,
+    rounding: Rounding = "half_away",
+    value: str = "",
 ) -> Line:
     """The line of one charge in one segment.
 
     `slices` hold measured quantities by local day of the segment, in the meter's unit (at most 9 decimals; several a
     day are summed); a watermark comes as one slice on the day of its window, and `window` says which that was. With a
-    `divisor`, their sum divided by it is the quantity. A flat fee has neither slices nor meter. Raises ValueError for
-    usage outside the segment or a meter that is not the charge's.
+    `divisor`, their sum divided by it is the quantity. A flat fee has neither slices nor meter. `rounding` is that of
+    the seller's money, `value` that of the dimension which has a line of its own. Raises ValueError for usage outside
+    the segment or a meter that is not the charge's.
     """
     charge = terms.charge
-    if charge.meter != (None if meter is None else meter.key):
-        raise ValueError(f"charge '{charge.key}' does not price meter '{meter.key if meter else None}'")
-    _refuse_misplaced(charge, segment, slices)
+    _refuse_misplaced(charge, segment, slices, meter)
     measured = list(slices) if divisor == 1 else divided(slices, divisor)
-    priced, quantity = _priced(terms, segment, measured, meter)
-    days, of_days = proration(charge, segment, meter)
-    exact = priced.amount * Fraction(days, of_days)
+    quantity, steps = _steps(terms, segment, measured, meter, rounding)
+    return _line(
+        terms,
+        segment,
+        meter,
+        value,
+        steps.settled,
+        measured=ONE if meter is None else total(measured),
+        quantity=ONE if meter is None else quantity,
+        formula=formula_of(charge, steps) | measuring_of(charge, segment, slices, divisor, meter, window),
+        problems=steps.priced.problems,
+    )
+
+
+def _steps(
+    terms: ChargeTerms, segment: Segment, measured: Sequence[Slice], meter: Meter | None, rounding: Rounding
+) -> tuple[Decimal, Steps]:
+    """(the quantity that is priced, what each step found). Of a trial everything is measured and nothing costs."""
+    charge, currency = terms.charge, segment.currency
+    # 1. quantity
+    units = left = counted(charge, measured)
+    included = included_in(charge, segment, meter)
+    if charge.included and not segment.trial:
+        left = less_included(units, Fraction(charge.included) * Fraction(*included))
+    # 2. gross
+    priced, quantity = _by_model(terms, segment, left, meter)
+    if segment.trial:
+        priced = Priced(())
+    whole = proration(charge, segment, meter)
+    exact = priced.amount * Fraction(*whole)
+    # 3. discount, excess, top-up
+    share = active_share(charge, segment)
+    gross = Money.of(exact, currency, rounding)
+    return quantity, Steps(
+        priced=priced,
+        proration=whole,
+        exact=exact,
+        rounding=rounding,
+        settled=Settled.zero(currency) if segment.trial else settle(charge, gross, share, rounding),
+        share=share,
+        included=included,
+        used=EXACT.subtract(total(units), total(left)),
+        trial=segment.trial,
+    )
+
+
+def _line(
+    terms: ChargeTerms,
+    segment: Segment,
+    meter: Meter | None,
+    value: str,
+    settled: Settled,
+    *,
+    measured: Decimal,
+    quantity: Decimal,
+    formula: dict[str, Any],
+    problems: tuple[Problem, ...],
+) -> Line:
+    charge = terms.charge
     place = f"{segment.subscription}, charge '{charge.key}', {segment.start} to {segment.end}"
     return Line(
         subscription=segment.subscription,
@@ -183,30 +184,21 @@ def rate(
         period_end=segment.period_end,
         start=segment.start,
         end=segment.end,
-        measured=ONE if meter is None else _total(measured),
-        quantity=ONE if meter is None else quantity,
+        measured=measured,
+        quantity=quantity,
         unit=_unit(charge, meter),
-        amount=Money.of(exact, segment.currency),
-        formula=_formula(charge, priced, (days, of_days), exact, window)
-        | _measuring(charge, segment, slices, divisor, meter),
-        problems=tuple(replace(problem, where=place) for problem in priced.problems),
+        amount=settled.amount,
+        formula=formula,
+        problems=tuple(replace(problem, where=place) for problem in problems),
+        kind="fee" if meter is None else "usage",
+        value=value,
+        tax_category=charge.tax_category,
+        trial=segment.trial,
+        gross=settled.gross,
+        discount=settled.discount,
+        excess=settled.excess,
+        top_up=settled.top_up,
     )
-
-
-def _priced(
-    terms: ChargeTerms, segment: Segment, measured: Sequence[Slice], meter: Meter | None
-) -> tuple[Priced, Decimal]:
-    """The parts of the amount, and the quantity that they price."""
-    charge = terms.charge
-    if charge.watermark is not None and charge.watermark.take == "each_window":
-        windows = measured if charge.convert is None else _converted_windows(measured, charge.convert)
-        return each_window(terms, windows), _total(windows)
-    days = by_day(measured) if charge.convert is None else convert(measured, charge.convert)
-    if charge.prorate is not None and meter is not None and meter.by_items:
-        return items(terms, days), _total(days)
-    if charge.prorate == "days":
-        return seats(terms, segment, days, QUANTITY_DECIMALS)
-    return MODELS[charge.model](terms, days), _total(days)
 
 
 def _unit(charge: Charge, meter: Meter | None) -> str:
@@ -215,60 +207,77 @@ def _unit(charge: Charge, meter: Meter | None) -> str:
     return meter.unit if charge.convert is None else charge.convert.unit
 
 
-def _formula(
-    charge: Charge,
-    priced: Priced,
-    days: tuple[int, int],
-    exact: Fraction,
-    window: Mapping[str, str] | None,
-) -> dict[str, Any]:
-    """exact = sum of the details' amounts x proration; the line's amount = exact, rounded."""
-    formula: dict[str, Any] = {
-        "model": charge.model,
-        "details": [detail.as_dict() for detail in priced.details],
-        "proration": "1" if days[0] == days[1] else f"{days[0]}/{days[1]}",
-        "exact": decimal_text(exact),
-    }
-    if charge.convert is not None:
-        formula["conversion"] = {
-            "divide_by": decimal_text(charge.convert.divide_by),
-            "unit": charge.convert.unit,
-            "rounding": charge.convert.rounding,
-        }
-    if charge.watermark is not None:
-        formula["watermark"] = {"of": charge.watermark.of, "window": charge.watermark.window}
-        if charge.watermark.percentile is not None:
-            formula["watermark"]["percentile"] = str(charge.watermark.percentile)
-        if charge.watermark.take != "greatest":
-            formula["watermark"]["take"] = charge.watermark.take
-    if window is not None:
-        formula["window"] = dict(window)
-    return formula
+# 1. Quantity ----------------------------------------------------------------------------------------------------------
 
 
-def _measuring(
-    charge: Charge, segment: Segment, slices: Sequence[Slice], divisor: int, meter: Meter | None
-) -> dict[str, Any]:
-    """How the quantity came from what was measured, where it is not its plain sum."""
-    found: dict[str, Any] = {}
-    if divisor != 1:
-        found["average"] = {"sum": decimal_text(_total(slices)), "divided_by": str(divisor)}
-    if charge.active is not None:
-        found["active"] = {"per": charge.active.per, "take": charge.active.take}
-    if charge.by_dimension == "each":
-        found["by_dimension"] = "each"
+def counted(charge: Charge, measured: Sequence[Slice]) -> list[Slice]:
+    """Measured quantities in the unit that is priced: converted on the segment's total, or window by window."""
+    if by_windows(charge):
+        return list(measured) if charge.convert is None else convert_windows(measured, charge.convert)
+    found = merged(measured) if charge.model in _APART else by_day(measured)
+    return found if charge.convert is None else convert(found, charge.convert)
+
+
+def by_windows(charge: Charge) -> bool:
+    """Whether each window is priced by itself."""
+    return charge.watermark is not None and charge.watermark.take == "each_window"
+
+
+def included_in(charge: Charge, segment: Segment, meter: Meter | None) -> tuple[int, int]:
+    """(active days, days of the full period) by which included units are reduced: those of what adds up over days."""
+    adds_up = meter is not None and meter.aggregation in _ADDS_UP and not _is_mark(charge, meter)
+    return active_share(charge, segment) if adds_up else (segment.period_days, segment.period_days)
+
+
+# 2. Gross -------------------------------------------------------------------------------------------------------------
+
+
+def _by_model(
+    terms: ChargeTerms, segment: Segment, slices: Sequence[Slice], meter: Meter | None
+) -> tuple[Priced, Decimal]:
+    """The parts of the amount, and the quantity that they price."""
+    charge = terms.charge
+    if by_windows(charge):
+        return each_window(terms, slices), total(slices)
     if charge.prorate is not None and meter is not None and meter.by_items:
-        found["items"] = [
-            {"day": piece.day.isoformat(), "rank": str(piece.rank), "days": decimal_text(piece.quantity)}
-            for piece in by_day(slices)
-        ]
-    elif charge.prorate is not None:
-        found["changes"] = [
-            {
-                "day": piece.day.isoformat(),
-                "change": decimal_text(piece.quantity),
-                "weight": f"{(segment.end - piece.day).days}/{segment.period_days}",
-            }
-            for piece in by_day(slices)
-        ]
-    return found
+        return items(terms, slices), total(slices)
+    if charge.prorate == "days":
+        return seats(terms, segment, slices, QUANTITY_DECIMALS)
+    return MODELS[charge.model](terms, slices), total(slices)
+
+
+def active_share(charge: Charge, segment: Segment) -> tuple[int, int]:
+    """(active days, days of the full period): equal for a charge that isn't prorated."""
+    return segment.prorated_days(charge) if charge.prorated else (segment.period_days, segment.period_days)
+
+
+def proration(charge: Charge, segment: Segment, meter: Meter | None) -> tuple[int, int]:
+    """(active days, days of the full period) by which the amount of a charge is reduced; equal when it is whole.
+
+    Fixed fees, readings and marks are prorated: they stand for a whole period. What adds up over days is not: it
+    already has only what happened in the segment.
+    """
+    if charge.meter is None or _is_mark(charge, meter):
+        return active_share(charge, segment)
+    return segment.period_days, segment.period_days
+
+
+def _is_mark(charge: Charge, meter: Meter | None) -> bool:
+    """Whether one value stands for the segment: of a window, of an event, or of the state at its end."""
+    if charge.watermark is not None:
+        return charge.watermark.take == "greatest"
+    if meter is None or charge.prorate is not None:
+        return False
+    return meter.aggregation in _ONE_VALUE or (meter.aggregation == "sum" and meter.carry)
+
+
+def _refuse_misplaced(charge: Charge, segment: Segment, slices: Sequence[Slice], meter: Meter | None) -> None:
+    """Usage of another meter or day, or finer than quantities are, is a fault of the caller, never a price."""
+    if charge.meter != (None if meter is None else meter.key):
+        raise ValueError(f"charge '{charge.key}' does not price meter '{meter.key if meter else None}'")
+    for piece in slices:
+        if not segment.start <= piece.day < segment.end:
+            raise ValueError(f"charge '{charge.key}': {piece.day} is not in [{segment.start}, {segment.end})")
+        exponent = piece.quantity.as_tuple().exponent
+        if not isinstance(exponent, int) or exponent < -QUANTITY_DECIMALS:
+            raise ValueError(f"charge '{charge.key}': {piece.quantity} is not a quantity of at most 9 decimals")

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from itertools import pairwise
 
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.fields import Model
 from orchestration.catalog.measurable import charge_faults
 from orchestration.catalog.meters import EVENT_FIELDS, Meter, meter_fields
 from orchestration.catalog.models import Credential, Customer, Settings, Subscription
 from orchestration.catalog.places import Places
-from orchestration.catalog.plans import Charge, Plan
+from orchestration.catalog.plans import Plan
 from orchestration.catalog.sources import Source
 from orchestration.errors import Problem
 from orchestration.money import CURRENCIES
@@ -167,7 +168,7 @@ def _subscriptions(
 
 
 def _phases(subscriptions: Sequence[Subscription], plans: dict[str, Plan], places: Places) -> Iterable[Problem]:
-    """The phases of one subscription follow each other, are of one customer, one currency and one interval."""
+    """The phases of one subscription follow each other, are of one customer and currency, and count from one anchor."""
     by_key: dict[str, list[Subscription]] = defaultdict(list)
     for row in subscriptions:
         by_key[row.subscription].append(row)
@@ -182,8 +183,14 @@ def _phases(subscriptions: Sequence[Subscription], plans: dict[str, Plan], place
                 message = f"subscription '{key}' changes its customer or 'stacking' between phases"
                 yield Problem("phase_differs", message, where)
             a, b = plans.get(before.plan), plans.get(after.plan)
-            if a and b and (a.currency, a.interval, a.every, a.anchor) != (b.currency, b.interval, b.every, b.anchor):
-                message = f"subscription '{key}' changes currency, interval or anchor: end it and start another"
+            if a and b and a.currency != b.currency:
+                message = f"subscription '{key}' changes its currency: end it and start another"
+                yield Problem("phase_differs", message, where)
+            if a and b and a.anchor != b.anchor and not after.restart:
+                message = (
+                    f"subscription '{key}' keeps the anchor '{a.anchor}', but plan '{b.key}' counts from '{b.anchor}'; "
+                    "say 'restart: true' to count anew, or end it and start another"
+                )
                 yield Problem("phase_differs", message, where)
 
 

@@ -2,6 +2,8 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
+  overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  taxes.yaml (what customers agreed; may be
+  absent)
   decisions.yaml, retractions.yaml, retractions/*.jsonl (reviewed decisions; may be absent), and the OpenAPI documents
   that routes.yaml names
 """
@@ -28,19 +30,22 @@ from orchestration.catalog.models import Credential, Customer, Settings, Subscri
 from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
 from orchestration.catalog.plans import Plan
+from orchestration.catalog.pricecheck import price_check
 from orchestration.catalog.retractions import FILE as RETRACTIONS
 from orchestration.catalog.retractions import FOLDER, KEY, Retraction, Retractions, check_retractions
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
 from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import Routes
+from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Taxes
 from orchestration.catalog.yamltext import UNFIT, Lines, parse_yaml
 from orchestration.errors import CatalogInvalid, Problem
 
 M = TypeVar("M", bound=Model)
 
-YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", "routes.yaml", "decisions.yaml", RETRACTIONS)
+TERMS_FILES = ("overrides.yaml", "coupons.yaml", "credits.yaml", "adjustments.yaml", "refunds.yaml", "taxes.yaml")
+_OPTIONAL = ("routes.yaml", "decisions.yaml", RETRACTIONS, *TERMS_FILES)
+YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", *_OPTIONAL)
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
-_MAY_BE_ABSENT = {"routes.yaml", "decisions.yaml", RETRACTIONS}
 _NAMED_BY: dict[type[Model], str] = {Plan: "key", Meter: "key", Customer: "customer", Source: "name"}
 
 
@@ -56,6 +61,12 @@ class Catalog:
     customers: dict[str, Customer]
     credentials: tuple[Credential, ...]
     subscriptions: tuple[Subscription, ...]
+    overrides: tuple[Override, ...]
+    coupons: tuple[Coupon, ...]
+    grants: tuple[Grant, ...]
+    adjustments: tuple[Adjustment, ...]
+    refunds: tuple[Refund, ...]
+    taxes: Taxes | None
     conflicts: tuple[ConflictDecision, ...]
     retractions: Retractions
     files: Mapping[str, str]
@@ -85,7 +96,7 @@ def load_catalog(folder: Path, *, unlisted: Collection[str] = ()) -> Catalog:
         try:
             texts[name] = path.read_bytes().decode("utf-8-sig")
         except FileNotFoundError:
-            if name not in _MAY_BE_ABSENT:
+            if name not in _OPTIONAL:
                 problems.append(Problem("missing_file", "the catalog needs this file", str(path)))
         except (OSError, UnicodeDecodeError) as error:
             problems.append(Problem("unreadable", str(error), str(path)))
@@ -117,6 +128,12 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     customers = reader.table(Customer, "customers.csv", texts)
     credentials = reader.table(Credential, "credentials.csv", texts)
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
+    overrides = reader.listed(Override, "overrides.yaml", "overrides", texts)
+    coupons = reader.listed(Coupon, "coupons.yaml", "coupons", texts)
+    grants = reader.listed(Grant, "credits.yaml", "credits", texts)
+    adjustments = reader.listed(Adjustment, "adjustments.yaml", "adjustments", texts)
+    refunds = reader.listed(Refund, "refunds.yaml", "refunds", texts)
+    taxes = reader.one(Taxes, "taxes.yaml", texts) if "taxes.yaml" in texts else None
     routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
     decisions = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts)
     rows = reader.listed(Retraction, RETRACTIONS, KEY, texts)
@@ -124,6 +141,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
         problems += cross_check(settings, sources, meters, plans, customers, credentials, subscriptions, reader.places)
+        problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
             problems += check_endpoints(meters, sources, routes, reader.places)
         problems = [p for p in problems if not reader.follows_from_broken(p)]
@@ -139,6 +157,12 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         customers={c.customer: c for c in customers},
         credentials=tuple(credentials),
         subscriptions=tuple(subscriptions),
+        overrides=tuple(overrides),
+        coupons=tuple(coupons),
+        grants=tuple(grants),
+        adjustments=tuple(adjustments),
+        refunds=tuple(refunds),
+        taxes=taxes,
         conflicts=tuple(decisions),
         retractions=retractions,
         files=files,
@@ -224,9 +248,10 @@ class _Reader:
         try:
             made = model.model_validate(data)
         except ValidationError as error:
+            named = f"plan '{data.get('key')}': " if model is Plan and isinstance(data, dict) else ""
             for issue in error.errors():
                 place = (*path, *issue["loc"])
-                self.problems.append(Problem("invalid", _explain(issue), f"{where}:{_nearest(lines, place)}"))
+                self.problems.append(Problem("invalid", named + _explain(issue), f"{where}:{_nearest(lines, place)}"))
             if model in _NAMED_BY and isinstance(data, dict):
                 self.broken.add(f"'{data.get(_NAMED_BY[model])}'")
             self.broken |= {"which no source declares"} if model is Source else set()

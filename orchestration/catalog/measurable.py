@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.plans import Charge
 
 WINDOWED = ("count", "sum", "max", "level", "unique_count")
 """Aggregations that are measured by windows too."""
@@ -80,6 +80,9 @@ def _prorate(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
         return
     seats = "a meter of aggregation 'sum' with 'carry: true', whose events add and remove units"
     if meter.by_items:
+        if charge.model == "volume":
+            message = "items are priced in the tier of their rank when added: 'graduated', or 'per_unit' without tiers"
+            yield "prorate_kind", message
         others = {"watermark": charge.watermark, "active": charge.active, "convert": charge.convert}
         named = [name for name, option in others.items() if option is not None]
         for option in named + ["by_dimension"] * _each(charge):

@@ -29,6 +29,7 @@ class Entity(Model):
     zone: Zone = "UTC"
     series: str = Field(default="INV", pattern=r"^[A-Z]{1,8}$")
     zero_invoices: Literal["issue", "skip"] = "issue"
+    rounding: Literal["half_away", "half_even"] = "half_away"
 
 
 class Settings(Model):
@@ -67,7 +68,9 @@ class Credential(Model):
 class Subscription(Model):
     """A customer on a plan from a local day (inclusive) to another (exclusive).
 
-    Rows that share a subscription key are its phases: a change of plan is the end of one and the start of the next.
+    Rows that share a subscription key are its phases: a change of plan is the end of one and the start of the next,
+    which keeps the anchor of the billing periods unless it says `restart`. `trial_end` is the first day after a trial;
+    without it the plan's `trial_days` say so for the first phase.
     """
 
     subscription: Key
@@ -76,3 +79,5 @@ class Subscription(Model):
     start: Day
     end: Day | None = None
     stacking: bool = False
+    restart: bool = False
+    trial_end: Day | None = None

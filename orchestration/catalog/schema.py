@@ -16,14 +16,24 @@ from orchestration.catalog.plans import Plan
 from orchestration.catalog.retractions import Retraction
 from orchestration.catalog.routes import RouteSet
 from orchestration.catalog.sources import Source
+from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Taxes
 
-_LISTS = {"sources": Source, "meters": Meter, "routes": RouteSet, "retractions": Retraction}
+_LISTS: dict[str, type[Model]] = {
+    "sources": Source,
+    "meters": Meter,
+    "routes": RouteSet,
+    "retractions": Retraction,
+    "overrides": Override,
+    "coupons": Coupon,
+    "credits": Grant,
+    "adjustments": Adjustment,
+    "refunds": Refund,
+}
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Schema by file name: `instance`, `sources`, `meters`, `routes`, `decisions`,
-    `retractions`, `plan`."""
-    whole: dict[str, type[Model]] = {"instance": Settings, "plan": Plan}
+    """Schema by file name: that of each YAML file, and `plan`."""
+    whole: dict[str, type[Model]] = {"instance": Settings, "plan": Plan, "taxes": Taxes}
     whole["decisions"] = create_model("Decisions", __base__=Model, **{KEY: (list[ConflictDecision], ...)})  # type: ignore[call-overload]
     for name, item in _LISTS.items():
         whole[name] = create_model(name.capitalize(), __base__=Model, **{name: (list[item], ...)})  # type: ignore[call-overload, valid-type]

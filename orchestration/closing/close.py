@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from orchestration.billing.documents import Group, due_lines, grouped
+from orchestration.billing.due import Group, grouped
 from orchestration.billing.rating import Line, LineKey
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Entity
 from orchestration.closing.clocks import clocks
-from orchestration.closing.issued import CLOSE, input_digest, issued_so_far, settled
+from orchestration.closing.issued import CLOSE, input_digest, issued_so_far, settled, used_so_far
 from orchestration.closing.numbering import numbered
+from orchestration.closing.statements import all_due, untaxed
 from orchestration.crash import crash_point
 from orchestration.errors import InputHeld, IntegrityFailure, PeriodClosed
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
@@ -106,7 +107,7 @@ def due_groups(
 ) -> list[Group]:
     """The documents due at a cut-off, in the order of their numbers."""
     entity_of = {key: c.entity for key, c in catalog.customers.items()}
-    return grouped(due_lines(lines, issued_so_far(ledger), cut_off, retracted), entity_of)
+    return grouped(all_due(catalog, lines, issued_so_far(ledger), cut_off, retracted), entity_of)
 
 
 def issue(
@@ -125,12 +126,14 @@ def issue(
         done = settled(ledger, cut_off)
         already = tuple(g.customer for g in groups if (g.entity, g.customer, g.currency) in done)
         open_groups = [g for g in groups if (g.entity, g.customer, g.currency) not in done]
-        due = [g for g in open_groups if g.customer not in parked]
-        waiting = {g.customer: parked[g.customer] for g in open_groups if g.customer in parked}
+        reasons = untaxed(catalog, open_groups) | dict(parked)
+        due = [g for g in open_groups if g.customer not in reasons]
+        waiting = {g.customer: reasons[g.customer] for g in open_groups if g.customer in reasons}
         seq = ledger.next_journal_seq()
         for entity in catalog.settings.entities:
             _refuse_early_date(ledger, entity, knowledge.now_us)
-        bodies, skipped = numbered(catalog, due, cut_off, knowledge.now_us, seq, ledger.last_sequence)
+        used = used_so_far(ledger)
+        bodies, skipped = numbered(catalog, due, cut_off, knowledge.now_us, seq, ledger.last_sequence, used)
         if not bodies and not skipped:
             return CloseResult(cut_off, (), (), waiting, already)
         rows = [row_of(body, seq) for body in bodies]
@@ -173,6 +176,7 @@ def row_of(body: Mapping[str, Any], seq: int) -> DocumentRow:
         journal_seq=seq,
         body=data,
         sha256=sha256_hex(data),
+        corrects=body.get("corrects", ""),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from orchestration.billing.documents import Issued
+from orchestration.billing.due import Issued
 from orchestration.billing.rating import Line, LineKey
 from orchestration.catalog import Catalog
 from orchestration.catalog.load import from_archive
@@ -88,6 +88,7 @@ def refuse_edits(
         *_customers(archived, catalog, {line.customer for key in issued if (line := before.get(key))}),
         *_meters(archived, catalog, {line.meter for key in issued if (line := before.get(key)) and line.meter}),
         *_lines(before, after, issued, cut_off),
+        *_added(before, after, {key.subscription for key in issued}, cut_off),
         *_retractions(archived, catalog),
     ]
     if problems:
@@ -151,3 +152,18 @@ def _lines(
                 yield Problem("end_moved", f"ended on {was.end}, now on {now.end}, before cut-off {cut_off}", where)
         else:
             yield Problem("price_edited", f"its usage cost {was.amount}, and now {now.amount}", where)
+
+
+def _added(
+    before: Mapping[LineKey, Line], after: Mapping[LineKey, Line], billed: Collection[str], cut_off: date
+) -> Iterator[Problem]:
+    """Lines of periods that were closed already, which a subscription that was billed did not have.
+
+    A subscription that ends when its commitment's period still runs is topped up at its end: that is no edit.
+    """
+    for key, line in after.items():
+        over = date.fromisoformat(line.formula["period"][1]) if line.kind == "true_up" else line.period_end
+        closed = over <= cut_off if line.due == "arrears" else line.start < cut_off
+        if key not in before and key.subscription in billed and closed and line.amount:
+            where = f"{key.subscription}, charge '{key.charge}', from {key.start}"
+            yield Problem("line_new", f"was no line when its period was closed, and now costs {line.amount}", where)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from orchestration.billing.documents import Issued, issued_lines
+from orchestration.billing.credits import Used, used_in
+from orchestration.billing.due import Issued, issued_lines
 from orchestration.billing.rating import LineKey
 from orchestration.canonical import sha256_hex
 from orchestration.ledger.rows import FileRow
@@ -20,6 +21,11 @@ CLOSE = "close"
 def issued_so_far(ledger: Ledger, before_seq: int | None = None) -> dict[LineKey, Issued]:
     """Every line that was issued, folded over its documents; `before_seq` leaves out that journal entry and later."""
     return issued_lines(body for _, body in _bodies(ledger, before_seq))
+
+
+def used_so_far(ledger: Ledger, before_seq: int | None = None) -> Used:
+    """What issued documents have used of coupons, credits and credit notes."""
+    return used_in(body for _, body in _bodies(ledger, before_seq))
 
 
 def last_issued(ledger: Ledger, before_seq: int | None = None) -> dict[LineKey, tuple[int, Mapping[str, Any]]]:

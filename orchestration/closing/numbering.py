@@ -6,9 +6,13 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from orchestration.billing.documents import Group, build_document
+from orchestration.billing.credits import Used
+from orchestration.billing.documents import build_document
+from orchestration.billing.due import Group
+from orchestration.billing.statements import Statement
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Entity
+from orchestration.closing.statements import worked_out
 from orchestration.zones import local_date
 
 Body = dict[str, Any]
@@ -26,33 +30,41 @@ def numbered(
     now_us: int,
     journal_seq: int,
     last_number: Callable[[str], int],
+    used: Used | None = None,
 ) -> tuple[list[Body], list[Body]]:
     """Bodies of the documents with their numbers, and bodies of the zero invoices that are skipped and take none.
 
-    `due` comes in the order of the numbers; `last_number` gives the last one used of a series. A skipped invoice is
-    named by its journal entry, so that a later difference can refer to it.
+    `due` comes in the order of the numbers; `last_number` gives the last one used of a series, `used` what documents
+    have used so far, which is carried on. A skipped invoice is named by its journal entry, so that a later difference
+    can refer to it.
     """
     entities = {e.key: e for e in catalog.settings.entities}
     numbers: dict[str, int] = {}
+
+    def skips(statement: Statement) -> bool:
+        return statement.is_zero and entities[statement.entity].zero_invoices == "skip"
+
+    def name(statement: Statement) -> str:
+        if skips(statement):
+            return f"journal-{journal_seq}"
+        entity = entities[statement.entity]
+        series = series_name(entity, statement.kind, local_date(entity.zone, now_us))
+        numbers[series] = numbers.get(series, last_number(series)) + 1
+        return f"{series}-{numbers[series]:06d}"
+
     issued: list[Body] = []
     skipped: list[Body] = []
-    for group in due:
-        entity, customer = entities[group.entity], catalog.customers[group.customer]
+    for number, statement in worked_out(catalog, due, cut_off, used or Used(), name):
+        entity, customer = entities[statement.entity], catalog.customers[statement.customer]
         issue_date = local_date(entity.zone, now_us)
-        skip = not group.total and entity.zero_invoices == "skip"
-        series = series_name(entity, group.kind, issue_date)
-        if not skip:
-            numbers[series] = numbers.get(series, last_number(series)) + 1
         body = build_document(
-            number=f"journal-{journal_seq}" if skip else f"{series}-{numbers[series]:06d}",
-            kind=group.kind,
+            statement,
+            number=number,
             entity=entity,
             customer=customer,
-            currency=group.currency,
-            lines=group.lines,
             issue_date=issue_date,
             due_date=issue_date + timedelta(days=customer.terms_days),
             cut_off=cut_off,
         )
-        (skipped if skip else issued).append(body)
+        (skipped if skips(statement) else issued).append(body)
     return issued, skipped

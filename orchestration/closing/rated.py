@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from orchestration.billing.charges import Slice
+from orchestration.billing.commitments import plan_lines
 from orchestration.billing.rating import Line, rate
 from orchestration.catalog import Catalog
 from orchestration.metering.control import ChargedSegment
@@ -32,7 +35,24 @@ Quantities = Mapping[str, Sequence[Quantity]]
 
 
 def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
-    """One line for each charge of each segment; without an entry in `quantities` the usage is 0."""
+    """One line for each charge of each segment; without an entry in `quantities` the usage is 0.
+
+    `charged` come by subscription, each with all of its segments: after its lines stand those that its plans add, for
+    what they cap or commit to.
+    """
+    ends: dict[str, date] = {}
+    for row in catalog.subscriptions:
+        ends[row.subscription] = max(ends.get(row.subscription, date.min), row.end or date.max)
+    for subscription, group in groupby(charged, key=lambda item: item.segment.subscription):
+        items = list(group)
+        parts = sorted({item.of_plan for item in items}, key=attrgetter("start"))
+        lines = list(_rated(catalog, items, quantities))
+        yield from lines
+        yield from plan_lines(catalog.plans, parts, lines, ends.get(subscription))
+
+
+def _rated(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
+    by_entity = {entity.key: entity.rounding for entity in catalog.settings.entities}
     for item in charged:
         rows = quantities.get(item.line_id, ())
         charge = item.terms.charge
@@ -45,6 +65,7 @@ def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Qu
             meter,
             window=None if window is None else {"start": instant_text(window)},
             divisor=item.divisor,
+            rounding=by_entity[catalog.customers[item.segment.customer].entity],
         )
 
 

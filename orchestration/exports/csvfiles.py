@@ -1,4 +1,4 @@
-"""Invoices and their lines as CSV, one folder a cut-off, and each document as its canonical JSON."""
+"""Invoices, their lines, taxes and uses of credit as CSV, one folder a cut-off, and each document as canonical JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from orchestration.billing.shares import LISTS
 from orchestration.canonical import sha256_hex
 from orchestration.errors import IntegrityFailure
 from orchestration.exports.safecsv import render
@@ -29,9 +30,14 @@ INVOICE_COLUMNS = {
     "service_start": "text",
     "service_end": "text",
     "subtotal": "number",
+    "coupon_total": "number",
+    "promotional_total": "number",
     "tax": "number",
     "total": "number",
+    "credit_note_total": "number",
+    "prepaid_total": "number",
     "amount_due": "number",
+    "corrects": "text",
     "sha256": "text",
 }
 LINE_COLUMNS = {
@@ -49,8 +55,36 @@ LINE_COLUMNS = {
     "quantity": "number",
     "unit": "text",
     "currency": "text",
+    "gross": "number",
+    "discount": "number",
+    "excess": "number",
+    "top_up": "number",
     "amount": "number",
+    "tax_category": "text",
 }
+TAX_COLUMNS = {
+    "number": "text",
+    "customer": "text",
+    "currency": "text",
+    "category": "text",
+    "name": "text",
+    "percent": "number",
+    "base": "number",
+    "amount": "number",
+    "reason": "text",
+}
+USE_COLUMNS = {
+    "number": "text",
+    "customer": "text",
+    "currency": "text",
+    "kind": "text",
+    "id": "text",
+    "percent": "number",
+    "base": "number",
+    "amount": "number",
+    "document": "text",
+}
+"""`document` is the one whose coupon or credit a correction has changed."""
 
 
 def expected_exports(documents: Iterable[DocumentRow]) -> dict[PurePosixPath, bytes]:
@@ -64,6 +98,17 @@ def expected_exports(documents: Iterable[DocumentRow]) -> dict[PurePosixPath, by
         files[folder / "invoices.csv"] = render(INVOICE_COLUMNS, [_invoice(row, body) for row, body in bodies])
         lines = [_line(body, line) for _, body in bodies for line in body["lines"]]
         files[folder / "invoice_lines.csv"] = render(LINE_COLUMNS, lines)
+        taxes = [_cells(TAX_COLUMNS, body, tax) for _, body in bodies for tax in body.get("taxes", ())]
+        uses = [
+            _cells(USE_COLUMNS, body, {"kind": kind, "id": use.get("number"), **use})
+            for _, body in bodies
+            for kind, name in LISTS.items()
+            for use in body.get(name, ())
+        ]
+        if taxes:
+            files[folder / "invoice_taxes.csv"] = render(TAX_COLUMNS, taxes)
+        if uses:
+            files[folder / "invoice_uses.csv"] = render(USE_COLUMNS, uses)
         files |= {folder / "documents" / f"{row.number}.json": row.body for row in rows}
     return files
 
@@ -118,6 +163,7 @@ def _invoice(row: DocumentRow, body: dict[str, Any]) -> list[str | None]:
         "customer_name": buyer["name"],
         "country": buyer["country"],
         "tax_id": buyer["tax_id"],
+        "corrects": row.corrects,
         "sha256": row.sha256,
     }
     return [values[c] for c in INVOICE_COLUMNS]
@@ -127,3 +173,9 @@ def _line(body: dict[str, Any], line: dict[str, Any]) -> list[str | None]:
     renamed = {"number": body["number"], "description": line["name"], "service_start": line["start"]}
     values = {**line, **renamed, "service_end": line["end"]}
     return [values[c] for c in LINE_COLUMNS]
+
+
+def _cells(columns: dict[str, str], body: dict[str, Any], values: dict[str, Any]) -> list[str | None]:
+    """A row about a document; what it doesn't have is an empty cell."""
+    head = {"number": body["number"], "customer": body["buyer"]["customer"], "currency": body["currency"]}
+    return [{**values, **head}.get(column) for column in columns]

@@ -101,7 +101,7 @@ class JournalRow:
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """An issued document: `body` is its canonical JSON."""
+    """An issued document: `body` is its canonical JSON. `corrects` is the original that a credit note was made for."""
 
     number: str
     series: str
@@ -115,3 +115,4 @@ class DocumentRow:
     journal_seq: int
     body: bytes
     sha256: str
+    corrects: str = ""

@@ -97,8 +97,11 @@ CREATE TABLE documents (
     journal_seq INTEGER NOT NULL REFERENCES journal DEFERRABLE INITIALLY DEFERRED,
     body BLOB NOT NULL,
     sha256 TEXT NOT NULL,
+    -- The original that a credit note was made for; empty on the one document of a cut-off that bills what is due.
+    corrects TEXT NOT NULL,
     UNIQUE (series, sequence),
-    UNIQUE (entity, customer, currency, cut_off)
+    UNIQUE (entity, customer, currency, cut_off, corrects),
+    CHECK (corrects = '' OR kind = 'credit_note')
 ) STRICT;
 
 CREATE TRIGGER batches_are_final BEFORE UPDATE ON batches BEGIN SELECT RAISE(ABORT, 'batches are never changed'); END;
@@ -148,6 +151,9 @@ BEGIN SELECT RAISE(ABORT, 'the journal is never replaced'); END;
 CREATE TRIGGER documents_once BEFORE INSERT ON documents
 WHEN EXISTS (
     SELECT 1 FROM documents WHERE number = NEW.number OR (series = NEW.series AND sequence = NEW.sequence)
-    OR (entity = NEW.entity AND customer = NEW.customer AND currency = NEW.currency AND cut_off = NEW.cut_off)
+    OR (
+        entity = NEW.entity AND customer = NEW.customer AND currency = NEW.currency AND cut_off = NEW.cut_off
+        AND corrects = NEW.corrects
+    )
 )
 BEGIN SELECT RAISE(ABORT, 'documents are never replaced'); END;

@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 from orchestration.catalog import Catalog
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.plans import Charge
 from orchestration.zones import DAY_US, HOUR_US, SECOND_US, OffsetInterval, local_date, midnight_us, offset_intervals
 
 Row = dict[str, Any]

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from orchestration.billing.segments import ChargeTerms, Segment, charge_prices, segments
+from orchestration.billing.segments import ChargeTerms, Segment, charge_prices, charge_segments, charge_terms, segments
 from orchestration.catalog import Catalog
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential, Subscription
@@ -99,7 +99,7 @@ class ChargedSegment:
 
     `divisor` is what its measured sum is divided by on the line (level x microseconds by those of the full period).
     `active_from` is the day since which its subscription has been active without a gap; days before `known` are known,
-    as far as time goes.
+    as far as time goes. `part` is the segment of the plan; the charge's own is shorter where its interval is.
     """
 
     segment: Segment
@@ -107,6 +107,11 @@ class ChargedSegment:
     divisor: int = 1
     active_from: date = date.min
     known: date = date.max
+    part: Segment | None = None
+
+    @property
+    def of_plan(self) -> Segment:
+        return self.part or self.segment
 
     @property
     def line_id(self) -> str:
@@ -125,28 +130,40 @@ def charged_segments(catalog: Catalog, now_us: int) -> list[ChargedSegment]:
     found = []
     before: Segment | None = None
     active_from = date.min
-    for segment in _segments(catalog, now_us):
-        zone = catalog.customers[segment.customer].zone
-        known = known_day(zone, now_us)
-        goes_on = before is not None and (before.subscription, before.end) == (segment.subscription, segment.start)
-        active_from, before = active_from if goes_on else segment.start, segment
-        for terms in charge_prices(catalog.plans[segment.plan], segment):
+    for part, known in _segments(catalog, now_us):
+        zone = catalog.customers[part.customer].zone
+        goes_on = before is not None and (before.subscription, before.end) == (part.subscription, part.start)
+        active_from, before = active_from if goes_on else part.start, part
+        for segment, terms in _charged(catalog, part, known):
             charge = terms.charge
             meter = None if charge.meter is None else catalog.meters[charge.meter]
             divisor = divisor_of(charge, meter, segment, zone, known)
-            found.append(ChargedSegment(segment, terms, divisor, active_from, known))
+            found.append(ChargedSegment(segment, terms, divisor, active_from, known, part))
     return found
 
 
-def _segments(catalog: Catalog, until_us: int) -> Iterator[Segment]:
-    """The segments that have begun by an instant in their customer's zone, by subscription, ascending."""
+def _charged(catalog: Catalog, part: Segment, known: date) -> Iterator[tuple[Segment, ChargeTerms]]:
+    """Every charge of a plan's segment, by the periods of its own interval that have begun before `known`."""
+    plan, through = catalog.plans[part.plan], known - timedelta(days=1)
+    for terms in charge_prices(plan, part, catalog.overrides):
+        if terms.charge.interval is None:
+            yield part, terms
+            continue
+        for own in charge_segments(part, terms.charge, through):
+            yield own, charge_terms(plan, own, terms.charge.key, catalog.overrides)
+
+
+def _segments(catalog: Catalog, until_us: int) -> Iterator[tuple[Segment, date]]:
+    """The segments of plans that have begun by an instant in their customer's zone, by subscription, ascending, each
+    with the day after that instant's."""
     by_key: dict[str, list[Subscription]] = defaultdict(list)
     for row in catalog.subscriptions:
         by_key[row.subscription].append(row)
     for key in sorted(by_key):
         phases = by_key[key]
-        through = local_date(catalog.customers[phases[0].customer].zone, until_us)
-        yield from segments(phases, catalog.plans, through)
+        known = known_day(catalog.customers[phases[0].customer].zone, until_us)
+        for segment in segments(phases, catalog.plans, known - timedelta(days=1)):
+            yield segment, known
 
 
 def segment_rows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> Iterator[Row]:
@@ -266,7 +283,8 @@ def _zones(catalog: Catalog) -> set[str]:
 
 
 def billing_day_rows(catalog: Catalog, now_us: int) -> Iterator[Row]:
-    """The segment that prices a customer's meter, by days: of stacked subscriptions the one not stacked.
+    """The segment that prices a customer's meter, by days: of stacked subscriptions the one not stacked, of charges on
+    one meter the plan's first.
 
     Through the last day on which a run at `now_us` takes events: they may lie some minutes ahead.
     """
@@ -275,13 +293,13 @@ def billing_day_rows(catalog: Catalog, now_us: int) -> Iterator[Row]:
     for subscription, start in sorted(stacking):
         starts[subscription].append(start)
     ranked = []
-    for segment in _segments(catalog, now_us + catalog.settings.future_skew_minutes * MINUTE_US):
-        phase = max(start for start in starts[segment.subscription] if start <= segment.start)
-        ranked.append((stacking[segment.subscription, phase], segment.subscription, segment.start, segment))
+    for part, known in _segments(catalog, now_us + catalog.settings.future_skew_minutes * MINUTE_US):
+        phase = max(start for start in starts[part.subscription] if start <= part.start)
+        ranked.append((stacking[part.subscription, phase], part.subscription, part.start, part, known))
     claims: dict[tuple[str, str], list[_Claim]] = defaultdict(list)
-    for *_, segment in sorted(ranked, key=itemgetter(0, 1, 2)):
-        terms = charge_prices(catalog.plans[segment.plan], segment)
-        for meter in sorted({item.charge.meter for item in terms if item.charge.meter is not None}):
+    for *_, part, known in sorted(ranked, key=itemgetter(0, 1, 2)):
+        metered = [(c.charge.meter, s) for s, c in _charged(catalog, part, known) if c.charge.meter is not None]
+        for meter, segment in sorted(metered, key=itemgetter(0)):
             _claim(claims[segment.customer, meter], segment)
     for customer, meter in sorted(claims):
         for start, end, segment in sorted(claims[customer, meter], key=itemgetter(0)):

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 from typing import Literal, TypeAlias
 
 from orchestration.billing.segments import Segment
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.plans import Charge
 from orchestration.zones import DAY_US, HOUR_US, local_date, midnight_us, windows_between
 
 Measure: TypeAlias = Literal[

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import duckdb
 
-from orchestration.billing.documents import Group
+from orchestration.billing.due import Group
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.close import (
     CloseResult,

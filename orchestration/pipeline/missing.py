@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from orchestration.billing.documents import Group
+from orchestration.billing.due import Group
 from orchestration.catalog import Catalog
 from orchestration.catalog.sources import Source
 from orchestration.engine import load_rows

@@ -7,7 +7,7 @@ from datetime import date
 
 import duckdb
 
-from orchestration.billing.documents import Group
+from orchestration.billing.due import Group
 from orchestration.catalog import Catalog
 
 
@@ -15,8 +15,9 @@ def parked(con: duckdb.DuckDBPyConnection, catalog: Catalog, groups: Sequence[Gr
     """Reason by customer, over the days of the lines that are due; from the marts of a generation."""
     first: dict[str, date] = {}
     for group in groups:
-        begins = min(due.line.start for due in group.lines)
-        first[group.customer] = min(begins, first.get(group.customer, begins))
+        # An adjustment is no usage, and says nothing about the days of it.
+        for begins in (due.line.start for due in group.lines if due.line.kind != "adjustment"):
+            first[group.customer] = min(begins, first.get(group.customer, begins))
     reasons: dict[str, list[str]] = {}
     for customer, day, meter, events in con.execute(
         "SELECT customer, local_day, meter, events FROM metering.unmeasured_daily "

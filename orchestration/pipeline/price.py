@@ -10,10 +10,12 @@ from typing import Any
 
 import duckdb
 
-from orchestration.billing.documents import DueLine, Group, Issued, due_lines, grouped
+from orchestration.billing.due import DueLine, Group, Issued, grouped
 from orchestration.billing.rating import Line, LineKey
+from orchestration.billing.statements import Statement
 from orchestration.catalog import Catalog
 from orchestration.closing.rated import Quantities, Quantity
+from orchestration.closing.statements import all_due
 from orchestration.engine import load_rows
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.instance import Instance
@@ -95,7 +97,7 @@ def drafts(
     by_cut_off: dict[date, list[DueLine]] = defaultdict(list)
     ends: dict[str, list[date]] = defaultdict(list)
     rest: list[DueLine] = []
-    for due in due_lines(lines, issued, date.max, retracted):
+    for due in all_due(catalog, lines, issued, date.max, retracted):
         if due.before is None and due.line.due == "arrears":
             by_cut_off[due.line.period_end].append(due)
             ends[due.line.customer].append(due.line.period_end)
@@ -109,7 +111,7 @@ def drafts(
     return {cut_off: grouped(by_cut_off[cut_off], entity_of) for cut_off in sorted(by_cut_off)}
 
 
-def load_drafts(con: duckdb.DuckDBPyConnection, instance: Instance, found: Mapping[date, Sequence[Group]]) -> None:
+def load_drafts(con: duckdb.DuckDBPyConnection, instance: Instance, found: Mapping[date, Sequence[Statement]]) -> None:
     """Write the drafts to `record.draft_documents` and `record.draft_lines`."""
     documents: list[Row] = []
     rows: list[Row] = []

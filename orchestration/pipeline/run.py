@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from orchestration.billing.documents import Group, Issued
+from orchestration.billing.due import Issued
 from orchestration.billing.rating import Line, LineKey
+from orchestration.billing.statements import Statement
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.clocks import refuse_moved_clocks
 from orchestration.closing.edits import last_close, refuse_edits, refuse_lost
-from orchestration.closing.issued import issued_so_far
+from orchestration.closing.issued import issued_so_far, used_so_far
 from orchestration.closing.rated import rate_all
 from orchestration.closing.retracted import retracted_lines
+from orchestration.closing.statements import drafted
 from orchestration.engine import connect
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
@@ -134,7 +136,7 @@ def rate_lines(context: Context, catalog: Catalog, ledger: Ledger, issued: Mappi
     return lines
 
 
-def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any, list[Group]]:
+def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any, list[Statement]]:
     """Rate everything, and put drafts and issued documents into the build. Raises PeriodClosed as `rate_lines` does."""
     context.report("pricing")
     issued = issued_so_far(ledger)
@@ -142,7 +144,8 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any
     # The earliest day anywhere: a draft without a period of its own stands at tomorrow's cut-off.
     today = local_date("UTC", context.now_us) + timedelta(days=1)
     with open_build(context.instance) as con:
-        found = price.drafts(catalog, lines, issued, today, retracted_lines(con, catalog, ledger))
+        groups = price.drafts(catalog, lines, issued, today, retracted_lines(con, catalog, ledger))
+        found = drafted(catalog, groups, used_so_far(ledger))
         price.load_drafts(con, context.instance, found)
         price.load_issued(con, context.instance, ledger)
         missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)

@@ -20,7 +20,7 @@ from instances import rows
 
 from orchestration.audit.states import Reading, series_of
 from orchestration.billing.charges import Slice
-from orchestration.billing.rating import divided
+from orchestration.billing.conversion import divided
 from orchestration.catalog.meters import Meter
 from orchestration.periods import window_starts
 from orchestration.settings import parse_instant

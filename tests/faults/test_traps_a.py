@@ -22,8 +22,8 @@ from instances import rows
 from tiny import CATALOG
 
 from orchestration.billing.rating import rate
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.plans import Charge
 from orchestration.ingest import batch
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.pipeline.instance import Instance as Home

@@ -10,12 +10,16 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.billing.charges import Slice, each_window, graduated, per_unit
-from orchestration.billing.rating import convert, rate
+from orchestration.billing.charges import Slice
+from orchestration.billing.conversion import convert
+from orchestration.billing.models.tiered import graduated
+from orchestration.billing.models.uniform import per_unit
+from orchestration.billing.rating import rate
 from orchestration.billing.seats import seats
 from orchestration.billing.segments import ChargeTerms, PriceFrom, Segment
+from orchestration.billing.windows import each_window
+from orchestration.catalog.charges import Charge, Conversion
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.plans import Charge, Conversion
 from orchestration.money import Money
 
 START, END = date(2026, 10, 1), date(2026, 11, 1)
@@ -76,6 +80,8 @@ def unit_by_unit(terms: ChargeTerms, slices: list[Slice]) -> Fraction:
                 owed -= 1
             else:
                 pile.append(price)
+    if owed:
+        return Fraction(0)
     amount = Fraction(0)
     entered = set()
     for number, price in enumerate(pile, 1):
@@ -186,7 +192,10 @@ in_twenty = st.dates(START, START + timedelta(days=19))
 
 
 def seat_by_seat(terms: ChargeTerms, changes: list[Slice], part: Segment) -> tuple[Fraction, Fraction]:
-    """(amount, weighed units): a pile of half units, each paying for every day at whose end it is held."""
+    """(amount, weighed units): a pile of half units, each paying for every day at whose end it is held.
+
+    What is owed below 0 and weighs more than that leaves nothing to pay.
+    """
     pile: list[PriceFrom] = []
     owed, most = 0, 0
     amount, weighed = Fraction(0), Fraction(0)
@@ -208,6 +217,8 @@ def seat_by_seat(terms: ChargeTerms, changes: list[Slice], part: Segment) -> tup
             tier = held.charge.tiers[tier_of(terms.charge, position * UNIT)]
             weighed += Fraction(UNIT) / part.period_days
             amount += Fraction(tier.price) * Fraction(UNIT) / part.period_days
+    if sum((Fraction(c.quantity) * (part.end - c.day).days for c in changes), Fraction(0)) < 0:
+        return Fraction(0), Fraction(0)
     entered = {tier_of(terms.charge, position * UNIT) for position in range(1, most + 1)}
     if terms.charge.flat_fee_at_zero:
         entered.add(0)

@@ -91,11 +91,13 @@ def document(number: str, name: str, amount: str = "-5.00") -> DocumentRow:
         "position": "1", "kind": "usage", "customer": "c", "subscription": "s", "plan": "p", "charge": "x",
         "name": name, "meter": None, "start": "2026-10-01", "end": "2026-11-01", "quantity": "1", "unit": "u",
         "currency": "USD", "amount": amount,
+        "gross": amount, "discount": "0.00", "excess": "0.00", "top_up": "0.00", "tax_category": "standard",
     }  # fmt: skip
     body = {
         "number": number, "kind": "invoice", "currency": "USD", "issue_date": "2026-11-05", "due_date": "2026-12-05",
         "cut_off": "2026-11-01", "service_start": "2026-10-01", "service_end": "2026-11-01", "subtotal": amount,
-        "tax": "0.00", "total": amount, "amount_due": amount, "lines": [line],
+        "coupon_total": "0.00", "promotional_total": "0.00", "tax": "0.00", "total": amount, "amount_due": amount,
+        "credit_note_total": "0.00", "prepaid_total": "0.00", "lines": [line],
         "seller": {"entity": "e"}, "buyer": {"customer": "c", "name": name, "country": "XX", "tax_id": name},
     }  # fmt: skip
     data = canonical_bytes(body)

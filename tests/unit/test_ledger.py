@@ -76,7 +76,7 @@ def test_a_replacing_insert_is_no_way_around_it(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.IntegrityError, match="never replaced"):
         db.execute(
             "INSERT OR REPLACE INTO documents SELECT 'INV-2026-000009', series, sequence, kind, entity, customer, "
-            "currency, cut_off, issue_date, journal_seq, body, sha256 FROM documents"
+            "currency, cut_off, issue_date, journal_seq, body, sha256, corrects FROM documents"
         )
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from orchestration.billing.charges import Slice
 from orchestration.billing.rating import Line, rate
 from orchestration.billing.segments import ChargeTerms, PriceFrom, Segment, charge_prices, segments
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Customer, Entity, Subscription
-from orchestration.catalog.plans import Charge, Plan
+from orchestration.catalog.plans import Plan
 
 D = date.fromisoformat
 OCTOBER = (D("2026-10-01"), D("2026-11-01"))

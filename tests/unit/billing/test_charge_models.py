@@ -6,7 +6,11 @@ from fractions import Fraction
 import pytest
 from billing_make import TIERS, charge, terms, used
 
-from orchestration.billing.charges import MODELS, by_day, flat, graduated, per_unit
+from orchestration.billing.charges import by_day
+from orchestration.billing.models import MODELS
+from orchestration.billing.models.tiered import graduated
+from orchestration.billing.models.uniform import flat, per_unit
+from orchestration.catalog.charges import OPTIONS
 
 THREE = (
     {"up_to": "10", "price": "5", "flat_fee": "1"},
@@ -131,4 +135,4 @@ def test_C4_prices_of_twelve_decimals_stay_exact() -> None:
 
 
 def test_every_model_of_the_catalog_has_its_function() -> None:
-    assert set(MODELS) == {"flat", "per_unit", "graduated"}
+    assert MODELS.keys() == OPTIONS.keys()

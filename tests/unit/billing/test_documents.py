@@ -6,18 +6,15 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import books
 import pytest
 from billing_make import CUSTOMER, ENTITY, TIERS, D, charge, phase, plan, rated, used
 
-from orchestration.billing.documents import (
-    DueLine,
-    build_document,
-    due_lines,
-    grouped,
-    is_due,
-    issued_lines,
-)
+from orchestration.billing.credits import Used
+from orchestration.billing.documents import build_document, refuse_wrong_sums
+from orchestration.billing.due import DueLine, Group, due_lines, grouped, is_due, issued_lines
 from orchestration.billing.rating import Line
+from orchestration.billing.statements import Statement, statements
 from orchestration.canonical import canonical_bytes
 
 FEE = charge("flat", key="base", amount="31.00", due="advance")
@@ -26,32 +23,14 @@ PRO = plan(("2020-01-01", [FEE, CALLS]))
 MAX = plan(("2020-01-01", [charge("flat", key="base", amount="62.00", due="advance"), CALLS]), key="max")
 
 
-def document(number: str, due: list[DueLine], cut_off: str) -> dict[str, Any]:
-    (group,) = grouped(due, {"acme": "main"})
-    return build_document(
-        number=number,
-        kind=group.kind,
-        entity=ENTITY,
-        customer=CUSTOMER,
-        currency=group.currency,
-        lines=group.lines,
-        issue_date=D(cut_off),
-        due_date=D(cut_off),
-        cut_off=D(cut_off),
-    )
-
-
-class Book:
+class Book(books.Book):
     """Closes one after the other, each seeing what the ones before it issued."""
 
-    def __init__(self) -> None:
-        self.documents: list[dict[str, Any]] = []
-
     def close(self, lines: list[Line], cut_off: str) -> list[tuple[str, str, str, str]]:
-        due = due_lines(lines, issued_lines(self.documents), D(cut_off))
-        if due:
-            self.documents.append(document(f"INV-{len(self.documents) + 1}", due, cut_off))
-        return [(one.kind, one.line.charge, str(one.line.start), one.amount.text) for one in due]
+        found = self.issue(lines, cut_off)
+        rows = [line for body in found for line in body["lines"]]
+        rows.sort(key=lambda line: (line["subscription"], line["period_start"], line["start"], line["charge"]))
+        return [(one["kind"], one["charge"], one["start"], one["amount"]) for one in rows]
 
 
 def usage(*days: tuple[str, int]) -> dict[str, Any]:
@@ -128,8 +107,10 @@ def test_an_end_gives_back_the_days_billed_in_advance_once() -> None:
     ended = rated([PRO], [phase("2026-10-01", "2026-10-25")], "2026-11-01")
     rows = book.close(ended, "2026-11-01")
     assert rows == [("correction", "base", "2026-10-01", "-7.00"), ("usage", "usage", "2026-10-01", "0.00")]
-    assert book.documents[-1]["lines"][0]["correction"]["cause"] == "ended"
-    assert book.documents[-1]["kind"] == "credit_note"
+    note, rest = book.documents[1:]
+    assert note["lines"][0]["correction"]["cause"] == "ended"
+    assert (note["kind"], note["corrects"], note["total"]) == ("credit_note", "INV-1", "-7.00")
+    assert (rest["kind"], rest["references"], rest["total"]) == ("invoice", [], "0.00")
     assert book.close(ended, "2026-12-01") == []
 
 
@@ -209,7 +190,7 @@ def test_C1_lines_sum_to_the_total_and_every_number_is_text() -> None:
     assert [line["position"] for line in one["lines"]] == ["1", "2", "3"]
     assert one["seller"] == {"entity": "main", "name": "Seller Ltd", "address": "1 Road", "tax_id": "GB1"}
     assert one["buyer"]["zone"] == "Europe/Paris"
-    assert one["rules"] == "1"
+    assert one["rules"] == "2"
     for line in one["lines"]:
         assert abs(Fraction(line["formula"]["exact"]) - Fraction(line["amount"])) <= Fraction(1, 200)
 
@@ -217,11 +198,8 @@ def test_C1_lines_sum_to_the_total_and_every_number_is_text() -> None:
 def test_the_same_lines_in_any_order_give_the_same_bytes() -> None:
     lines = rated([PRO], [phase("2026-08-01")], "2026-11-01", usage(("2026-10-05", 1234)))
     due = due_lines(lines, {}, D("2026-11-01"))
-    bodies = {
-        canonical_bytes(document("INV-1", due_lines(order, {}, D("2026-11-01")), "2026-11-01"))
-        for order in (lines, lines[::-1])
-    }
-    bodies.add(canonical_bytes(document("INV-1", due[::-1], "2026-11-01")))
+    bodies = {canonical_bytes(document(due_lines(order, {}, D("2026-11-01")))) for order in (lines, lines[::-1])}
+    bodies.add(canonical_bytes(document(due[::-1])))
     assert len(bodies) == 1
 
 
@@ -240,27 +218,44 @@ def test_documents_are_one_for_each_customer_entity_and_currency_in_order() -> N
     ]
 
 
+def stated(due: list[DueLine], **fields: Any) -> Statement:
+    group = Group("acme", "main", "EUR", due)
+    (found,) = statements(group, books.agreed(**fields), Used(), D("2026-11-01"))
+    return found
+
+
+def document(due: list[DueLine], **fields: Any) -> dict[str, Any]:
+    day = D("2026-11-01")
+    given = {"number": "INV-1", "entity": ENTITY, "customer": CUSTOMER, "issue_date": day, "due_date": day}
+    return build_document(stated(due), **{**given, "cut_off": day, **fields})
+
+
 def test_a_document_refuses_what_is_not_its_own() -> None:
     due = due_lines(rated([PRO], [phase("2026-10-01")], "2026-10-01"), {}, D("2026-10-01"))
-    good: dict[str, Any] = {
-        "number": "INV-1",
-        "kind": "invoice",
-        "entity": ENTITY,
-        "customer": CUSTOMER,
-        "currency": "EUR",
-        "lines": due,
-        "issue_date": D("2026-10-01"),
-        "due_date": D("2026-10-31"),
-        "cut_off": D("2026-10-01"),
-    }
-    assert build_document(**good)["total"] == "31.00"
+    assert document(due)["total"] == "31.00"
     foreign = [replace(due[0], line=replace(due[0].line, customer="beta"))]
-    changes: list[tuple[dict[str, Any], str]] = [
-        ({"lines": []}, "has no lines"),
-        ({"lines": [*due, *due]}, "a line twice"),
-        ({"lines": foreign}, "does not belong"),
-        ({"kind": "credit_note"}, "makes it a invoice"),
-    ]
-    for change, message in changes:
+    for lines, message in (([], "has no lines"), ([*due, *due], "a line twice"), (foreign, "does not belong")):
         with pytest.raises(ValueError, match=message):
-            build_document(**{**good, **change})
+            document(lines)
+    for change in ({"customer": CUSTOMER.model_copy(update={"customer": "beta"})},
+                   {"entity": ENTITY.model_copy(update={"key": "north"})}):  # fmt: skip
+        with pytest.raises(ValueError, match="does not belong"):
+            document(due, **change)
+
+
+def test_a_document_that_does_not_add_up_is_never_made() -> None:
+    """Whatever sum of a document one changes, it is refused."""
+    book = books.Book(books.agreed(books.coupon(percent="10"), books.grant("5.00"), buyer=books.VAT))
+    (body,) = book.issue([books.line("100.00"), books.line("40.00", "other")])
+    for name in ("subtotal", "coupon_total", "promotional_total", "tax", "total", "amount_due", "prepaid_total"):
+        with pytest.raises(ValueError, match=f"INV-1 doesn't add up: .*{name}|INV-1 doesn't add up: .*total"):
+            refuse_wrong_sums({**body, name: "0.01"})
+    for name in ("amount", "gross", "top_up"):
+        wrong = {**body, "lines": [{**body["lines"][0], name: "7.00"}, *body["lines"][1:]]}
+        with pytest.raises(ValueError, match="doesn't add up"):
+            refuse_wrong_sums(wrong)
+    for name in ("coupons", "promotional", "taxes"):
+        for wrong in ({**body, name: []}, {**body, "lines": [{**line, name: []} for line in body["lines"]]}):
+            with pytest.raises(ValueError, match="doesn't add up"):
+                refuse_wrong_sums(wrong)
+    refuse_wrong_sums(body)

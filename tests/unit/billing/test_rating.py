@@ -9,10 +9,11 @@ import pytest
 from billing_make import METERS, TIERS, D, charge, phase, plan, rated, segment, terms, used
 
 from orchestration.billing.charges import Slice
-from orchestration.billing.rating import Line, convert, divided, rate
+from orchestration.billing.conversion import convert, divided
+from orchestration.billing.rating import Line, rate
 from orchestration.canonical import canonical_bytes
+from orchestration.catalog.charges import Conversion
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.plans import Conversion
 
 STUB = segment("2026-10-16")
 
@@ -189,7 +190,7 @@ def test_the_formula_recomputes_the_amount_and_holds_no_numbers() -> None:
     assert exact * int(active) / int(full) == Fraction(one.formula["exact"])
     assert one.formula["watermark"] == {"of": "max", "window": "1h"}
     assert one.formula["window"]["start"] == "2026-10-20T10:00:00Z"
-    assert one.key == ("sub-1", "usage", D("2026-10-01"), D("2026-10-16"))
+    assert one.key == ("sub-1", "usage", D("2026-10-01"), D("2026-10-16"), "")
     assert one.amount.text == "56.79"  # (100 + 200.5 x 0.05) x 16 / 31
 
 

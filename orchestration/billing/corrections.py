@@ -1,0 +1,100 @@
+"""What a correction does to the coupons, credits and taxes of the document that it corrects."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from orchestration.billing.due import Before, DueLine, Original
+from orchestration.billing.rating import LineKey
+from orchestration.billing.shares import Reduction, Use, UseKind, split, wanted_of
+from orchestration.billing.taxes import RateKey, Treatment, tax_of
+from orchestration.money import Money, Rounding
+
+
+def taken_again(lines: Iterable[DueLine], rounding: Rounding) -> dict[LineKey, list[Use]]:
+    """What changes of the coupons and credits of the originals, by corrected line.
+
+    They are taken again in their order, on what the original's lines are worth now: percentages of the new base,
+    amounts as they were taken, but never more than the new base. The difference falls on the corrected lines.
+    """
+    by_original: dict[str, list[DueLine]] = defaultdict(list)
+    for due in lines:
+        if due.before is not None:
+            by_original[due.before.document].append(due)
+    found: dict[LineKey, list[Use]] = {}
+    for document, corrections in by_original.items():
+        assert corrections[0].before is not None
+        found |= _taken_again(document, corrections[0].before.original, corrections, rounding)
+    return found
+
+
+def _taken_again(
+    document: str, original: Original, corrections: Sequence[DueLine], rounding: Rounding
+) -> dict[LineKey, list[Use]]:
+    currency = corrections[0].line.currency
+    change = {due.line.key: due.amount.minor for due in corrections}
+    lefts = {key: Money(issued.amount, currency).minor + change.get(key, 0) for key, issued in original.items()}
+    shares: dict[tuple[UseKind, int, str, Decimal | None], dict[LineKey, int]] = defaultdict(dict)
+    for key, issued in original.items():
+        for use in issued.uses:
+            shares[use.kind, use.rank, use.id, use.percent][key] = use.amount.minor
+    found: dict[LineKey, list[Use]] = {key: [] for key in change}
+    # Coupons come before promotional credits, as their names do.
+    for (kind, rank, key_of_use, percent), by_line in sorted(shares.items(), key=lambda item: item[0][:2]):
+        taken = sum(by_line.values())
+        reduction = Reduction(kind, key_of_use, percent, taken)
+        base = max(0, sum(lefts[key] for key in by_line))
+        difference = wanted_of(reduction, base, currency, rounding) - taken
+        touched = [key for key in change if key in by_line]
+        for key in by_line:
+            lefts[key] -= by_line[key]
+        if not difference or not touched:
+            continue
+        for key, part in zip(touched, split(difference, [abs(change[key]) for key in touched]), strict=True):
+            lefts[key] -= part
+            if part:
+                amount = Money.of_minor(part, currency)
+                found[key].append(Use(reduction.kind, reduction.id, amount, percent, None, document, rank))
+    return found
+
+
+def summed(uses: Iterable[Use]) -> list[Use]:
+    """Differences of lines, summed by original and by coupon or credit."""
+    found: dict[tuple[str, str, int, str], Use] = {}
+    for use in uses:
+        key = use.document, use.kind, use.rank, use.id
+        found[key] = use._replace(amount=found[key].amount + use.amount) if key in found else use
+    return [found[key] for key in sorted(found)]
+
+
+def given_back(
+    before: Before | None, taxed: Sequence[tuple[Money, Treatment]], rounding: Rounding
+) -> Mapping[RateKey, Money]:
+    """The taxes of a credit note for one original: never more than stands of it, and all the rest when no net does."""
+    bases: dict[RateKey, Money] = {}
+    for net, how in taxed:
+        for rate in how.rates:
+            bases[rate] = bases.get(rate, Money.zero(net.currency)) + net
+    found: dict[RateKey, Money] = {}
+    for rate, base in bases.items():
+        net, tax = _standing(before.original if before is not None else {}, rate, base.currency)
+        most = creditable(tax, Money.zero(base.currency))
+        found[rate] = -most if not net + base else max(tax_of(base, rate.percent, rounding), -most)
+    return found
+
+
+def creditable(billed: Money, credited: Money) -> Money:
+    """What may still be given back: what was billed, less what was given back already, never below 0."""
+    return max(billed - credited, Money.zero(billed.currency))
+
+
+def _standing(original: Original, rate: RateKey, currency: str) -> tuple[Money, Money]:
+    """Net and tax that stand of an original at a rate."""
+    net, tax = Money.zero(currency), Money.zero(currency)
+    for issued in original.values():
+        for (name, percent), amount in issued.taxes.items():
+            if RateKey(issued.line["tax_category"], name, Decimal(percent)) == rate:
+                net, tax = net + Money(issued.net, currency), tax + Money(amount, currency)
+    return net, tax

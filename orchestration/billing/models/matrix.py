@@ -1,0 +1,58 @@
+"""The model that has a price for each combination of dimension values."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from orchestration.billing.charges import Priced, PriceDetail, Slice, below_zero, by_day, detail_of
+from orchestration.billing.models.positions import positions, units
+from orchestration.billing.segments import ChargeTerms, PriceFrom
+from orchestration.errors import Problem
+
+DEFAULT = ""
+"""What a detail calls all combinations that the default prices."""
+
+
+def cell_text(values: Mapping[str, str]) -> str:
+    """A combination of dimension values as one text, the same however they are ordered."""
+    return json.dumps(dict(values), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def matrix(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
+    """Each unit at the price of its cell, in the version of its day.
+
+    Combinations without a cell of their own are one cell, at the default price. A cell whose total is below 0 is priced
+    as 0 and reported. Raises ValueError for a combination that has no price: no event that falls in it is measured.
+    """
+    cells: dict[str, list[Slice]] = defaultdict(list)
+    stated = {cell_text(cell.match) for cell in terms.charge.cells}
+    for piece in slices:
+        cells[_cell_of(piece.cell, stated)].append(piece)
+    details: list[PriceDetail] = []
+    problems: list[Problem] = []
+    for cell in sorted(cells):
+        runs, reached = positions(terms, by_day(cells[cell]))
+        found = [detail_of(price, None, quantity, _price(price, cell)) for price, quantity in units(runs)]
+        details += [replace(detail, cell=cell) for detail in found]
+        problems += below_zero(terms, reached, f"quantity of cell {cell or 'default'}")
+    return Priced(tuple(details), tuple(problems))
+
+
+def _cell_of(text: str, stated: set[str]) -> str:
+    """The cell that prices a combination, in whatever way its JSON is spaced."""
+    if text == DEFAULT or text in stated:
+        return text
+    written = cell_text(json.loads(text))
+    return written if written in stated else DEFAULT
+
+
+def _price(price: PriceFrom, cell: str) -> Decimal:
+    if cell == DEFAULT:
+        if price.charge.default is None:
+            raise ValueError(f"charge '{price.charge.key}' has no price for a cell that it doesn't name")
+        return price.charge.default
+    return next(one.price for one in price.charge.cells if cell_text(one.match) == cell)
