@@ -54,6 +54,10 @@ class Used:
                 found[number] = Money(left, account.currency)
         return found
 
+    def is_note(self, number: str) -> bool:
+        """Whether a credit note of this number was issued."""
+        return any(number in found for found in self._notes.values())
+
     def add(self, number: str, account: Account, total: Money, uses: Iterable[Use]) -> None:
         """Count one more document. One with a total below zero owes it from now on."""
         for use in uses:

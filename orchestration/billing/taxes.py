@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -72,20 +72,13 @@ def in_force(start: date | None, end: date | None, day: date) -> bool:
     return (start is None or start <= day) and (end is None or day < end)
 
 
-def rates_of(rates: Iterable[TaxRate], category: str, entity: str, country: str) -> list[TaxRate]:
-    """The rates of a category for buyers of a country, on whatever day."""
-    return [
-        rate
-        for rate in rates
-        if rate.category == category
-        and rate.entity in (None, entity)
-        and (not rate.countries or country in rate.countries)
-    ]
-
-
 def treatment(line: Line, buyer: Buyer) -> Treatment | None:
     """How a line is taxed that was not issued before. None: its category has no rate for this buyer on that day."""
-    day, category = tax_date(line), line.tax_category
+    return treated(line.tax_category, tax_date(line), buyer)
+
+
+def treated(category: str, day: date, buyer: Buyer) -> Treatment | None:
+    """How a category is taxed on a day. None: it has no rate for this buyer."""
     if buyer.rates is None:
         return Treatment(category, day, ())
     for exemption in buyer.exemptions:
@@ -93,8 +86,8 @@ def treatment(line: Line, buyer: Buyer) -> Treatment | None:
             return Treatment(category, day, (), exemption.reason)
     found = {
         RateKey(category, rate.name, rate.percent)
-        for rate in rates_of(buyer.rates, category, buyer.entity, buyer.country)
-        if in_force(rate.start, rate.end, day)
+        for rate in buyer.rates
+        if rate.holds_for(category, buyer.entity, buyer.country) and in_force(rate.start, rate.end, day)
     }
     return Treatment(category, day, tuple(sorted(found))) if found else None
 

@@ -15,6 +15,7 @@ from orchestration.catalog.models import Credential, Customer, Settings, Subscri
 from orchestration.catalog.places import Places
 from orchestration.catalog.plans import Plan
 from orchestration.catalog.sources import Source
+from orchestration.catalog.termcheck import Terms, check_terms
 from orchestration.errors import Problem
 from orchestration.money import CURRENCIES
 
@@ -32,6 +33,7 @@ def cross_check(
     credentials: Sequence[Credential],
     subscriptions: Sequence[Subscription],
     places: Places,
+    terms: Terms | None = None,
 ) -> list[Problem]:
     """All problems between objects that are valid each by itself."""
     by_plan = {p.key: p for p in plans}
@@ -48,6 +50,7 @@ def cross_check(
         *_subscriptions(subscriptions, {c.customer for c in customers}, by_plan, places),
         *_phases(subscriptions, by_plan, places),
         *_same_meter_twice(subscriptions, by_plan, places),
+        *check_terms(terms or Terms(), {e.key for e in settings.entities}, plans, customers, subscriptions, places),
     ]
 
 

@@ -36,6 +36,7 @@ from orchestration.catalog.retractions import FOLDER, KEY, Retraction, Retractio
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
 from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import Routes
+from orchestration.catalog.termcheck import Terms
 from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Taxes
 from orchestration.catalog.yamltext import UNFIT, Lines, parse_yaml
 from orchestration.errors import CatalogInvalid, Problem
@@ -140,7 +141,10 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     retractions, unkept = check_retractions(rows, texts, prefix, reader.places, unlisted)
     problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
-        problems += cross_check(settings, sources, meters, plans, customers, credentials, subscriptions, reader.places)
+        terms = Terms(coupons, grants, adjustments, refunds, taxes)
+        problems += cross_check(
+            settings, sources, meters, plans, customers, credentials, subscriptions, reader.places, terms
+        )
         problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
             problems += check_endpoints(meters, sources, routes, reader.places)

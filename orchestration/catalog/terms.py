@@ -6,12 +6,14 @@ taxes.yaml. Days are local to the customer; an interval includes its first day a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from orchestration.catalog.charges import Cell, Percent, Tier
 from orchestration.catalog.fields import CurrencyCode, Day, DecimalText, Key, Model
+
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 
 class Override(Model):
@@ -111,9 +113,17 @@ class TaxRate(Model):
     name: str
     percent: Percent
     entity: Key | None = None
-    countries: tuple[str, ...] = ()
+    countries: tuple[Country, ...] = ()
     start: Day | None = None
     end: Day | None = None
+
+    def holds_for(self, category: str, entity: str, country: str) -> bool:
+        """Whether it is a rate of a category for buyers of a country, on whatever day."""
+        return (
+            self.category == category
+            and self.entity in (None, entity)
+            and (not self.countries or country in self.countries)
+        )
 
 
 class Exemption(Model):

@@ -42,15 +42,27 @@ LINE_COLUMNS = {
     "formula": "VARCHAR",
 }
 ISSUED_LINE_COLUMNS = {"number": "VARCHAR", "position": "INTEGER", **LINE_COLUMNS}
-DRAFT_LINE_COLUMNS = {"cut_off": "DATE", **LINE_COLUMNS}
+DRAFT_LINE_COLUMNS = {"cut_off": "DATE", "corrects": "VARCHAR", **LINE_COLUMNS}
 DRAFT_COLUMNS = {
     "entity": "VARCHAR",
     "customer": "VARCHAR",
     "currency": "VARCHAR",
     "cut_off": "DATE",
+    "corrects": "VARCHAR",
     "lines": "INTEGER",
+    "subtotal": "DECIMAL(38, 4)",
     "total": "DECIMAL(38, 4)",
 }
+SUMS = (
+    "subtotal",
+    "coupon_total",
+    "promotional_total",
+    "tax",
+    "total",
+    "credit_note_total",
+    "prepaid_total",
+    "amount_due",
+)
 DOCUMENT_COLUMNS = {
     "number": "VARCHAR",
     "kind": "VARCHAR",
@@ -60,10 +72,7 @@ DOCUMENT_COLUMNS = {
     "issue_date": "DATE",
     "due_date": "DATE",
     "cut_off": "DATE",
-    "subtotal": "DECIMAL(38, 4)",
-    "tax": "DECIMAL(38, 4)",
-    "total": "DECIMAL(38, 4)",
-    "amount_due": "DECIMAL(38, 4)",
+    **dict.fromkeys(SUMS, "DECIMAL(38, 4)"),
     "sha256": "VARCHAR",
 }
 
@@ -115,12 +124,13 @@ def load_drafts(con: duckdb.DuckDBPyConnection, instance: Instance, found: Mappi
     """Write the drafts to `record.draft_documents` and `record.draft_lines`."""
     documents: list[Row] = []
     rows: list[Row] = []
-    for cut_off, groups in found.items():
-        for group in groups:
-            head = {"entity": group.entity, "customer": group.customer, "currency": group.currency}
-            day = cut_off.isoformat()
-            documents.append({**head, "cut_off": day, "lines": len(group.lines), "total": group.total.text})
-            rows += [{**_draft_line(due), **head, "cut_off": day} for due in group.lines]
+    for cut_off, statements in found.items():
+        for one in statements:
+            head = {"entity": one.entity, "customer": one.customer, "currency": one.currency}
+            head |= {"cut_off": cut_off.isoformat(), "corrects": one.corrects}
+            sums = {"subtotal": one.subtotal.text, "total": one.total.text}
+            documents.append({**head, **sums, "lines": len(one.lines)})
+            rows += [{**_draft_line(due), **head} for due in one.lines]
     load_rows(con, "record.draft_documents", DRAFT_COLUMNS, documents, instance.scratch)
     load_rows(con, "record.draft_lines", DRAFT_LINE_COLUMNS, rows, instance.scratch)
 
@@ -153,7 +163,7 @@ def load_issued(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledg
         body = json.loads(row.body)
         head = {"entity": row.entity, "customer": row.customer, "currency": row.currency}
         fields = {c: body[c] for c in ("number", "kind", "issue_date", "due_date", "cut_off")}
-        sums = {c: body[c] for c in ("subtotal", "tax", "total", "amount_due")}
+        sums = {c: body[c] for c in SUMS}
         documents.append({**head, **fields, **sums, "sha256": row.sha256})
         rows += [_issued_line(row.number, head, line) for line in body["lines"]]
     load_rows(con, "record.issued_documents", DOCUMENT_COLUMNS, documents, instance.scratch)

@@ -22,6 +22,7 @@ from orchestration.closing.issued import issued_so_far, used_so_far
 from orchestration.closing.rated import rate_all
 from orchestration.closing.retracted import retracted_lines
 from orchestration.closing.statements import drafted
+from orchestration.closing.terms import refuse_term_edits
 from orchestration.engine import connect
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
@@ -133,6 +134,7 @@ def rate_lines(context: Context, catalog: Catalog, ledger: Ledger, issued: Mappi
     last = last_close(ledger)
     if last is not None:
         refuse_edits(last.catalog, catalog, quantities, lines, issued, last.cut_off, context.now_us)
+        refuse_term_edits(last.catalog, catalog, issued, used_so_far(ledger), last.cut_off)
     return lines
 
 

@@ -1,8 +1,9 @@
--- Grain: one line of a draft. `kind` is usage, fee, or correction of what was issued for a closed period.
+-- Grain: one line of a draft. `kind` says what made it: a fee, usage, a correction of what was issued.
 select
     entity,
     customer,
     cast(cut_off as date) as cut_off,
+    corrects,
     kind,
     subscription,
     plan,

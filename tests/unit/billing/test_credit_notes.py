@@ -1,0 +1,196 @@
+"""Corrections below zero, credit notes, and what becomes of the original's coupons, credits and taxes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from books import VAT, Book, adjustment, agreed, buyer, coupon, grant, line, off, sums
+
+from orchestration.billing.credits import Account, used_in
+
+ACME = Account("main", "acme", "EUR")
+
+
+def heads(found: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    return [(body["kind"], body.get("corrects", ""), body["total"], body["amount_due"]) for body in found]
+
+
+def test_a_correction_below_zero_stays_on_a_document_that_can_bear_it() -> None:
+    book = Book(agreed(buyer=VAT))
+    book.issue([line("10.00", period="2026-09-01")], "2026-10-01")
+    found = book.issue([line("4.00", period="2026-09-01"), line("6.00")])
+    assert heads(found) == [("invoice", "", "0.00", "0.00")]
+    assert found[0]["references"] == ["INV-1"]
+
+
+def test_corrections_leave_a_negative_total_for_a_credit_note_for_each_original() -> None:
+    book = Book(agreed(buyer=VAT))
+    book.issue([line("10.00", period="2026-08-01")], "2026-09-01")
+    book.issue([line("10.00", period="2026-08-01"), line("20.00", period="2026-09-01")], "2026-10-01")
+    found = book.issue([line("0.00", period="2026-08-01"), line("5.00", period="2026-09-01"), line("3.00")])
+    assert heads(found) == [
+        ("credit_note", "INV-1", "-12.00", "-12.00"),
+        ("credit_note", "INV-2", "-18.00", "-18.00"),
+        ("invoice", "", "3.60", "0.00"),
+    ]
+    assert [(use["number"], use["amount"]) for use in found[2]["credit_notes"]] == [("CN-3", "3.60")]
+    assert [body["references"] for body in found] == [["INV-1"], ["INV-2"], []]
+
+
+def test_what_is_still_negative_without_its_corrections_is_a_credit_note_as_a_whole() -> None:
+    book = Book(agreed(buyer=VAT))
+    book.issue([line("10.00", period="2026-09-01")], "2026-10-01")
+    book.adjustments = [adjustment("-50.00")]
+    found = book.issue([line("4.00", period="2026-09-01"), line("20.00")])
+    assert heads(found) == [("credit_note", "INV-1", "-7.20", "-7.20"), ("credit_note", "", "-36.00", "-36.00")]
+    assert [shown["kind"] for shown in found[1]["lines"]] == ["usage", "adjustment"]
+
+
+def test_D4_credit_notes_pay_later_documents_the_oldest_first_until_they_are_used_up() -> None:
+    book = Book()
+    book.adjustments = [adjustment("-15.00")]
+    book.issue([])
+    book.adjustments = [*book.adjustments, adjustment("-7.00", "a2", "2026-11-10")]
+    book.issue([], "2026-12-01")
+    lines = [line("10.00")]
+    paid = []
+    for month in ("2026-11-01", "2026-12-01"):
+        lines.append(line("10.00", period=month))
+        body = book.issue(lines, "2027-02-01")[-1]
+        paid.append(([(use["number"], use["amount"]) for use in body["credit_notes"]], body["amount_due"]))
+    assert paid == [([("CN-1", "15.00"), ("CN-2", "5.00")], "0.00"), ([("CN-2", "2.00")], "8.00")]
+    assert used_in(book.documents).notes(ACME) == {}
+
+
+def test_a_credit_note_that_was_refunded_pays_nothing_any_more() -> None:
+    book = Book(adjustments=[adjustment("-15.00")])
+    book.issue([])
+    book.agreed = agreed(refunded=frozenset({"CN-1"}))
+    (body,) = book.issue([line("10.00")])
+    assert (body["credit_note_total"], body["amount_due"]) == ("0.00", "10.00")
+
+
+def test_a_credit_note_pays_no_document_of_another_currency() -> None:
+    book = Book(adjustments=[adjustment("-15.00")])
+    book.issue([])
+    (body,) = book.issue([line("1000", currency="JPY")])
+    assert (body["credit_note_total"], body["amount_due"]) == ("0", "1000")
+    assert {k: v.text for k, v in used_in(book.documents).notes(ACME).items()} == {"CN-1": "15.00"}
+
+
+def test_credit_notes_come_before_prepaid_credits() -> None:
+    book = Book(agreed(grant("8.00", kind="prepaid")), [adjustment("-5.00")])
+    book.issue([])
+    (body,) = book.issue([line("10.00")])
+    assert (body["credit_note_total"], body["prepaid_total"], body["amount_due"]) == ("5.00", "5.00", "0.00")
+
+
+def test_C1_a_credit_note_gives_back_the_tax_that_was_billed_to_the_last_cent_and_no_more() -> None:
+    """Three lines of 0.02: one tax of 0.01. Line by line each would round to nothing, and three of 0.03 to too much."""
+    for amount, billed in (("0.02", "0.01"), ("0.03", "0.02")):
+        book = Book(agreed(buyer=VAT))
+        lines = {key: line(amount, key) for key in ("a", "b", "c")}
+        book.issue(list(lines.values()))
+        back = []
+        for key in lines:
+            lines[key] = line("0.00", key)
+            back.append(Decimal(book.issue(list(lines.values()), "2026-12-01")[0]["tax"]))
+            assert sum(back) >= -Decimal(billed)
+        assert sum(back) == -Decimal(billed)
+        assert sum(Decimal(body["total"]) for body in book.documents) == 0
+
+
+def test_a_correction_keeps_the_rate_the_category_and_the_exemption_of_its_original() -> None:
+    book = Book(agreed(buyer=VAT))
+    book.issue([line("10.00", period="2026-09-01")], "2026-10-01")
+    book.agreed = agreed(buyer=buyer(rates=[{"category": "standard", "name": "VAT", "percent": "25"}]))
+    found = book.issue([line("12.00", period="2026-09-01"), line("10.00")])
+    assert [(t["percent"], t["base"], t["amount"]) for t in found[0]["taxes"]] == [
+        ("20", "2.00", "0.40"),
+        ("25", "10.00", "2.50"),
+    ]
+    book.agreed = agreed()
+    (note,) = book.issue([line("0.00", period="2026-09-01"), line("10.00")], "2026-12-01")
+    assert (note["kind"], note["tax"], note["total"]) == ("credit_note", "-2.40", "-14.40")
+    untaxed = Book()
+    untaxed.issue([line("10.00")])
+    untaxed.agreed = agreed(buyer=VAT)
+    (note,) = untaxed.issue([line("4.00")], "2026-12-01")
+    assert (note["total"], note.get("taxes")) == ("-6.00", None)
+    rates = [{"category": "standard", "name": "VAT", "percent": "20"}]
+    exempt = Book(agreed(buyer=buyer(rates=rates, exemptions=[{"customer": "acme", "reason": "Export"}])))
+    exempt.issue([line("10.00")])
+    exempt.agreed = agreed(buyer=VAT)
+    (more,) = exempt.issue([line("14.00")], "2026-12-01")
+    assert more["taxes"] == [{"category": "standard", "base": "4.00", "amount": "0.00", "reason": "Export"}]
+
+
+def test_coupons_of_the_carrying_document_do_not_touch_a_correction() -> None:
+    book = Book()
+    book.issue([line("10.00", period="2026-09-01")], "2026-10-01")
+    book.agreed = agreed(coupon(percent="50"), grant("100"))
+    (body,) = book.issue([line("14.00", period="2026-09-01"), line("10.00")])
+    assert sums(body) == ("14.00", "5.00", "5.00", "0.00", "4.00")
+
+
+@pytest.mark.parametrize(
+    ("now", "back"), [("60.00", "-4.00"), ("0.00", "-10.00"), ("140.00", "4.00"), ("0.05", "-9.99")]
+)
+def test_a_percentage_of_the_original_is_taken_again(now: str, back: str) -> None:
+    book = Book(agreed(coupon(percent="10")))
+    book.issue([line("100.00")])
+    (body,) = book.issue([line(now)], "2026-12-01")
+    assert (body["coupon_total"], body["coupons"][0]["document"]) == (back, "INV-1")
+    assert Decimal(body["total"]) == Decimal(now) - 100 - Decimal(back)
+    assert book.issue([line(now)], "2026-12-02") == []
+
+
+@pytest.mark.parametrize(
+    ("now", "back"), [("60.00", None), ("30.00", None), ("20.00", "-10.00"), ("0.00", "-30.00"), ("140.00", None)]
+)
+@pytest.mark.parametrize("kind", ["coupon", "promotional"])
+def test_an_amount_stays_as_it_was_taken_and_never_above_the_new_base(now: str, back: str | None, kind: str) -> None:
+    book = Book(agreed(off("30.00") if kind == "coupon" else grant("30.00")))
+    book.issue([line("100.00")])
+    (body,) = book.issue([line(now)], "2026-12-01")
+    assert body[f"{kind}_total"] == (back or "0.00")
+    later = book.issue([line(now), line("50.00", period="2026-11-01")], "2026-12-02")
+    assert later[-1][f"{kind}_total"] == str(-Decimal(back or "0.00"))
+
+
+def test_a_coupon_is_taken_again_on_the_whole_of_its_original_and_not_line_by_line() -> None:
+    """A cap that grows with its line: what is left for the coupon stays the same, so it gives nothing back."""
+    book = Book(agreed(coupon(percent="10"), off("2.00", "f")))
+    book.issue([line("100.00"), line("-20.00", "cap", kind="cap")])
+    (body,) = book.issue([line("110.00"), line("-30.00", "cap", kind="cap")], "2026-12-01")
+    assert (body["subtotal"], body["coupon_total"], body["total"]) == ("0.00", "0.00", "0.00")
+
+
+def test_late_usage_of_a_month_that_cost_nothing_has_the_percentage_that_held_for_it() -> None:
+    book = Book(agreed(coupon(percent="10", lasts="forever"), coupon("one", percent="5")))
+    book.issue([line("0.00", period="2026-09-01")], "2026-10-01")
+    (body,) = book.issue([line("100.00", period="2026-09-01")], "2026-10-02")
+    assert (body["coupon_total"], body["total"]) == ("14.50", "85.50")
+    (body,) = book.issue([line("100.00", period="2026-09-01"), line("100.00")], "2026-11-01")
+    assert [(use["id"], use["amount"]) for use in body["coupons"]] == [("c1", "10.00")]
+
+
+def test_a_coupon_given_back_whole_serves_another_document_and_a_credit_never_more_than_was_granted() -> None:
+    book = Book(agreed(coupon(percent="10"), grant("40.00")))
+    book.issue([line("100.00", period="2026-09-01")], "2026-10-01")
+    book.issue([line("0.00", period="2026-09-01")], "2026-10-02")
+    (body,) = book.issue([line("0.00", period="2026-09-01"), line("100.00")])
+    assert (body["coupon_total"], body["promotional_total"]) == ("10.00", "40.00")
+    used = used_in(book.documents)
+    assert (used.amount("promotional", "g1"), used.documents("c1")) == (Decimal("40.00"), 1)
+
+
+def test_a_correction_that_credits_cover_whole_is_no_credit_note() -> None:
+    book = Book(agreed(grant("100.00")))
+    book.issue([line("100.00", period="2026-09-01")], "2026-10-01")
+    book.adjustments = [adjustment("-5.00")]
+    found = book.issue([line("0.00", period="2026-09-01")])
+    assert heads(found) == [("credit_note", "", "-5.00", "-5.00")]
+    assert [shown["kind"] for shown in found[0]["lines"]] == ["correction", "adjustment"]
