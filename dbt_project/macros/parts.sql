@@ -3,7 +3,8 @@
   events, the free amount or what ends first of the two; one that is free in part pays the rate on the rest. `free` is
   money that pays nothing, with the number of the events that are free as a whole; the fee of any other event lies below
   its lower bound (`at_min`), above its upper one (`at_max`), or between (`units`). Events in another currency than the
-  document's use up nothing: they are `unmeasured`.
+  document's use up nothing: they are `unmeasured`. One below 0 uses up no money; what is not free of it gives the rate
+  back and no fee.
   `lines` are segments, `events` has the columns of event_values, `prices` those of control.line_prices.
 #}
 {% macro event_parts(lines, events, prices) %}
@@ -36,7 +37,7 @@
                 *,
                 row_number() over (partition by line_id, value order by time_us, source, event_id) as place,
                 coalesce(
-                    sum(amount) over (
+                    sum(greatest(amount, 0)) over (
                         partition by line_id, value
                         order by time_us, source, event_id
                         rows between unbounded preceding and 1 preceding
@@ -86,9 +87,17 @@
         value,
         '' as cell,
         cast(null as bigint) as hour_us,
-        case when fee < min_per_event then 'at_min' when fee > max_per_event then 'at_max' else 'units' end as part,
+        case
+            when excess < 0
+            then 'units'
+            when fee < min_per_event
+            then 'at_min'
+            when fee > max_per_event
+            then 'at_max'
+            else 'units'
+        end as part,
         cast(sum(excess) as decimal(38, 9)) as quantity,
-        count(*) as events
+        count(case when excess >= 0 then 1 end) as events
     from charged
     where not is_free
     group by line_id, local_day, value, part
@@ -153,21 +162,6 @@
                 and usage.local_day < prices.end_day
         ),
 
-        fits as (
-            select distinct matrix, dimensions
-            from
-                (
-                    select told.matrix, told.dimensions
-                    from (select distinct matrix, dimensions from told where matrix is not null) as told
-                    inner join
-                        {{ cells }} as cells
-                        on told.matrix = cells.matrix
-                        and {{ json_field("told.dimensions", "cells.dimension") }} = cells.value
-                    group by told.matrix, told.dimensions, cells.cell, cells.conditions
-                    having count(*) = cells.conditions
-                ) as met
-        ),
-
         looked_at as (
             select
                 told.split,
@@ -191,11 +185,11 @@
         placed as (
             select
                 told.*,
-                told.is_in_currency and (told.matrix is null or fits.matrix is not null) as is_measured,
+                told.is_in_currency and (told.matrix is null or cells.cell is not null) as is_measured,
                 coalesce('{' || named.fields || '}', '') as cell
             from told
-            left join fits on told.matrix = fits.matrix and told.dimensions = fits.dimensions
             left join named on told.split = named.split and told.dimensions = named.dimensions
+            left join {{ cells }} as cells on told.matrix = cells.matrix and '{' || named.fields || '}' = cells.cell
         )
 
     select

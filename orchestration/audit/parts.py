@@ -34,7 +34,7 @@ class _Told(NamedTuple):
 def cells(part: Part) -> list[Quantity]:
     """Sums by day (or hour), value and cell."""
     charge = part.item.terms.charge
-    names = {name for price in part.item.terms.prices for cell in price.charge.cells for name in cell.match}
+    names = charge.cells[0].match if charge.model == "matrix" else {}
     by_hour = charge.model == "matrix" and charge.included > 0
     starts = part.clock.starts("1h") if by_hour else ()
     sums: dict[tuple[date, str, int, str], list[Decimal]] = defaultdict(list)
@@ -61,7 +61,7 @@ def by_event(part: Part) -> list[Quantity]:
             continue
         value, amount = _value(charge, row), Decimal(row.event.value)
         count, used = gone[value]
-        gone[value] = count + 1, EXACT.add(used, amount)
+        gone[value] = count + 1, EXACT.add(used, max(amount, ZERO))
         has_left, left = _left(part, count, used)
         free = min(amount, left) if has_left else ZERO
         wholly = has_left and amount <= left
@@ -71,7 +71,8 @@ def by_event(part: Part) -> list[Quantity]:
         if not wholly:
             excess = EXACT.subtract(amount, free)
             key = row.day, value, _paid(part.item.terms.price_on(row.day).charge, excess)
-            sums[key] = EXACT.add(sums[key][0], excess), sums[key][1] + 1
+            # What is paid back has the rate back, and no fee.
+            sums[key] = EXACT.add(sums[key][0], excess), sums[key][1] + (excess >= 0)
     found = [
         Quantity(day, money, None, 1, None, value, "", None, events, paid)
         for (day, value, paid), (money, events) in sums.items()
@@ -92,6 +93,8 @@ def _left(part: Part, count: int, used: Decimal) -> tuple[bool, Decimal]:
 
 
 def _paid(price: Charge, excess: Decimal) -> _Paid:
+    if excess < 0:
+        return "units"
     fee = EXACT.add(EXACT.multiply(excess, price.rate or ZERO), price.fixed or ZERO)
     if price.min_per_event is not None and fee < price.min_per_event:
         return "at_min"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 
-from orchestration.catalog.charges import Cell, Charge
+from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
 
 ON_MONEY = ("percentage", "graduated_percentage", "dynamic")
@@ -17,7 +16,7 @@ _MOST = 100
 def part_faults(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
     """(code, message) of each part that a charge wants to price apart and that its meter can't tell apart."""
     yield from _money(charge, meter)
-    yield from _by_event(charge, meter)
+    yield from _by_event(charge)
     yield from _cells(charge, meter)
     yield from _line_per(charge, meter)
     yield from _included(charge, meter)
@@ -57,22 +56,10 @@ def _money(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
             yield "rate", f"a rate is a fraction, 0.029 for 2.9 %: {rate} is {rate * 100:f} %"
 
 
-def _by_event(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
-    if not prices_events(charge):
-        return
-    named = _others(charge) + ["convert"] * (charge.convert is not None) + ["included"] * (charge.included > 0)
-    for option in named:
-        would = "say 'free_amount'" if option == "included" else "leave it out"
-        yield "event_kind", f"free events, fixed fees and bounds go by single events, '{option}' doesn't; {would}"
-    if meter.allow_negative:
-        message = (
-            f"an event below 0 has no fee, but '{meter.key}' allows it; give what is paid back a meter of its own, "
-            "priced by the rate alone"
-        )
-        yield "event_kind", message
+def _by_event(charge: Charge) -> Iterator[tuple[str, str]]:
     free = charge.free_amount
     if free is not None and -int(free.normalize().as_tuple().exponent) > _DECIMALS:
-        yield "too_many_decimals", f"free_amount {free} has more than {_DECIMALS} decimals"
+        yield "too_many_decimals", f"free_amount {free} has more than {_DECIMALS} decimals, an event has no more"
 
 
 def _cells(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
@@ -82,15 +69,6 @@ def _cells(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
     known = ", ".join(sorted(meter.dimensions)) or "none"
     for name in sorted({name for cell in charge.cells for name in cell.match} - set(meter.dimensions)):
         yield "no_dimension", f"a cell looks at '{name}', no dimension of meter '{meter.key}' (it has {known})"
-    for (one, first), (two, second) in combinations(enumerate(charge.cells, 1), 2):
-        if _meet(first, second):
-            both = ", ".join(f"{name} '{value}'" for name, value in sorted({**first.match, **second.match}.items()))
-            yield "cells_overlap", f"cells {one} and {two} both take {both}: an event falls in one cell"
-            return
-
-
-def _meet(one: Cell, other: Cell) -> bool:
-    return all(other.match.get(name, value) == value for name, value in one.match.items())
 
 
 def _line_per(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:

@@ -44,13 +44,7 @@ LINE_PRICES = {
     "max_per_event": "DECIMAL(38, 12)",
     "matrix": "VARCHAR",
 }
-MATRIX_CELLS = {
-    "matrix": "VARCHAR",
-    "cell": "INTEGER",
-    "dimension": "VARCHAR",
-    "value": "VARCHAR",
-    "conditions": "INTEGER",
-}
+MATRIX_CELLS = {"matrix": "VARCHAR", "cell": "VARCHAR"}
 SPLIT_DIMENSIONS = {"split": "VARCHAR", "dimension": "VARCHAR"}
 
 
@@ -100,11 +94,10 @@ def segment_columns(segment: Segment, terms: ChargeTerms, meter: Meter, measure:
 
 
 def _split(terms: ChargeTerms) -> str | None:
-    """The dimensions that any price of a matrix looks at: by day they may be others."""
+    """The dimensions that a matrix looks at; all of its cells name the same."""
     if terms.charge.model != "matrix":
         return None
-    names = {name for price in terms.prices for cell in price.charge.cells for name in cell.match}
-    return json.dumps(sorted(names), separators=(",", ":"))
+    return json.dumps(sorted(terms.charge.cells[0].match), separators=(",", ":"))
 
 
 def _prices(segment: Segment, terms: ChargeTerms) -> Iterator[Row]:
@@ -155,14 +148,12 @@ def line_price_rows(catalog: Catalog, charged: Iterable[ChargedSegment]) -> Iter
 
 
 def matrix_cell_rows(catalog: Catalog, charged: Iterable[ChargedSegment]) -> Iterator[Row]:
-    """Rows of `control.matrix_cells`: each condition of each cell, of matrices without a default."""
+    """Rows of `control.matrix_cells`: the values of each cell as a JSON object, of matrices without a default."""
     prices = (price.charge for item, _ in _in_parts(catalog, charged) for price in item.terms.prices)
     matrices = {name: charge for charge in prices if (name := _matrix(charge)) is not None}
     for name, charge in sorted(matrices.items(), key=itemgetter(0)):
-        for number, cell in enumerate(charge.cells, 1):
-            for dimension, value in sorted(cell.match.items()):
-                row = {"matrix": name, "cell": number, "dimension": dimension, "value": value}
-                yield {**row, "conditions": len(cell.match)}
+        for cell in charge.cells:
+            yield {"matrix": name, "cell": canonical_bytes(dict(cell.match)).decode()}
 
 
 def split_dimension_rows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> Iterator[Row]:

@@ -27,6 +27,7 @@ from orchestration.settings import parse_instant
 
 NOW_US = parse_instant(parts.NOW, "test")
 MODELS = ["+charge_quantities", "+unmeasured_daily", "+conflicts"]
+EDITS = {"free_events: 3": "free_events: 1", '"12"': '"11"', "model: b, region: us": "model: c, region: eu"}
 SELECTION = ["--select", *MODELS, "--indirect-selection", "cautious"]
 
 
@@ -134,7 +135,7 @@ def test_every_part_is_the_same_from_models_and_from_single_events(home: Path, t
     counted = {
         part: sum(row.part == part for _, row in rows) for part in ("units", "free", "at_min", "at_max", "unmeasured")
     }
-    assert min(counted.values()) > 200, counted
+    assert min(counted.values()) > 100, counted
     assert sum(row.hour_us is not None for _, row in rows) > 500
     assert len({row.value for _, row in rows}) >= 8
 
@@ -145,7 +146,11 @@ def test_late_sales_and_other_prices_measure_again_what_they_touch_as_from_nothi
     parts.deliver(mine, "late.jsonl", parts.late())
     hand = mine / "catalog" / "plans" / "hand.yaml"
     text = hand.read_text()
-    for old, new in (("free_events: 3", "free_events: 1"), ('"12"', '"11"'), ("model: b}", "model: c}")):
+    for old, new in (
+        ("free_events: 3", "free_events: 1"),
+        ('"12"', '"11"'),
+        ("model: b, region: us", "model: c, region: eu"),
+    ):
         assert old in text
         text = text.replace(old, new)
     hand.write_text(text)

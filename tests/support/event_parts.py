@@ -42,9 +42,12 @@ def fees(terms: Terms, events: Iterable[tuple[Terms, str]]) -> Iterable[tuple[Fr
         free = Fraction(0)
         if limited and not ended:
             free = value if terms.free_amount is None else min(value, fraction(terms.free_amount) - used)
-        count, used = count + 1, used + value
+        count, used = count + 1, used + max(value, Fraction(0))
         if limited and not ended and free == value:
             yield Fraction(0), "free", Fraction(0)
+            continue
+        if value < 0:
+            yield fraction(prices.rate) * value, "units", value
             continue
         fee = fraction(prices.rate) * (value - free) + fraction(prices.fixed)
         if prices.least is not None and fee < fraction(prices.least):
@@ -66,5 +69,5 @@ def parts(terms: Terms, events: Iterable[tuple[Any, Terms, str]]) -> dict[tuple[
             found[day, "free"] = money + free, count + (part == "free")
         if part != "free":
             money, count = found[day, part]
-            found[day, part] = money + paying, count + 1
+            found[day, part] = money + paying, count + (paying >= 0)
     return dict(found)

@@ -33,7 +33,7 @@ versions:
       - {key: passed-on, name: x, model: dynamic, meter: amounts, multiplier: "1.1"}
       - {key: by-model, name: x, model: matrix, meter: calls, included: "5", cells: [
           {match: {model: a, region: eu}, price: "2"}, {match: {model: a, region: us}, price: "3"},
-          {match: {model: b}, price: "10"}]}
+          {match: {model: b, region: us}, price: "10"}]}
       - {key: by-shop, name: x, model: graduated, meter: tokens, line_per: shop,
          tiers: [{up_to: "10", price: "1"}, {price: "0.5"}]}
       - {key: people, name: x, model: per_unit, meter: users, price: "1"}
@@ -70,9 +70,10 @@ def _percentage(dice: random.Random) -> str:
 
 
 def _matrix(dice: random.Random) -> str:
-    models = [f'{{match: {{model: {m}, region: eu}}, price: "{dice.randrange(1, 9)}"}}' for m in "abc"]
-    regions = [f'{{match: {{region: {r}}}, price: "{dice.randrange(1, 9)}"}}' for r in ("us", "as")]
-    cells = ", ".join(dice.sample([*models, *regions], dice.randrange(1, 6)))
+    matches = [f"model: {model}, region: {region}" for model in "abc" for region in ("eu", "us")]
+    if dice.random() < 0.3:
+        matches = [f"region: {region}" for region in ("eu", "us", "as")]
+    cells = ", ".join(f'{{match: {{{m}}}, price: "{dice.randrange(1, 9)}"}}' for m in dice.sample(matches, 3))
     return f"model: matrix, cells: [{cells}]" + _yes(dice, 0.5, ', default: "1"') + _yes(dice, 0.5, ', included: "7"')
 
 
