@@ -28,6 +28,7 @@ from orchestration.settings import parse_instant
 NOW_US = parse_instant(parts.NOW, "test")
 MODELS = ["+charge_quantities", "+unmeasured_daily", "+conflicts"]
 EDITS = {"free_events: 3": "free_events: 1", '"12"': '"11"', "model: b, region: us": "model: c, region: eu"}
+ADDED = '      - {key: more, name: x, model: percentage, meter: tokens, rate: "0.1", fixed: "1"}\n'
 SELECTION = ["--select", *MODELS, "--indirect-selection", "cautious"]
 
 
@@ -153,17 +154,25 @@ def test_late_sales_and_other_prices_measure_again_what_they_touch_as_from_nothi
     ):
         assert old in text
         text = text.replace(old, new)
-    hand.write_text(text)
+    hand.write_text(text + ADDED)
     build(mine)
     edited = by_models(mine)
     changed = differences(edited, by_models(home))
     # What came late is of others; a price of no part, and a charge with another meter, measure nothing again.
-    assert {key.split("/")[1] for key in changed if key.startswith("s-hand/")} == {"pay", "bounded", "by-model"}
+    assert {key.split("/")[1] for key in changed if key.startswith("s-hand/")} == {"pay", "bounded", "by-model", "more"}
     assert len(changed) > 100
     assert differences(edited, again(mine, tmp_path / "scratch")) == {}
     shutil.rmtree(mine / "warehouse")
     build(mine)
     assert differences(edited, by_models(mine)) == {}
+
+
+def test_an_amount_is_on_the_line_of_its_currency_and_in_no_other(home: Path) -> None:
+    found = by_models(home)
+    for subscription, expected in (("s-euros", [("units", 1)]), ("s-dollars", [("units", 110)])):
+        rows = found[f"{subscription}/passed-on/2026-11-01"]
+        assert [(row.part, row.quantity) for row in rows if row.part != "unmeasured"] == expected
+        assert sum(row.quantity for row in rows) == 1111
 
 
 def lines(home: Path, customer: str) -> list[object]:
@@ -175,7 +184,7 @@ def lines(home: Path, customer: str) -> list[object]:
 
 def test_events_that_no_price_takes_park_their_customer_and_nobody_else(home: Path) -> None:
     catalog = load_catalog(home / "catalog")
-    charged = [i for i in charged_segments(catalog, NOW_US) if i.terms.charge.key in ("people", "humans")]
+    charged = [i for i in charged_segments(catalog, NOW_US) if i.terms.charge.key in ("people", "humans", "passed-on")]
     rated = list(rate_all(catalog, charged, {}))
     groups = [Group(line.customer, "seller", "EUR", [DueLine(line, line.amount)]) for line in rated]
     path = Instance(home).published_db()
@@ -183,7 +192,9 @@ def test_events_that_no_price_takes_park_their_customer_and_nobody_else(home: Pa
     with connect(path, temp=home / "scratch", read_only=True) as con:
         found = parked(con, catalog, groups, date(2026, 12, 1))
     assert found == {
-        "hand": "1 unmeasured event(s) for 'amounts' on 2026-11-03; 1 unmeasured event(s) for 'calls' on 2026-11-03"
+        # That it has dollars on the one and euros on the other line is as it should be; the pounds are on none.
+        "both": "1 unmeasured event(s) for 'amounts' on 2026-11-03",
+        "hand": "1 unmeasured event(s) for 'amounts' on 2026-11-03; 1 unmeasured event(s) for 'calls' on 2026-11-03",
     }
 
 

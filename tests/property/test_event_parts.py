@@ -178,6 +178,10 @@ def test_events_of_random_lines_pay_what_they_pay_by_hand(seed: int) -> None:
         # An amount that ends exactly with an event is over for the next one, also of 0.
         (Terms("0.01", "1", None, "30"), ("30", "0", "10"), "2.1"),
         (Terms("0.01", "1", None, None, "13"), ("0",), "13"),
+        # Money that is paid back has its rate back, no fee and no minimum; while it is free, nothing.
+        (Terms("0.01", "1", 1, None, "13"), ("-50", "-50", "2000"), "20.5"),
+        # The greatest amount and the finest rate that can be written, to the last digit.
+        (Terms("0.999999999999", "0.3"), ("999999999999999.999999999",), "999999999999000.299999999000000000001"),
     ],
 )
 def test_worked_examples_of_prices_by_event(terms: Terms, values: tuple[str, ...], expected: str) -> None:

@@ -44,7 +44,12 @@ OTHER = (
     '      - {key: humans, name: x, model: per_unit, meter: users, price: "2"}\n'
 )
 """What the customer `moves` changes to: the same meter, on a charge of another name."""
-ZONES = {"hand": "UTC", "moves": "UTC"} | {
+ABROAD = (
+    "key: {key}\nname: P\ncurrency: {currency}\nversions:\n  - effective: 2026-01-01\n    charges:\n"
+    "      - {{key: passed-on, name: x, model: dynamic, meter: amounts}}\n"
+)
+"""The customer `both` has a subscription in euros and one in dollars."""
+ZONES = {"hand": "UTC", "moves": "UTC", "both": "UTC"} | {
     f"c{n}": zone
     for n, zone in enumerate(
         ("Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns", "UTC", "Pacific/Auckland")
@@ -107,6 +112,8 @@ def _plan(dice: random.Random, key: str, currency: str) -> str:
 def _subscriptions() -> Iterator[str]:
     yield "subscription,customer,plan,start,end,stacking"
     yield "s-hand,hand,hand,2026-10-01,,"
+    yield "s-euros,both,euros,2026-11-01,,"
+    yield "s-dollars,both,us-dollars,2026-11-01,,true"
     yield "s-moves,moves,people,2026-11-01,2026-11-16,"
     yield "s-moves,moves,other,2026-11-16,,"
     for name in ZONES:
@@ -131,6 +138,8 @@ def make(home: Path) -> Path:
         "plans/hand.yaml": HAND.lstrip(),
         "plans/people.yaml": people.lstrip(),
         "plans/other.yaml": OTHER,
+        "plans/euros.yaml": ABROAD.format(key="euros", currency="EUR"),
+        "plans/us-dollars.yaml": ABROAD.format(key="us-dollars", currency="USD"),
         **{f"plans/{key}.yaml": _plan(dice, key, currency) for key, currency in _PLANS.items()},
         "customers.csv": "customer,name,address,country,zone,entity\n"
         + "".join(f"{name},N,A,DE,{zone},seller\n" for name, zone in ZONES.items()),
@@ -169,6 +178,8 @@ def event(key: str, kind: str, at: datetime, who: str, **data: str) -> dict[str,
 def by_hand() -> Iterator[dict[str, Any]]:
     """Of November: four sales, one in dollars; ten calls within two hours, one of no model; two hundred visits."""
     begin = datetime(2026, 11, 3, 8, tzinfo=UTC)
+    for place, currency in enumerate(("EUR", "USD", "USD", "GBP")):
+        yield event(f"both-{place}", "sale", begin, "both", n=str(10**place), shop="x", cur=currency)
     # Written in another order than that in which they happened.
     for place, (n, shop) in reversed(list(enumerate((("50", "x"), ("100", "y"), ("250", "x"), ("400", "y"))))):
         yield event(f"sale-{place}", "sale", begin + timedelta(hours=place), "hand", n=n, shop=shop, cur="EUR")
