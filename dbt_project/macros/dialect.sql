@@ -69,6 +69,11 @@
     end
 {% endmacro %}
 
+{# The value of a field of a JSON object, as text; NULL for a JSON null, for no such field and for no name. #}
+{% macro json_field(json, name) %} {{ return(adapter.dispatch("json_field", "tallystick")(json, name)) }} {% endmacro %}
+{% macro default__json_field(json, name) %} get_json_object({{ json }}, concat('$.', {{ name }})) {% endmacro %}
+{% macro duckdb__json_field(json, name) %} json_extract_string({{ json }}, '$.' || {{ name }}) {% endmacro %}
+
 {# Two columns as one value that is ordered by the first, then the second. #}
 {% macro ordered_pair(first, second) %}
     {{ return(adapter.dispatch("ordered_pair", "tallystick")(first, second)) }}

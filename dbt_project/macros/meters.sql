@@ -15,6 +15,15 @@
     {{ return(run_query(query).rows) }}
 {% endmacro %}
 
+{# Meters whose charges need them `by_cell` or `by_event`: rows of meter, aggregation. #}
+{% macro meters_in_parts(need) %}
+    {%- if not execute -%} {{ return([]) }}{%- endif -%}
+    {%- set query -%}
+    select meter, aggregation from {{ source("control", "meters") }} where {{ need }} order by meter
+    {%- endset -%}
+    {{ return(run_query(query).rows) }}
+{% endmacro %}
+
 {# Names of the dimensions of a meter, sorted. #}
 {% macro meter_dimensions(meter) %}
     {%- if not execute -%} {{ return([]) }}{%- endif -%}
@@ -79,10 +88,12 @@
 
 {# NULL where the meter took nothing: a new meter leaves the rows that it doesn't touch as they would be. #}
 {% macro meter_aggregates() %}
+    {%- set counted = meters_in_parts("by_cell") | selectattr(1, "equalto", "sum") | map(attribute=0) | list -%}
     {%- for meter in meters(wide_aggregations()) %}
         ,
         cast({{ wide_aggregate(meter[1]) }} (m_{{ meter[0] }}) as decimal(38, 9)) as m_{{ meter[0] }},
         nullif(count(u_{{ meter[0] }}), 0) as u_{{ meter[0] }}
+        {%- if meter[0] in counted %}, nullif(count(m_{{ meter[0] }}), 0) as n_{{ meter[0] }} {% endif -%}
     {%- endfor %}
 {% endmacro %}
 

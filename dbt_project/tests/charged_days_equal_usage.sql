@@ -1,8 +1,8 @@
--- What a charge prices on a day is all usage of its meter on that day: nothing lost, nothing doubled. Lines that this
--- build measured.
+-- What a charge prices on a day, in whatever parts, is all usage of its meter on that day: nothing lost, nothing
+-- doubled. Lines that this build measured.
 {{ config(meta={"dagster": {"ref": {"name": "charge_quantities"}}}) }}
 with
-    segments as (select * from {{ ref("touched_segments") }} where measure = 'total'),
+    segments as (select * from {{ ref("touched_segments") }} where measure in ('total', 'cells', 'events')),
 
     days as (
         select segments.line_id, usage.local_day, sum(usage.quantity) as quantity
@@ -17,9 +17,10 @@ with
     ),
 
     charged as (
-        select quantities.line_id, quantities.local_day, quantities.quantity
+        select quantities.line_id, quantities.local_day, sum(quantities.quantity) as quantity
         from {{ ref("charge_quantities") }} as quantities
         inner join segments on quantities.line_id = segments.line_id
+        group by quantities.line_id, quantities.local_day
     )
 
 select

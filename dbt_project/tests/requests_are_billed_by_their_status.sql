@@ -16,7 +16,7 @@ with
             and usage.status < statuses.to_status
             and usage.local_day >= segments.start_day
             and usage.local_day < segments.end_day
-        where segments.measure = 'total'
+        where segments.measure in ('total', 'cells')
         group by segments.line_id, usage.local_day
     ),
 
@@ -26,7 +26,7 @@ with
         inner join {{ source("control", "segments") }} as segments on quantities.line_id = segments.line_id
         inner join {{ source("control", "touched_lines") }} as touched on segments.line_id = touched.line_id
         where
-            segments.measure = 'total'
+            segments.measure in ('total', 'cells')
             and segments.meter in (select meter from {{ source("control", "meter_statuses") }})
         group by quantities.line_id, quantities.local_day
     )

@@ -13,6 +13,7 @@ from itertools import pairwise, starmap
 
 from orchestration.audit.clock import Clock
 from orchestration.audit.items import days_by_rank, days_there
+from orchestration.audit.parts import by_event, cells
 from orchestration.audit.states import ZERO, Reading, Series, sum_of
 from orchestration.audit.taken import Seen, Taken
 from orchestration.closing.rated import Quantity
@@ -79,7 +80,8 @@ class Part:
 def measured(part: Part) -> list[Quantity]:
     """What the segment's meter comes to, by day; empty where there is nothing to price."""
     charge, meter = part.item.terms.charge, part.taken.meter
-    return _MEASURES[measure_of(charge, meter)](part)
+    prices = (price.charge for price in part.item.terms.prices)
+    return _MEASURES[measure_of(charge, meter, prices)](part)
 
 
 def _total(part: Part) -> list[Quantity]:
@@ -272,4 +274,6 @@ _MEASURES: dict[str, Callable[[Part], list[Quantity]]] = {
     "mark": _mark,
     "daily_sum": _daily_sum,
     "each_window": _each_window,
+    "cells": cells,
+    "events": by_event,
 }

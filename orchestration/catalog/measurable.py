@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
+from orchestration.catalog.parts import part_faults
 
 WINDOWED = ("count", "sum", "max", "level", "unique_count")
 """Aggregations that are measured by windows too."""
@@ -14,14 +15,15 @@ WINDOWED = ("count", "sum", "max", "level", "unique_count")
 def charge_faults(charge: Charge, meter: Meter | None) -> Iterator[tuple[str, str]]:
     """(code, message) of each thing that a charge asks of its meter, or of no meter, and can't have."""
     if meter is None:
-        named = ("watermark", "active", "prorate", "convert")
-        for option in [o for o in named if getattr(charge, o) is not None] + ["by_dimension"] * _each(charge):
+        named = [o for o in ("watermark", "active", "prorate", "convert", "line_per") if getattr(charge, o) is not None]
+        for option in [*named, *["by_dimension"] * _each(charge), *["included"] * (charge.included > 0)]:
             yield "measures_nothing", f"a flat fee measures nothing, '{option}' belongs on a charge with a meter"
         return
     yield from _watermark(charge, meter)
     yield from _active(charge, meter)
     yield from _by_dimension(charge, meter)
     yield from _prorate(charge, meter)
+    yield from part_faults(charge, meter)
 
 
 def _each(charge: Charge) -> bool:

@@ -5,7 +5,7 @@ Every model refuses unknown fields, so that a misspelt option is an error and no
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -90,6 +90,9 @@ class Meter(Model):
 
     `carry` keeps what was in force when a bucket, window or period begins: the running total of a sum, the last reading
     of a gauge.
+
+    Of a sum of money `currency` names the field that tells in which currency an amount is; it is one of the dimensions,
+    as amounts of two currencies add up to nothing. Without it, amounts are in the currency of the plan.
     """
 
     key: Name
@@ -99,6 +102,7 @@ class Meter(Model):
     aggregation: Aggregation
     value: Name | None = None
     filter: Filter | None = None
+    currency: Name | None = None
     dimensions: tuple[Name, ...] = Field(default=(), max_length=6)
     carry: bool = False
     percentile: int | None = Field(default=None, ge=1, le=100)
@@ -124,6 +128,15 @@ class Meter(Model):
         """The field that tells which stop belongs to which start."""
         return self.value if self.by_items else self.session
 
+    @model_validator(mode="before")
+    @classmethod
+    def _currencies_apart(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("currency"), str):
+            named = data.get("dimensions") or ()
+            if isinstance(named, list | tuple) and data["currency"] not in named:
+                return {**data, "dimensions": (*named, data["currency"])}
+        return data
+
     @model_validator(mode="after")
     def _value_where_needed(self) -> Meter:
         by_starts = self.start is not None or self.stop is not None
@@ -142,6 +155,8 @@ class Meter(Model):
             raise ValueError(f"aggregation '{self.aggregation}' carries nothing")
         if (self.aggregation == "percentile") != (self.percentile is not None):
             raise ValueError("aggregation 'percentile' states a percentile, and no other does")
+        if self.currency is not None and (self.aggregation != "sum" or self.carry):
+            raise ValueError("'currency' belongs to amounts of money: a 'sum' that carries nothing")
         if self.session is not None and self.start is None:
             raise ValueError("'session' pairs a start with its stop; this meter has none")
         if self.session is not None and self.by_items:

@@ -21,7 +21,8 @@ from orchestration.closing.issued import CLOSE
 from orchestration.closing.rated import Quantities, rate_all
 from orchestration.errors import PeriodClosed, Problem
 from orchestration.ledger.store import Ledger
-from orchestration.metering.control import ChargedSegment, charged_segments
+from orchestration.metering.control import ChargedSegment, charged_segments, segment_rows
+from orchestration.metering.parts import SEGMENT_COLUMNS
 
 _MEASURING = frozenset({"watermark", "active", "by_dimension"})
 """What of a line's formula says how its meter is measured."""
@@ -82,12 +83,13 @@ def refuse_edits(
     """
     if archived.digest == catalog.digest:
         return
-    then = charged_segments(archived, now_us)
-    before = {line.key: line for line in rate_all(archived, then, _within(then, quantities))}
+    was_charged, now_charged = charged_segments(archived, now_us), charged_segments(catalog, now_us)
+    before = {line.key: line for line in rate_all(archived, was_charged, _within(was_charged, quantities))}
     after = {line.key: line for line in lines}
     problems = [
         *_customers(archived, catalog, {line.customer for key in issued if (line := before.get(key))}),
         *_meters(archived, catalog, {line.meter for key in issued if (line := before.get(key)) and line.meter}),
+        *_parts(_divided_by(archived, was_charged), _divided_by(catalog, now_charged), issued),
         *_lines(before, after, issued, cut_off),
         *_added(before, after, {key.subscription for key in issued}, cut_off),
         *_retractions(archived, catalog),
@@ -139,6 +141,26 @@ def _retractions(archived: Catalog, catalog: Catalog) -> Iterator[Problem]:
     if not catalog.retractions.continues(archived.retractions):
         message = "rows that the last close knew are gone or edited; a retraction ends by a row with 'restore: true'"
         yield Problem("retraction_edited", message, "retractions.yaml")
+
+
+def _divided_by(catalog: Catalog, charged: Sequence[ChargedSegment]) -> dict[LineKey, object]:
+    """By line, whatever its value: what decides into which parts its usage goes."""
+    found: dict[LineKey, object] = {}
+    for row in segment_rows(catalog, charged):
+        period_start, start = date.fromisoformat(row["period_start"]), date.fromisoformat(row["start_day"])
+        key = LineKey(row["subscription"], row["charge"], period_start, start)
+        found[key] = [row.get(column) for column in SEGMENT_COLUMNS]
+    return found
+
+
+def _parts(
+    before: Mapping[LineKey, object], after: Mapping[LineKey, object], issued: Iterable[LineKey]
+) -> Iterator[Problem]:
+    """Both catalogs are priced from usage in the parts that the catalog makes now: other parts are another measure."""
+    for key in sorted({key._replace(value="") for key in issued}):
+        if key in before and key in after and before[key] != after[key]:
+            where = f"{key.subscription}, charge '{key.charge}', from {key.start}"
+            yield Problem("measure_edited", "divides its usage otherwise than when it was billed", where)
 
 
 def _lines(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from orchestration.billing.charges import Slice
 from orchestration.billing.commitments import plan_lines
 from orchestration.billing.rating import Line, rate
 from orchestration.catalog import Catalog
+from orchestration.catalog.charges import Charge
 from orchestration.metering.control import ChargedSegment
 
 
@@ -20,7 +23,9 @@ class Quantity(NamedTuple):
     """Measured on a local day: in the meter's unit, times microseconds for a level over time.
 
     `window_us` is the start of the window that set it, None where no single one did. `windows` is how many windows of
-    the day have this quantity, where each is priced by itself. `rank` is that of items when they were added.
+    the day have this quantity, where each is priced by itself. `rank` is that of items when they were added. `value` is
+    that of the dimension by which the charge has lines; `cell`, `hour_us`, `events` and `part` are those of a `Slice`,
+    but what is `unmeasured` no price takes: it is on no line, and `cell` holds all of the meter's dimensions.
     """
 
     day: date
@@ -28,6 +33,11 @@ class Quantity(NamedTuple):
     window_us: int | None = None
     windows: int = 1
     rank: int | None = None
+    value: str = ""
+    cell: str = ""
+    hour_us: int | None = None
+    events: int = 0
+    part: Literal["units", "free", "at_min", "at_max", "unmeasured"] = "units"
 
 
 Quantities = Mapping[str, Sequence[Quantity]]
@@ -38,7 +48,8 @@ def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Qu
     """One line for each charge of each segment; without an entry in `quantities` the usage is 0.
 
     `charged` come by subscription, each with all of its segments: after its lines stand those that its plans add, for
-    what they cap or commit to.
+    what they cap or commit to. A charge with lines by value has one for each value that was measured, and none without
+    usage.
     """
     ends: dict[str, date] = {}
     for row in catalog.subscriptions:
@@ -54,19 +65,35 @@ def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Qu
 def _rated(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
     by_entity = {entity.key: entity.rounding for entity in catalog.settings.entities}
     for item in charged:
-        rows = quantities.get(item.line_id, ())
         charge = item.terms.charge
         meter = catalog.meters[charge.meter] if charge.meter is not None else None
-        window = next((row.window_us for row in rows if row.window_us is not None), None)
-        yield rate(
-            item.terms,
-            item.segment,
-            [Slice(row.day, row.quantity, row.windows, row.rank) for row in rows],
-            meter,
-            window=None if window is None else {"start": instant_text(window)},
-            divisor=item.divisor,
-            rounding=by_entity[catalog.customers[item.segment.customer].entity],
-        )
+        for value, rows in _by_value(charge, quantities.get(item.line_id, ())):
+            window = next((row.window_us for row in rows if row.window_us is not None), None)
+            line = rate(
+                item.terms,
+                item.segment,
+                [_slice(row) for row in rows if row.part != "unmeasured"],
+                meter,
+                window=None if window is None else {"start": instant_text(window)},
+                divisor=item.divisor,
+                rounding=by_entity[catalog.customers[item.segment.customer].entity],
+            )
+            yield replace(line, value=value) if value else line
+
+
+def _by_value(charge: Charge, rows: Sequence[Quantity]) -> Iterable[tuple[str, Sequence[Quantity]]]:
+    if charge.line_per is None:
+        return [("", rows)]
+    found: dict[str, list[Quantity]] = defaultdict(list)
+    for row in rows:
+        if row.part != "unmeasured":
+            found[row.value].append(row)
+    return sorted(found.items())
+
+
+def _slice(row: Quantity) -> Slice:
+    part = "units" if row.part == "unmeasured" else row.part
+    return Slice(row.day, row.quantity, row.windows, row.rank, row.cell, row.hour_us, row.events, part)
 
 
 def instant_text(us: int) -> str:

@@ -17,8 +17,9 @@ from orchestration.billing.segments import ChargeTerms, Segment
 from orchestration.catalog import Catalog
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential
+from orchestration.metering import parts
 from orchestration.metering.measures import divisor_of, measure_of, until_day, window_count, window_of
-from orchestration.metering.parts import charges_in, contracts_of, plan_segments
+from orchestration.metering.segmenting import charges_in, contracts_of, plan_segments
 from orchestration.zones import local_date, midnight_us, offset_intervals
 
 Row = dict[str, Any]
@@ -38,6 +39,8 @@ METERS = {
     "carried": "BOOLEAN",
     "percentile": "INTEGER",
     "dimensions": "VARCHAR",
+    "by_cell": "BOOLEAN",
+    "by_event": "BOOLEAN",
 }
 METER_DIMENSIONS = {"meter": "VARCHAR", "dimension": "VARCHAR"}
 CUSTOMERS = {
@@ -91,6 +94,7 @@ SEGMENTS = {
     "start_day": "DATE",
     "until_day": "DATE",
     "end_day": "DATE",
+    **parts.SEGMENT_COLUMNS,
 }
 
 
@@ -155,7 +159,8 @@ def segment_rows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> Iterato
         if charge.meter is None:
             continue
         meter, zone = catalog.meters[charge.meter], catalog.customers[segment.customer].zone
-        measure, window, known = measure_of(charge, meter), window_of(charge, meter), item.known
+        measure = measure_of(charge, meter, (price.charge for price in item.terms.prices))
+        window, known = window_of(charge, meter), item.known
         mark, active = charge.watermark, charge.active
         reads_from = segment.start
         if active is not None and active.per == "week":
@@ -178,6 +183,7 @@ def segment_rows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> Iterato
             "start_day": segment.start.isoformat(),
             "until_day": item.counts_until.isoformat(),
             "end_day": segment.end.isoformat(),
+            **parts.segment_columns(segment, item.terms, meter, measure),
         }
 
 
@@ -192,7 +198,9 @@ def combine_of(meter: Meter) -> str:
 
 
 def meter_rows(catalog: Catalog) -> Iterator[Row]:
-    """Rows of `control.meters`. `dimensions` is a JSON array of the names, sorted."""
+    """Rows of `control.meters`. `dimensions` is a JSON array of the names, sorted; `by_cell` and `by_event` say what
+    its charges need."""
+    by_cell, by_event = parts.meters_by_cell(catalog), parts.meters_by_event(catalog)
     for key in sorted(catalog.meters):
         meter = catalog.meters[key]
         yield {
@@ -204,6 +212,8 @@ def meter_rows(catalog: Catalog) -> Iterator[Row]:
             "carried": meter.carried,
             "percentile": meter.percentile,
             "dimensions": json.dumps(sorted(meter.dimensions), separators=(",", ":")),
+            "by_cell": key in by_cell,
+            "by_event": key in by_event,
         }
 
 

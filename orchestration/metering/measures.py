@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Literal, TypeAlias
 
 from orchestration.billing.segments import Segment
 from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
+from orchestration.catalog.parts import prices_events
 from orchestration.zones import DAY_US, HOUR_US, local_date, midnight_us, windows_between
 
 Measure: TypeAlias = Literal[
@@ -25,13 +27,16 @@ Measure: TypeAlias = Literal[
     "mark",
     "daily_sum",
     "each_window",
+    "cells",
+    "events",
 ]
 """What SQL makes of a meter in a segment.
 
 By day: `total` (sums), `seats` (what a carried sum gained or lost). On one day: `running` (a carried sum at the end),
 `greatest`, `least`, `latest` (the last event), `reading` (the state in force at the end), `rank` (a percentile of
 events), `mark` (a window). Distinct values: `unique` (by first day in the period), `active` (by day or week), `items`
-(days on which items are there, by the day and rank of their addition). Windows: `daily_sum`, `each_window`.
+(days on which items are there, by the day and rank of their addition). Windows: `daily_sum`, `each_window`. By values
+of dimensions: `cells` (sums by day or hour). By what each event pays: `events` (sums by day).
 """
 _BY_AGGREGATION: dict[str, Measure] = {
     "count": "total",
@@ -48,12 +53,16 @@ _WINDOWS: dict[str, Measure] = {"greatest": "mark", "daily_sum": "daily_sum", "e
 WINDOW_US = {"1m": HOUR_US // 60, "5m": HOUR_US // 12, "15m": HOUR_US // 4, "1h": HOUR_US, "1d": DAY_US}
 
 
-def measure_of(charge: Charge, meter: Meter) -> Measure:
-    """How SQL measures a charge."""
+def measure_of(charge: Charge, meter: Meter, prices: Iterable[Charge] = ()) -> Measure:
+    """How SQL measures a charge; `prices` are its versions and overrides in the segment."""
     if charge.watermark is not None:
         return _WINDOWS[charge.watermark.take]
     if charge.active is not None:
         return "active"
+    if any(map(prices_events, (charge, *prices))):
+        return "events"
+    if charge.model == "matrix" or charge.line_per is not None or meter.currency is not None:
+        return "cells"
     if meter.by_items and charge.prorate is not None:
         return "items"
     if meter.carry and meter.aggregation == "sum":

@@ -16,7 +16,7 @@ import duckdb
 from orchestration.canonical import canonical_bytes
 from orchestration.catalog import Catalog
 from orchestration.ledger.rows import FileRow
-from orchestration.metering import control
+from orchestration.metering import control, parts
 from orchestration.metering.restated import restate, symmetric
 from orchestration.sqltext import identifier, literal
 from orchestration.zones import DAY_US
@@ -50,12 +50,14 @@ class Work:
 
 
 def definition_rows(catalog: Catalog) -> Iterator[dict[str, str]]:
-    """Rows of `control.meter_definitions`: a meter without what changes no number, and the windows that it needs."""
+    """Rows of `control.meter_definitions`: a meter without what changes no number, and what its charges need."""
+    by_cell, by_event = parts.meters_by_cell(catalog), parts.meters_by_event(catalog)
     for key, meter in sorted(catalog.meters.items()):
         body = meter.model_dump(mode="json", exclude={"name", "description", "unit"})
         charges = [c for p in catalog.plans.values() for v in p.versions for c in v.charges if c.meter == key]
         windows = sorted({c.watermark.window for c in charges if c.watermark is not None})
-        yield {"meter": key, "definition": canonical_bytes({"meter": _texts(body), "windows": windows}).decode()}
+        needs = {"windows": windows, "by_cell": key in by_cell, "by_event": key in by_event}
+        yield {"meter": key, "definition": canonical_bytes({"meter": _texts(body), **needs}).decode()}
 
 
 def _texts(value: object) -> object:

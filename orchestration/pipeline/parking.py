@@ -10,6 +10,30 @@ import duckdb
 from orchestration.billing.due import Group
 from orchestration.catalog import Catalog
 
+_UNMEASURED = """
+WITH without_price AS (
+    SELECT q.line_id, s.customer, q.local_day, s.meter, sum(q.events) AS events
+    FROM marts.charge_quantities AS q JOIN control.segments AS s USING (line_id)
+    WHERE q.part = 'unmeasured' AND (
+        json_extract_string(q.cell, '$.' || s.currency_field) IS NOT DISTINCT FROM s.currency
+        -- An amount in the currency of another subscription that prices the meter is on the line of that one.
+        OR NOT EXISTS (
+            SELECT 1 FROM control.segments AS other
+            WHERE other.customer = s.customer AND other.meter = s.meter
+            AND other.currency = json_extract_string(q.cell, '$.' || s.currency_field)
+            AND q.local_day >= other.start_day AND q.local_day < other.end_day
+        )
+    )
+    GROUP BY ALL
+)
+SELECT customer, local_day, meter, sum(events) FROM (
+    SELECT customer, local_day, meter, events FROM metering.unmeasured_daily WHERE aggregation <> 'unique_count'
+    UNION ALL
+    SELECT customer, local_day, meter, max(events) FROM without_price GROUP BY ALL
+) GROUP BY ALL ORDER BY customer, meter, local_day
+"""
+"""Events of a day that a meter can't measure, and those that it measures but that no price takes."""
+
 
 def parked(con: duckdb.DuckDBPyConnection, catalog: Catalog, groups: Sequence[Group], cut_off: date) -> dict[str, str]:
     """Reason by customer, over the days of the lines that are due; from the marts of a generation."""
@@ -19,10 +43,7 @@ def parked(con: duckdb.DuckDBPyConnection, catalog: Catalog, groups: Sequence[Gr
         for begins in (due.line.start for due in group.lines if due.line.kind != "adjustment"):
             first[group.customer] = min(begins, first.get(group.customer, begins))
     reasons: dict[str, list[str]] = {}
-    for customer, day, meter, events in con.execute(
-        "SELECT customer, local_day, meter, events FROM metering.unmeasured_daily "
-        "WHERE aggregation <> 'unique_count' ORDER BY customer, meter, local_day"
-    ).fetchall():
+    for customer, day, meter, events in con.execute(_UNMEASURED).fetchall():
         if customer in first and first[customer] <= day < cut_off and events > catalog.settings.unmeasured_limit:
             reasons.setdefault(customer, []).append(f"{events} unmeasured event(s) for '{meter}' on {day}")
     for customer, day, source, event_id in con.execute(

@@ -41,6 +41,11 @@ LINE_COLUMNS = {
     "amount": "DECIMAL(38, 4)",
     "formula": "VARCHAR",
 }
+QUANTITY_COLUMNS = (
+    *("local_day", "quantity", "window_us", "windows", "rank"),
+    *("value", "cell", "hour_us", "events", "part"),
+)
+"""Of `marts.charge_quantities`, in the order of a `Quantity`."""
 ISSUED_LINE_COLUMNS = {"number": "VARCHAR", "position": "INTEGER", **LINE_COLUMNS}
 DRAFT_LINE_COLUMNS = {"cut_off": "DATE", "corrects": "VARCHAR", **LINE_COLUMNS}
 DRAFT_COLUMNS = {
@@ -81,8 +86,8 @@ def read_quantities(con: duckdb.DuckDBPyConnection) -> Quantities:
     """What the build measured, by line id; the days of a line ascending."""
     found: dict[str, list[Quantity]] = defaultdict(list)
     rows = con.execute(
-        "SELECT line_id, local_day, quantity, window_us, windows, rank FROM marts.charge_quantities "
-        "ORDER BY line_id, local_day, quantity, rank"
+        f"SELECT line_id, {', '.join(QUANTITY_COLUMNS)} FROM marts.charge_quantities "
+        "ORDER BY line_id, local_day, value, coalesce(hour_us, 0), cell, part, quantity, rank"
     )
     while batch := rows.fetchmany(10_000):
         for line_id, *measured in batch:

@@ -160,6 +160,23 @@ PLAN = "plans/basic.yaml"
             "subscriptions.csv:3",
             "overlaps with its phase at subscriptions.csv:2",
         ),
+        (
+            PLAN,
+            "model: flat\n        amount: '5.00'",
+            "model: dynamic\n        meter: requests",
+            f"{PLAN}:14",
+            "charge 'fee': model 'dynamic' prices money, but 'requests' is a 'count'",
+        ),
+        (
+            PLAN,
+            "model: flat\n        amount: '5.00'",
+            "model: matrix\n        meter: requests\n        cells: [{match: {method: GET}, price: '1'}]",
+            f"{PLAN}:14",
+            "charge 'fee': a cell looks at 'method', no dimension of meter 'requests'",
+        ),
+        (PLAN, "name: Fee", "name: Fee\n        line_per: method", f"{PLAN}:14", "'line_per' belongs on a charge with"),
+        (PLAN, "name: Requests", "name: R\n        line_per: method", f"{PLAN}:7", "is no dimension of meter"),
+        ("meters.yaml", "value: size", "value: size, currency: size", "meters.yaml:3", "belongs to amounts of money"),
         ("meters.yaml", "key: peak", "key: 'peak; drop'", "meters.yaml:3", "pattern"),
         ("meters.yaml", "value: size", "value: sise", "meters.yaml:3", "reads 'sise'"),
         (

@@ -94,3 +94,16 @@ def test_a_version_from_the_cut_off_on_is_an_ordinary_fact(billed: Catalog) -> N
     block = starter[starter.index("  - effective") :]
     added = block.replace("2026-10-01", "2026-11-01").replace('"19.00"', '"25.00"').replace('"0.0015"', '"0.0011"')
     check(billed, parse_catalog({**billed.files, "plans/starter.yaml": starter + added}))
+
+
+def test_an_edit_that_divides_billed_usage_otherwise_is_refused_although_it_costs_the_same(billed: Catalog) -> None:
+    """What was one line would be lines by value: given back, and billed again under other keys."""
+    whole = edited(billed, {"meters.yaml": ("  - key: requests\n", "  - key: requests\n    dimensions: [method]\n")})
+    divided = edited(
+        whole, {"plans/starter.yaml": ("meter: requests\n", "meter: requests\n        line_per: method\n")}
+    )
+    for was, now in ((whole, divided), (divided, whole)):
+        with pytest.raises(PeriodClosed, match=r"(?s)sub-delta, charge 'requests'.*measure_edited") as refusal:
+            check(was, now)
+        assert refusal.value.exit_code == 7
+    check(divided, divided)
