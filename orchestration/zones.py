@@ -1,13 +1,17 @@
 """Zones: instants in integer microseconds of UTC to local days and hours, and back. No floats, no server zone.
 
 Only the pinned `tzdata` package counts: zone data of the host would make a document depend on the machine.
+
+A zone is an IANA name, or a history of names: `Europe/Berlin 2026-11-01 Asia/Tokyo` is the clock of somebody who moves.
+The day before a move ends at midnight of the old zone, and the day of the move begins at that instant, so that days and
+hours tile time over a move as over any change of a clock.
 """
 
 from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -56,6 +60,29 @@ def zone_exists(name: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
+def _moved(name: str) -> tuple[str, date, str] | None:
+    """The zone (or history) before the last move, its day, and the zone since; None for a plain name."""
+    parts = name.rsplit(" ", 2)
+    return (parts[0], date.fromisoformat(parts[1]), parts[2]) if len(parts) == 3 else None
+
+
+def zone_on(zone: str, day: date) -> str:
+    """The plain name that is in force on a local day."""
+    while (move := _moved(zone)) is not None:
+        zone, since, later = move
+        if day >= since:
+            return later
+    return zone
+
+
+def history_before(zone: str, day: date) -> str:
+    """The zone or history without the moves on a day and after it."""
+    while (move := _moved(zone)) is not None and move[1] >= day:
+        zone = move[0]
+    return zone
+
+
+@lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo:
     if name not in _NAMES:
         raise ValueError(f"unknown IANA time zone '{name}'")
@@ -71,6 +98,8 @@ def _offset_s(zone: ZoneInfo, second: int) -> int:
 
 def _wall_day(name: str, us: int) -> date:
     """The date that the clock shows."""
+    while (move := _moved(name)) is not None:
+        name = move[2] if us >= _midnight(*move[:2]) else move[0]
     offset_us = _offset_s(_zone(name), us // SECOND_US) * SECOND_US
     return _EPOCH_DAY + timedelta(days=(us + offset_us) // DAY_US)
 
@@ -113,6 +142,10 @@ def _first_showing(name: str, wall_us: int) -> int:
 
 @lru_cache(maxsize=65_536)
 def _midnight(name: str, day: date) -> int:
+    if (move := _moved(name)) is not None:
+        earlier, since, later = move
+        begins = _midnight(earlier, min(day, since))
+        return begins if day <= since else max(begins, _midnight(later, day))
     return _first_showing(name, (day - _EPOCH_DAY).days * DAY_US)
 
 
@@ -154,7 +187,13 @@ def _bucket_before(zone: ZoneInfo, us: int) -> int:
 
 
 def bucket_start(zone: str, us: int) -> int:
-    """The start of the hour bucket of an instant: the latest instant up to it that showed a full local hour."""
+    """The start of the hour bucket of an instant: the latest instant up to it that showed a full local hour.
+
+    A move begins a bucket too, so that none lies in two billing periods.
+    """
+    if (move := _moved(zone)) is not None:
+        begins = _midnight(*move[:2])
+        return max(begins, bucket_start(move[2], us)) if us >= begins else bucket_start(move[0], us)
     return _bucket_before(_zone(zone), us + 1)
 
 
@@ -168,7 +207,8 @@ def bucket_starts(zone: str, start_us: int, end_us: int, length_us: int = HOUR_U
     current = bucket_start(zone, start_us)
     for row in offset_intervals(zone, current + 1, end_us):
         full = row.start_us + -(row.start_us + row.offset_us) % length_us
-        for begins in range(full, row.end_us, length_us):
+        moved = [row.start_us] if row.carry_bucket_us == row.start_us < full else []
+        for begins in (*moved, *range(full, row.end_us, length_us)):
             if begins > start_us:
                 yield current
             current = begins
@@ -177,6 +217,8 @@ def bucket_starts(zone: str, start_us: int, end_us: int, length_us: int = HOUR_U
 
 @lru_cache(maxsize=4096)
 def _offset_intervals(name: str, start_us: int, end_us: int) -> tuple[OffsetInterval, ...]:
+    if (move := _moved(name)) is not None:
+        return tuple(_over_move(name, *move, start_us, end_us))
     zone = _zone(name)
     changes = _transitions(zone, start_us // SECOND_US, (end_us - 1) // SECOND_US)
     starts = [start_us, *(second * SECOND_US for second in changes)]
@@ -190,6 +232,21 @@ def _offset_intervals(name: str, start_us: int, end_us: int) -> tuple[OffsetInte
         )
         for start, end in zip(starts, [*starts[1:], end_us], strict=True)
     )
+
+
+def _over_move(
+    name: str, earlier: str, since: date, later: str, start_us: int, end_us: int
+) -> Iterator[OffsetInterval]:
+    """The intervals of the zone before, and those of the zone since, which carry nothing from before the move."""
+    begins = _midnight(earlier, since)
+    yield from offset_intervals(earlier, start_us, min(end_us, begins))
+    first_day = local_date(name, begins)
+    for row in offset_intervals(later, max(start_us, begins), end_us):
+        yield replace(
+            row,
+            carry_bucket_us=begins if row.start_us == begins else max(begins, row.carry_bucket_us),
+            carry_day=max(first_day, row.carry_day),
+        )
 
 
 def offset_intervals(zone: str, start_us: int, end_us: int) -> list[OffsetInterval]:

@@ -12,6 +12,7 @@ from orchestration.catalog.fields import Model
 from orchestration.catalog.measurable import charge_faults
 from orchestration.catalog.meters import EVENT_FIELDS, Meter, meter_fields
 from orchestration.catalog.models import Credential, Customer, Settings, Subscription
+from orchestration.catalog.moves import check_rows
 from orchestration.catalog.places import Places
 from orchestration.catalog.plans import Plan
 from orchestration.catalog.sources import Source
@@ -42,7 +43,7 @@ def cross_check(
         *_unique(sources, "name", "source", places),
         *_unique(meters, "key", "meter", places),
         *_unique(plans, "key", "plan", places),
-        *_unique(customers, "customer", "customer", places),
+        *check_rows(customers, places),
         *_meter_fields(meters, sources, places),
         *_plans(plans, {m.key: m for m in meters}, places),
         *_customers(customers, {e.key for e in settings.entities}, places),

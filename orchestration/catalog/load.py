@@ -27,6 +27,7 @@ from orchestration.catalog.decisions import ConflictDecision, check_decisions
 from orchestration.catalog.fields import Model
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential, Customer, Settings, Subscription
+from orchestration.catalog.moves import Since, as_known, histories
 from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
 from orchestration.catalog.plans import Plan
@@ -52,7 +53,10 @@ _NAMED_BY: dict[type[Model], str] = {Plan: "key", Meter: "key", Customer: "custo
 
 @dataclass(frozen=True)
 class Catalog:
-    """A valid catalog. `digest` is the hex SHA-256 over all of its files, `files` their text by relative name."""
+    """A valid catalog. `digest` is the hex SHA-256 over all of its files, `files` their text by relative name.
+
+    `customers` are as known now, with the history of zones as their zone; `histories` have all of their rows.
+    """
 
     settings: Settings
     sources: tuple[Source, ...]
@@ -60,6 +64,7 @@ class Catalog:
     routes: Routes
     plans: dict[str, Plan]
     customers: dict[str, Customer]
+    histories: dict[str, tuple[Since, ...]]
     credentials: tuple[Credential, ...]
     subscriptions: tuple[Subscription, ...]
     overrides: tuple[Override, ...]
@@ -151,14 +156,17 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         problems = [p for p in problems if not reader.follows_from_broken(p)]
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
+    by_plan = {p.key: p for p in plans}
+    known = histories(customers, subscriptions, by_plan)
     files = {name: texts[name] for name in sorted(texts)}
     return Catalog(
         settings=settings,
         sources=tuple(sources),
         meters={m.key: m for m in meters},
         routes=routes,
-        plans={p.key: p for p in plans},
-        customers={c.customer: c for c in customers},
+        plans=by_plan,
+        customers={key: as_known(history) for key, history in known.items()},
+        histories=known,
         credentials=tuple(credentials),
         subscriptions=tuple(subscriptions),
         overrides=tuple(overrides),

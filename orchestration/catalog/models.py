@@ -43,7 +43,7 @@ class Settings(Model):
 
 
 class Customer(Model):
-    """Who is billed."""
+    """Who is billed. A customer who moves has a row for each time, from its local day `valid_from` on."""
 
     customer: Key
     name: str
@@ -53,6 +53,7 @@ class Customer(Model):
     zone: Zone
     entity: Key
     terms_days: int = Field(default=30, ge=0, le=365)
+    valid_from: Day | None = None
 
 
 class Credential(Model):

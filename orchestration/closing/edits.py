@@ -23,6 +23,7 @@ from orchestration.errors import PeriodClosed, Problem
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, charged_segments, segment_rows
 from orchestration.metering.parts import SEGMENT_COLUMNS
+from orchestration.zones import history_before
 
 _MEASURING = frozenset({"watermark", "active", "by_dimension"})
 """What of a line's formula says how its meter is measured."""
@@ -87,7 +88,7 @@ def refuse_edits(
     before = {line.key: line for line in rate_all(archived, was_charged, _within(was_charged, quantities))}
     after = {line.key: line for line in lines}
     problems = [
-        *_customers(archived, catalog, {line.customer for key in issued if (line := before.get(key))}),
+        *_customers(archived, catalog, {line.customer for key in issued if (line := before.get(key))}, cut_off),
         *_meters(archived, catalog, {line.meter for key in issued if (line := before.get(key)) and line.meter}),
         *_parts(_divided_by(archived, was_charged), _divided_by(catalog, now_charged), issued),
         *_lines(before, after, issued, cut_off),
@@ -113,13 +114,30 @@ def _within(charged: Sequence[ChargedSegment], quantities: Quantities) -> Quanti
     }
 
 
-def _customers(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[Problem]:
+def _customers(archived: Catalog, catalog: Catalog, billed: set[str], cut_off: date) -> Iterator[Problem]:
+    """A move on the last cut-off or later is an ordinary fact."""
     for key in sorted(billed):
-        was, now = archived.customers[key], catalog.customers[key]
-        for field in ("zone", "entity"):
-            if getattr(was, field) != getattr(now, field):
-                message = f"{field} of '{key}' was {getattr(was, field)}, and closed periods would move with it"
+        was, now = (
+            {"zone": _zone_before(c, key, cut_off), "entity": _sellers_before(c, key, cut_off)}
+            for c in (archived, catalog)
+        )
+        for field in was:
+            if was[field] != now[field]:
+                message = (
+                    f"{field} of '{key}' was {was[field]}, and closed periods would move with it; one who moves has a "
+                    "row of its own with 'valid_from'"
+                )
                 yield Problem(f"{field}_edited", message, "customers.csv")
+
+
+def _zone_before(catalog: Catalog, customer: str, cut_off: date) -> str:
+    return history_before(catalog.customers[customer].zone, cut_off)
+
+
+def _sellers_before(catalog: Catalog, customer: str, cut_off: date) -> str:
+    kept = [since for since in catalog.histories[customer] if since.boundary < cut_off]
+    changes = [s for n, s in enumerate(kept) if n == 0 or s.row.entity != kept[n - 1].row.entity]
+    return " ".join(s.row.entity if n == 0 else f"{s.boundary} {s.row.entity}" for n, s in enumerate(changes))
 
 
 def _meters(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[Problem]:

@@ -39,6 +39,8 @@ PLACES = {
     "howe": "Australia/Lord_Howe",
     "last": "UTC",
     "mover": "Pacific/Niue",
+    "east": "Pacific/Niue",
+    "west": "Asia/Tokyo",
 }
 CATALOG = {
     "instance.yaml": "entities:\n  - {key: seller, name: Seller, address: 1 Quay}\nfuture_skew_minutes: 5\n",
@@ -73,8 +75,10 @@ versions:
     charges:
       - {key: units, name: Units, model: per_unit, meter: units, price: "1"}
 """,
-    "customers.csv": "customer,name,address,country,zone,entity\n"
-    + "".join(f"{key},{key},1 Road,XX,{zone},seller\n" for key, zone in PLACES.items()),
+    "customers.csv": "customer,name,address,country,zone,entity,valid_from\n"
+    + "".join(f"{key},{key},1 Road,XX,{zone},seller,\n" for key, zone in PLACES.items())
+    + "east,east,2 Road,XX,Pacific/Kiritimati,seller,2026-10-15\n"
+    + "west,west,2 Road,XX,America/New_York,seller,2026-10-02\n",
     "credentials.csv": "credential,customer\n" + "".join(f"key_{key},{key}\n" for key in PLACES),
     "subscriptions.csv": "subscription,customer,plan,start\n"
     + "".join(f"s-{k},{k},basic,{'2018-10-01' if k == 'sao' else '2026-09-01'}\n" for k in PLACES if k != "last")
@@ -139,7 +143,8 @@ def lines() -> Iterator[str]:
         for time in times:
             yield use(f"{customer}-{time}", time, customer, 1)
     for time in MOVES:
-        yield use(f"mover-{time}", time, "mover", 1)
+        for customer in ("mover", "east", "west"):
+            yield use(f"{customer}-{time}", time, customer, 1)
     for month in range(2, 11):
         yield use(f"last-{month}", f"2026-{month:02}-28T23:59:59.999999Z", "last", month)
     for month in range(2, 12):
@@ -249,6 +254,19 @@ def test_F31_a_customer_who_moves_in_an_open_period_is_billed_each_event_once(wo
     lines = drafts(world, "mover")
     assert all(a[1] == b[0] for a, b in pairwise(lines))
     assert sum(quantity for *_, quantity in lines) == len(MOVES)
+
+
+def test_F31_a_move_begins_with_the_next_period_at_the_midnight_of_the_old_zone(world: Path) -> None:
+    # The day of the move has no length where the new clock is 25 hours ahead, and 38 hours where it is set back by 13.
+    assert days(world, "east") == {"2026-10-30": 11, "2026-10-31": 24, "2026-11-02": 13}
+    assert days(world, "west") == {"2026-10-31": 15, "2026-11-01": 33}
+    for customer, october in (("east", 35), ("west", 15)):
+        assert drafts(world, customer) == [
+            ("2026-09-01", "2026-10-01", 0),
+            ("2026-10-01", "2026-11-01", october),
+            ("2026-11-01", "2026-12-01", len(MOVES) - october),
+        ]
+    assert all(quantity == 1 for _, quantity in hours(world, "west", "2026-11-01"))
 
 
 # -- around a close ----------------------------------------------------------------------------------------------------

@@ -276,3 +276,15 @@ def test_what_names_a_broken_plan_or_source_is_not_reported_as_well(tmp_path: Pa
     places = {p.where.rsplit("/", 1)[-1].split(":")[0] for p in refusal.value.problems}
     assert places == {"meters.yaml", "starter.yaml", "sources.yaml"}
     assert {p.code for p in refusal.value.problems} == {"invalid"}
+
+
+def test_each_row_of_a_customer_who_moves_has_a_day_of_its_own_but_the_first() -> None:
+    head = "customer,name,address,country,zone,entity,valid_from\n"
+
+    def wrong(*days: str) -> list[str]:
+        return problems(customers=head + "".join(f"acme,Acme,A,DE,UTC,seller,{day}\n" for day in days))
+
+    assert wrong("", "2026-02-01", "2026-03-01") == []
+    assert "customers.csv:4" in (found := wrong("", "2026-02-01", "2026-02-01"))[0]
+    assert "also defined at customers.csv:3" in found[0]
+    assert "no row without 'valid_from'" in wrong("2026-02-01")[0]

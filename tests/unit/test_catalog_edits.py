@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from orchestration.catalog import Catalog, load_catalog, parse_catalog
+from orchestration.catalog.moves import entity_on, row_on
 from orchestration.closing.edits import refuse_edits
 from orchestration.closing.rated import Quantity, rate_all
 from orchestration.errors import PeriodClosed
 from orchestration.metering.control import charged_segments
 from orchestration.settings import parse_instant
+from orchestration.zones import zone_on
 
 NOW = parse_instant("2026-11-25T09:00:00Z", "test")
 CUT_OFF = date(2026, 11, 1)
@@ -107,3 +109,40 @@ def test_an_edit_that_divides_billed_usage_otherwise_is_refused_although_it_cost
             check(was, now)
         assert refusal.value.exit_code == 7
     check(divided, divided)
+
+
+def moved(catalog: Catalog, day: str, zone: str, entity: str) -> Catalog:
+    """Aurora has a second row, from a day on."""
+    head, *rows = catalog.files["customers.csv"].splitlines()
+    lines = [
+        f"{head},valid_from",
+        *(f"{row}," for row in rows),
+        f"aurora-analytics,A,There,DE,,{zone},{entity},30,{day}",
+    ]
+    return parse_catalog({**catalog.files, "customers.csv": "\n".join(lines) + "\n"})
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "entity", "said"),
+    [
+        ("2026-09-15", "Asia/Tokyo", "tidestone-eu", "zone_edited"),
+        ("2026-09-15", "Europe/Berlin", "tidestone-us", "entity_edited"),
+        ("2026-10-01", "Asia/Tokyo", "tidestone-eu", "zone_edited"),
+    ],
+)
+def test_a_move_before_the_last_close_is_refused(billed: Catalog, day: str, zone: str, entity: str, said: str) -> None:
+    with pytest.raises(PeriodClosed, match=said):
+        check(billed, moved(billed, day, zone, entity))
+
+
+@pytest.mark.parametrize(("zone", "entity"), [("Asia/Tokyo", "tidestone-eu"), ("Europe/Berlin", "tidestone-us")])
+def test_a_move_takes_effect_with_the_next_period_and_is_an_ordinary_fact(
+    billed: Catalog, zone: str, entity: str
+) -> None:
+    now = moved(billed, "2026-10-15", zone, entity)
+    check(billed, now)
+    history = now.histories["aurora-analytics"]
+    assert [row_on(history, date(2026, 10, day)).address for day in (14, 15)] == [history[0].row.address, "There"]
+    before, after = date(2026, 10, 31), date(2026, 11, 1)
+    assert [entity_on(history, day) for day in (before, after)] == ["tidestone-eu", entity]
+    assert [zone_on(now.customers["aurora-analytics"].zone, day) for day in (before, after)] == ["Europe/Berlin", zone]

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import importlib.resources
 import os
+import random
 import struct
 import subprocess
 import sys
 import zoneinfo
+from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -17,11 +19,14 @@ from orchestration.zones import (
     HOUR_US,
     OffsetInterval,
     bucket_start,
+    bucket_starts,
+    history_before,
     local_date,
     midnight_us,
     offset_intervals,
     windows_between,
     zone_exists,
+    zone_on,
 )
 
 MINUTE_US = 60_000_000
@@ -270,3 +275,41 @@ def test_windows_between_midnights_are_those_that_the_clock_shows(name: str, min
 def test_windows_of_a_segment(name: str, first: str, end: str, length: int, windows: int) -> None:
     start_us, end_us = (midnight_us(name, date.fromisoformat(day)) for day in (first, end))
     assert windows_between(name, start_us, end_us, length) == windows
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_days_and_hours_tile_time_over_moves_from_zone_to_zone(seed: int) -> None:
+    dice = random.Random(seed)
+    a, b, c = dice.sample(CHOSEN, 3)
+    first = dice.choice([date(2011, 12, 20), date(2026, 3, 1), date(2026, 10, 20)]) + timedelta(dice.randrange(20))
+    zone = f"{a} {first} {b}"
+    if dice.random() < 0.5:
+        zone += f" {first + timedelta(dice.randrange(1, 5))} {c}"
+    midnights = [midnight_us(zone, first + timedelta(n - 3)) for n in range(12)]
+    assert midnights == sorted(midnights)
+    assert midnights[:4] == [midnight_us(a, first + timedelta(n - 3)) for n in range(4)]
+    start, end = midnights[0], midnights[-1]
+    rows = offset_intervals(zone, start, end)
+    assert [rows[0].start_us, *(row.end_us for row in rows)] == [*(row.start_us for row in rows), end]
+    buckets = list(bucket_starts(zone, start, end))
+    assert len(buckets) == windows_between(zone, start, end, HOUR_US)
+    assert set(midnights[:-1]) <= set(buckets)
+    edges = {us + side for us in (*midnights[1:-1], *(row.start_us for row in rows[1:])) for side in (-1, 0)}
+    for instant in {*edges, *range(start, end, 1777 * 1_000_000)}:
+        day = local_date(zone, instant)
+        assert midnight_us(zone, day) <= instant < midnight_us(zone, day + timedelta(1))
+        assert bucket_by(rows, instant) == (bucket_start(zone, instant), day)
+        assert buckets[bisect_right(buckets, instant) - 1] == bucket_start(zone, instant)
+
+
+def test_a_history_of_zones_knows_which_is_in_force() -> None:
+    zone = "Europe/Berlin 2026-11-01 Asia/Tokyo 2027-01-01 UTC"
+    days = ("2026-10-31", "2026-11-01", "2026-12-31", "2027-01-01")
+    assert [zone_on(zone, date.fromisoformat(day)) for day in days] == [
+        "Europe/Berlin",
+        "Asia/Tokyo",
+        "Asia/Tokyo",
+        "UTC",
+    ]
+    before = [history_before(zone, date.fromisoformat(day)) for day in ("2026-11-01", "2027-01-01", "2027-01-02")]
+    assert before == ["Europe/Berlin", "Europe/Berlin 2026-11-01 Asia/Tokyo", zone]
