@@ -20,7 +20,7 @@ from orchestration.billing.segments import Segment
 from orchestration.catalog.plans import Commitment, Plan, PlanVersion
 from orchestration.catalog.pricecheck import commitment_interval
 from orchestration.catalog.versions import version_on
-from orchestration.money import Money, decimal_text
+from orchestration.money import Money, Rounding, decimal_text
 from orchestration.periods import periods
 
 CAP: Final = "cap"
@@ -44,12 +44,17 @@ class _Scope:
 
 
 def plan_lines(
-    plans: Mapping[str, Plan], parts: Sequence[Segment], lines: Sequence[Line], end: date | None
+    plans: Mapping[str, Plan],
+    parts: Sequence[Segment],
+    lines: Sequence[Line],
+    end: date | None,
+    rounding: Rounding = "half_away",
 ) -> list[Line]:
     """The lines that the plans of one subscription add to those of its charges, by start: caps, then true-ups.
 
     `parts` are its segments, ascending, `lines` all lines of its charges in them, and `end` is the first day after the
-    subscription, None for one without. Raises ValueError for a line outside every segment.
+    subscription, None for one without. `rounding` is that of the seller's money. Raises ValueError for a
+    line outside every segment.
     """
     if not any(
         v.cap is not None or v.commitment is not None for key in {p.plan for p in parts} for v in plans[key].versions
@@ -61,7 +66,7 @@ def plan_lines(
     return caps + [
         line
         for commitment, scope in _committed(plans, parts)
-        for line in _true_up(commitment, scope, [line for line in known if _counts(line, scope)], end)
+        for line in _true_up(commitment, scope, [line for line in known if _counts(line, scope)], end, rounding)
     ]
 
 
@@ -109,9 +114,10 @@ def _cap(plans: Mapping[str, Plan], scope: _Scope, lines: Sequence[Line]) -> Ite
     total = _sum(lines, scope.first.currency)
     if cap is None or total <= Money.of(cap, total.currency):
         return
-    exact = Fraction(cap) - Fraction(total.amount)
+    amount = Money.of(cap, total.currency) - total
     formula = {"model": CAP, "cap": decimal_text(cap), "lines": total.text, "proration": "1"}
-    yield _line(CAP, scope, scope.period_end, exact, formula, lines[0].tax_category)
+    formula["exact"] = decimal_text(amount.amount)
+    yield _line(CAP, scope, scope.period_end, amount, formula, lines[0].tax_category)
 
 
 def _committed(plans: Mapping[str, Plan], parts: Sequence[Segment]) -> Iterator[tuple[Commitment, _Scope]]:
@@ -150,11 +156,14 @@ def _counts(line: Line, scope: _Scope) -> bool:
     return scope.start <= line.start < scope.end
 
 
-def _true_up(commitment: Commitment, scope: _Scope, lines: Sequence[Line], end: date | None) -> Iterator[Line]:
+def _true_up(
+    commitment: Commitment, scope: _Scope, lines: Sequence[Line], end: date | None, rounding: Rounding
+) -> Iterator[Line]:
     """What the lines lack of the commitment for the days of its scope; due when its period or the subscription ends."""
     total = _sum(lines, scope.first.currency)
     exact = Fraction(commitment.amount) * scope.proration - Fraction(total.amount)
-    if Money.of(exact, total.currency) <= Money.zero(total.currency):
+    amount = Money.of(exact, total.currency, rounding)
+    if amount <= Money.zero(total.currency):
         return
     formula = {
         "model": "commitment",
@@ -164,7 +173,7 @@ def _true_up(commitment: Commitment, scope: _Scope, lines: Sequence[Line], end: 
         "proration": decimal_text(scope.proration),
     }
     due = scope.period_end if end is None else min(scope.period_end, end)
-    yield _line(TRUE_UP, scope, due, exact, formula, commitment.tax_category)
+    yield _line(TRUE_UP, scope, due, amount, formula | {"exact": decimal_text(exact)}, commitment.tax_category)
 
 
 def _sum(lines: Sequence[Line], currency: str) -> Money:
@@ -175,12 +184,12 @@ def _line(
     kind: Literal["cap", "true_up"],
     scope: _Scope,
     period_end: date,
-    exact: Fraction,
+    amount: Money,
     formula: dict[str, Any],
     tax_category: str,
 ) -> Line:
     part = scope.first
-    amount, zero = Money.of(exact, part.currency), Money.zero(part.currency)
+    zero = Money.zero(part.currency)
     return Line(
         subscription=part.subscription,
         customer=part.customer,
@@ -198,7 +207,7 @@ def _line(
         quantity=Decimal(1),
         unit="period",
         amount=amount,
-        formula=formula | {"details": [], "exact": decimal_text(exact)},
+        formula=formula | {"details": []},
         kind=kind,
         tax_category=tax_category,
         gross=amount,

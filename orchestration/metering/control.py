@@ -19,7 +19,7 @@ from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential
 from orchestration.metering import parts
 from orchestration.metering.measures import divisor_of, measure_of, until_day, window_count, window_of
-from orchestration.metering.segmenting import charges_in, contracts_of, plan_segments
+from orchestration.metering.planned import charges_in, contracts_of, plan_segments
 from orchestration.zones import local_date, midnight_us, offset_intervals
 
 Row = dict[str, Any]

@@ -315,6 +315,8 @@ def test_thirty_day_months_count_what_the_calendar_lacks() -> None:
         ("2026-10-01", "2026-10-16", ("2026-10-01", "2027-01-01"), Fraction(15, 90)),
     ):
         assert segment(start, end, period).fraction(fixed) == share
+    stub = segment("2026-02-16", "2026-03-01", ("2026-02-01", "2026-03-01"))
+    assert rate(charge_prices(plan(("2026-01-01", [fixed])), stub)[0], stub).amount.text == "15.00"
 
 
 def test_a_fee_of_31_for_october_that_ends_on_the_25th_is_24_and_7_come_back() -> None:
