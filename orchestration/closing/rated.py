@@ -17,6 +17,7 @@ from orchestration.billing.rating import Line, rate
 from orchestration.catalog import Catalog
 from orchestration.catalog.charges import Charge
 from orchestration.metering.control import ChargedSegment
+from orchestration.money import Rounding
 
 
 class Quantity(NamedTuple):
@@ -54,16 +55,19 @@ def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Qu
     ends: dict[str, date] = {}
     for row in catalog.subscriptions:
         ends[row.subscription] = max(ends.get(row.subscription, date.min), row.end or date.max)
+    by_entity = {entity.key: entity.rounding for entity in catalog.settings.entities}
     for subscription, group in groupby(charged, key=lambda item: item.segment.subscription):
         items = list(group)
         parts = sorted({item.of_plan for item in items}, key=attrgetter("start"))
-        lines = list(_rated(catalog, items, quantities))
+        rounding = by_entity[catalog.customers[items[0].segment.customer].entity]
+        lines = list(_rated(catalog, items, quantities, rounding))
         yield from lines
-        yield from plan_lines(catalog.plans, parts, lines, ends.get(subscription))
+        yield from plan_lines(catalog.plans, parts, lines, ends.get(subscription), rounding)
 
 
-def _rated(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
-    by_entity = {entity.key: entity.rounding for entity in catalog.settings.entities}
+def _rated(
+    catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities, rounding: Rounding
+) -> Iterator[Line]:
     for item in charged:
         charge = item.terms.charge
         meter = catalog.meters[charge.meter] if charge.meter is not None else None
@@ -76,7 +80,7 @@ def _rated(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quan
                 meter,
                 window=None if window is None else {"start": instant_text(window)},
                 divisor=item.divisor,
-                rounding=by_entity[catalog.customers[item.segment.customer].entity],
+                rounding=rounding,
             )
             yield replace(line, value=value) if value else line
 
