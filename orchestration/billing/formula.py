@@ -137,3 +137,14 @@ def _by_days(segment: Segment, slices: Sequence[Slice], items: bool) -> dict[str
         for piece in by_day(slices)
     ]
     return {"changes": changes}
+
+
+def average_price(amount: Fraction | Decimal, quantity: Fraction | Decimal) -> Fraction:
+    """What a unit costs on average, exact, for whoever explains an amount; 0 where there are none."""
+    return Fraction(amount) / Fraction(quantity) if quantity else Fraction(0)
+
+
+def paid_quantity(quantity: Decimal, formula: Mapping[str, Any]) -> Fraction:
+    """What of a line's quantity the model doesn't give for nothing."""
+    free = (Fraction(detail["quantity"]) for detail in formula["details"] if detail["part"] == "free")
+    return Fraction(quantity) - sum(free, Fraction(0))

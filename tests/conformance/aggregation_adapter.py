@@ -17,11 +17,13 @@ from typing import Any
 from aggregation_world import Buyer, World
 from conformance_cases import Case, UnknownCase
 from instances import rows
+from pricing_terms import fields_of
 
 from orchestration.audit.states import Reading, series_of
 from orchestration.billing.charges import Slice
 from orchestration.billing.conversion import divided
 from orchestration.catalog.meters import Meter
+from orchestration.money import Money
 from orchestration.periods import window_starts
 from orchestration.settings import parse_instant
 from orchestration.zones import local_date, midnight_us
@@ -62,9 +64,11 @@ class Results:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.lines: dict[tuple[str, str, str], Decimal] = {}
-        drafts = "SELECT customer, charge, service_start::VARCHAR, quantity FROM marts.invoice_draft_lines"
-        for customer, charge, start, quantity in rows(home, drafts):
+        self.amounts: dict[tuple[str, str, str], Decimal] = {}
+        drafts = "SELECT customer, charge, service_start::VARCHAR, quantity, amount FROM marts.invoice_draft_lines"
+        for customer, charge, start, quantity, amount in rows(home, drafts):
             self.lines[customer, charge, start] = quantity
+            self.amounts[customer, charge, start] = amount
         self.days: dict[tuple[str, str], list[tuple[date, Decimal]]] = defaultdict(list)
         daily = "SELECT customer, meter, local_day, sum(quantity) FROM marts.usage_daily GROUP BY ALL ORDER BY ALL"
         for customer, meter, day, quantity in rows(home, daily):
@@ -150,6 +154,10 @@ class Translation:
 
     def quantity(self, results: Results, buyer: Buyer, charge: str = "units") -> Decimal:
         return results.lines[buyer.key, charge, buyer.start.isoformat()]
+
+    def cents(self, results: Results, buyer: Buyer) -> str:
+        amount = results.amounts[buyer.key, "units", buyer.start.isoformat()]
+        return str(Money.of(amount, self.case.currency).minor)
 
 
 def one_of(key: str, values: list[str | None]) -> dict[str, Any]:
@@ -360,6 +368,20 @@ def items(t: Translation) -> Answer:
     return answer
 
 
+def metered(t: Translation) -> Answer:
+    t.case.known(PLAIN | {"unit_price", "rounding"}, {"events", "period"})
+    buyer = total(t)
+    buyer.charges["units"] |= fields_of(t.case, "per_unit", {"unit_price": t.case.params["unit_price"]})
+    buyer.charges["units"]["meter"] = "units"
+    t.world.add(buyer)
+
+    def answer(r: Results) -> dict[str, Any]:
+        stated = t.case.expected.get("units") is not None
+        return {"units": t.quantity(r, buyer) if stated else None, "amount_cents": t.cents(r, buyer)}
+
+    return answer
+
+
 def breakdown(t: Translation) -> Answer:
     """From change to change, as the second way of measuring sees it: no warehouse keeps these rows."""
     t.case.known(PLAIN | {"initial_value"}, {"events", "period"})
@@ -387,6 +409,7 @@ MODELS: dict[str, Callable[[Translation], Answer]] = {
     "filter": filtered,
     "latest": period_total,
     "max": period_total,
+    "metered_per_unit": metered,
     "prorated_recurring_sum": prorated,
     "prorated_sum": prorated,
     "prorated_sum_grouped": grouped,

@@ -17,6 +17,7 @@ from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context, run
 from orchestration.settings import parse_instant
 
+UNIT = {"model": "per_unit", "price": "1"}
 LIMIT = 10_000
 """Cases have events without value: no customer waits for it."""
 
@@ -71,7 +72,7 @@ class World:
         self._ends.append(buyer.end)
         meters = {name: self.meter(body) for name, body in buyer.meters.items()}
         charges = [
-            {"key": name, "name": name, "model": "per_unit", "price": "1", **body, "meter": meters[body["meter"]]}
+            {"key": name, "name": name, **(body if "model" in body else UNIT | body), "meter": meters[body["meter"]]}
             for name, body in buyer.charges.items()
         ]
         self._plan(buyer.key, buyer, charges)

@@ -43,6 +43,7 @@ class Case:
     input: dict[str, Any]
     expected: dict[str, Any]
     verdict: str
+    currency: str = "NONE"
     note: str = field(default="", compare=False)
 
     def known(self, params: Collection[str] = (), inputs: Collection[str] = ()) -> None:
@@ -70,7 +71,7 @@ def load(folder: Path = FOLDER) -> list[Case]:
             body = json.loads(line)
             if body["id"] not in verdicts:
                 raise UnknownCase(f"{body['id']}: no verdict")
-            names = ("id", "peer", "kind", "model", "params", "input", "expected")
+            names = ("id", "peer", "kind", "model", "currency", "params", "input", "expected")
             verdict, note = verdicts[body["id"]]
             found.append(Case(**{name: body[name] for name in names}, verdict=verdict, note=note))
     return sorted(found, key=lambda case: case.id)

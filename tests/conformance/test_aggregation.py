@@ -1,4 +1,5 @@
-"""Aggregations of other billing systems' suites: each case a customer of one instance, built once."""
+"""Aggregations of other billing systems' suites, and prices of what has to be measured: each case a customer of one
+instance, built once."""
 
 from __future__ import annotations
 
@@ -10,9 +11,11 @@ import pytest
 from aggregation_adapter import MODELS, Results, shown, translate
 from aggregation_world import World
 from conformance_cases import FOLDER, OUTSTANDING, Case, differences, load, must
+from pricing_adapter import MEASURED
 
 CASES = load()
-MUST = must(CASES, "aggregation")
+PRICED = [case for case in must(CASES, "pricing") if case.model in MEASURED]
+MUST = [*must(CASES, "aggregation"), *PRICED]
 pytestmark = pytest.mark.skipif(not CASES, reason=f"no conformance cases in {FOLDER}")
 
 
@@ -36,7 +39,8 @@ def test_an_aggregate_that_follows_from_the_semantics_is_the_one_expected(
 
 
 def test_the_counts_are_told_and_no_model_is_left_out(show: Callable[[str], None]) -> None:
-    counts = Counter(case.model for case in MUST)
+    assert {case.model for case in PRICED} == MEASURED
+    counts = Counter(case.model for case in MUST if case.kind == "aggregation")
     total = sum(counts.values())
     show(f"\naggregation: {total} cases match: " + ", ".join(f"{m} {n}" for m, n in sorted(counts.items())))
     assert counts.keys() <= MODELS.keys()
