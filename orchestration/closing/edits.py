@@ -22,7 +22,7 @@ from orchestration.closing.rated import Quantities, rate_all
 from orchestration.errors import PeriodClosed, Problem
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, charged_segments, segment_rows
-from orchestration.metering.parts import SEGMENT_COLUMNS
+from orchestration.metering.usage_parts import SEGMENT_COLUMNS
 from orchestration.zones import history_before
 
 _MEASURING = frozenset({"watermark", "active", "by_dimension"})

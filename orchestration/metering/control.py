@@ -17,7 +17,7 @@ from orchestration.billing.segments import ChargeTerms, Segment
 from orchestration.catalog import Catalog
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential
-from orchestration.metering import parts
+from orchestration.metering import usage_parts
 from orchestration.metering.measures import divisor_of, measure_of, until_day, window_count, window_of
 from orchestration.metering.planned import charges_in, contracts_of, plan_segments
 from orchestration.zones import local_date, midnight_us, offset_intervals
@@ -94,7 +94,7 @@ SEGMENTS = {
     "start_day": "DATE",
     "until_day": "DATE",
     "end_day": "DATE",
-    **parts.SEGMENT_COLUMNS,
+    **usage_parts.SEGMENT_COLUMNS,
 }
 
 
@@ -183,7 +183,7 @@ def segment_rows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> Iterato
             "start_day": segment.start.isoformat(),
             "until_day": item.counts_until.isoformat(),
             "end_day": segment.end.isoformat(),
-            **parts.segment_columns(segment, item.terms, meter, measure),
+            **usage_parts.segment_columns(segment, item.terms, meter, measure),
         }
 
 
@@ -200,7 +200,7 @@ def combine_of(meter: Meter) -> str:
 def meter_rows(catalog: Catalog) -> Iterator[Row]:
     """Rows of `control.meters`. `dimensions` is a JSON array of the names, sorted; `by_cell` and `by_event` say what
     its charges need."""
-    by_cell, by_event = parts.meters_by_cell(catalog), parts.meters_by_event(catalog)
+    by_cell, by_event = usage_parts.meters_by_cell(catalog), usage_parts.meters_by_event(catalog)
     for key in sorted(catalog.meters):
         meter = catalog.meters[key]
         yield {

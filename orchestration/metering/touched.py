@@ -16,7 +16,7 @@ import duckdb
 from orchestration.canonical import canonical_bytes
 from orchestration.catalog import Catalog
 from orchestration.ledger.rows import FileRow
-from orchestration.metering import control, parts
+from orchestration.metering import control, usage_parts
 from orchestration.metering.restated import restate, symmetric
 from orchestration.sqltext import identifier, literal
 from orchestration.zones import DAY_US
@@ -51,7 +51,7 @@ class Work:
 
 def definition_rows(catalog: Catalog) -> Iterator[dict[str, str]]:
     """Rows of `control.meter_definitions`: a meter without what changes no number, and what its charges need."""
-    by_cell, by_event = parts.meters_by_cell(catalog), parts.meters_by_event(catalog)
+    by_cell, by_event = usage_parts.meters_by_cell(catalog), usage_parts.meters_by_event(catalog)
     for key, meter in sorted(catalog.meters.items()):
         body = meter.model_dump(mode="json", exclude={"name", "description", "unit"})
         charges = [c for p in catalog.plans.values() for v in p.versions for c in v.charges if c.meter == key]

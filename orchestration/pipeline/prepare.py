@@ -17,7 +17,7 @@ from orchestration.ingest.lake import Lake
 from orchestration.ingest.retries import still_quarantined
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
-from orchestration.metering import calendar, carried, control, parts, routes, statuses
+from orchestration.metering import calendar, carried, control, routes, statuses, usage_parts
 from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.control import ChargedSegment
 from orchestration.metering.lakeview import create_event_views
@@ -112,9 +112,9 @@ def _control(
         ("control.customer_offsets", control.CUSTOMER_OFFSETS, control.offset_rows(catalog, first, last + 1)),
         ("control.billing_days", control.BILLING_DAYS, control.billing_day_rows(catalog, plan.state.now_us)),
         ("control.segments", control.SEGMENTS, control.segment_rows(catalog, charged)),
-        ("control.line_prices", parts.LINE_PRICES, parts.line_price_rows(catalog, charged)),
-        ("control.matrix_cells", parts.MATRIX_CELLS, parts.matrix_cell_rows(catalog, charged)),
-        ("control.split_dimensions", parts.SPLIT_DIMENSIONS, parts.split_dimension_rows(catalog, charged)),
+        ("control.line_prices", usage_parts.LINE_PRICES, usage_parts.line_price_rows(catalog, charged)),
+        ("control.matrix_cells", usage_parts.MATRIX_CELLS, usage_parts.matrix_cell_rows(catalog, charged)),
+        ("control.split_dimensions", usage_parts.SPLIT_DIMENSIONS, usage_parts.split_dimension_rows(catalog, charged)),
         ("control.routes", routes.ROUTES, compiled.rows),
         ("control.route_slots", routes.ROUTE_SLOTS, [{"slot": n} for n, _ in enumerate(compiled.slots, 1)]),
         ("control.route_templates", routes.ROUTE_TEMPLATES, routes.template_rows(catalog.routes, names)),

@@ -184,7 +184,7 @@ def lines(home: Path, customer: str) -> list[object]:
 
 def test_events_that_no_price_takes_park_their_customer_and_nobody_else(home: Path) -> None:
     catalog = load_catalog(home / "catalog")
-    charged = [i for i in charged_segments(catalog, NOW_US) if i.terms.charge.key in ("people", "humans", "passed-on")]
+    charged = [i for i in charged_segments(catalog, NOW_US) if i.terms.charge.key in ("people", "humans")]
     rated = list(rate_all(catalog, charged, {}))
     groups = [Group(line.customer, "seller", "EUR", [DueLine(line, line.amount)]) for line in rated]
     path = Instance(home).published_db()

@@ -138,8 +138,8 @@ def make(home: Path) -> Path:
         "plans/hand.yaml": HAND.lstrip(),
         "plans/people.yaml": people.lstrip(),
         "plans/other.yaml": OTHER,
-        "plans/euros.yaml": ABROAD.format(key="euros", currency="EUR"),
-        "plans/us-dollars.yaml": ABROAD.format(key="us-dollars", currency="USD"),
+        "plans/euros.yaml": ABROAD.format(key="euros", currency="EUR") + _PEOPLE,
+        "plans/us-dollars.yaml": ABROAD.format(key="us-dollars", currency="USD") + _PEOPLE,
         **{f"plans/{key}.yaml": _plan(dice, key, currency) for key, currency in _PLANS.items()},
         "customers.csv": "customer,name,address,country,zone,entity\n"
         + "".join(f"{name},N,A,DE,{zone},seller\n" for name, zone in ZONES.items()),

@@ -11,7 +11,7 @@ from billing_make import charge, segment, terms
 from orchestration.catalog.measurable import charge_faults
 from orchestration.catalog.meters import Meter
 from orchestration.metering.measures import measure_of
-from orchestration.metering.parts import segment_columns
+from orchestration.metering.usage_parts import segment_columns
 
 
 def meter(aggregation: str, **fields: Any) -> Meter:
