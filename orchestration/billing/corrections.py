@@ -17,7 +17,7 @@ def taken_again(lines: Iterable[DueLine], rounding: Rounding) -> dict[LineKey, l
     """What changes of the coupons and credits of the originals, by corrected line.
 
     They are taken again in their order, on what the original's lines are worth now: percentages of the new base,
-    amounts as they were taken, but never more than the new base. The difference falls on the corrected lines.
+    amounts as they were taken, but never more than the new base. Lines that aren't corrected keep their shares.
     """
     by_original: dict[str, list[DueLine]] = defaultdict(list)
     for due in lines:
@@ -46,18 +46,23 @@ def _taken_again(
         taken = sum(by_line.values())
         reduction = Reduction(kind, key_of_use, percent, taken)
         base = max(0, sum(lefts[key] for key in by_line))
-        difference = wanted_of(reduction, base, currency, rounding) - taken
+        amount = wanted_of(reduction, base, currency, rounding)
         touched = [key for key in change if key in by_line]
-        for key in by_line:
-            lefts[key] -= by_line[key]
-        if not difference or not touched:
-            continue
-        for key, part in zip(touched, split(difference, [abs(change[key]) for key in touched]), strict=True):
-            lefts[key] -= part
-            if part:
-                amount = Money.of_minor(part, currency)
-                found[key].append(Use(reduction.kind, reduction.id, amount, percent, None, document, rank))
+        shares_now = _shares(amount - taken + sum(by_line[key] for key in touched), [lefts[key] for key in touched])
+        now = by_line | dict(zip(touched, shares_now, strict=True))
+        for key, share in now.items():
+            lefts[key] -= share
+            if share != by_line[key]:
+                difference = Money.of_minor(share - by_line[key], currency)
+                found[key].append(Use(kind, key_of_use, difference, percent, None, document, rank))
     return found
+
+
+def _shares(amount: int, lefts: Sequence[int]) -> list[int]:
+    """An amount over corrected lines, by what is left of them; what no line can bear falls on the first."""
+    if amount > 0 and any(left > 0 for left in lefts):
+        return split(amount, lefts)
+    return [amount if n == 0 else 0 for n in range(len(lefts))]
 
 
 def summed(uses: Iterable[Use]) -> list[Use]:

@@ -135,18 +135,13 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     credentials = reader.table(Credential, "credentials.csv", texts)
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
     overrides = reader.listed(Override, "overrides.yaml", "overrides", texts)
-    coupons = reader.listed(Coupon, "coupons.yaml", "coupons", texts)
-    grants = reader.listed(Grant, "credits.yaml", "credits", texts)
-    adjustments = reader.listed(Adjustment, "adjustments.yaml", "adjustments", texts)
-    refunds = reader.listed(Refund, "refunds.yaml", "refunds", texts)
-    taxes = reader.one(Taxes, "taxes.yaml", texts) if "taxes.yaml" in texts else None
+    terms = _terms(reader, texts)
     routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
     decisions = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts)
     rows = reader.listed(Retraction, RETRACTIONS, KEY, texts)
     retractions, unkept = check_retractions(rows, texts, prefix, reader.places, unlisted)
     problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
-        terms = Terms(coupons, grants, adjustments, refunds, taxes)
         problems += cross_check(
             settings, sources, meters, plans, customers, credentials, subscriptions, reader.places, terms
         )
@@ -170,15 +165,25 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         credentials=tuple(credentials),
         subscriptions=tuple(subscriptions),
         overrides=tuple(overrides),
-        coupons=tuple(coupons),
-        grants=tuple(grants),
-        adjustments=tuple(adjustments),
-        refunds=tuple(refunds),
-        taxes=taxes,
+        coupons=tuple(terms.coupons),
+        grants=tuple(terms.grants),
+        adjustments=tuple(terms.adjustments),
+        refunds=tuple(terms.refunds),
+        taxes=terms.taxes,
         conflicts=tuple(decisions),
         retractions=retractions,
         files=files,
         digest=sha256_hex(canonical_bytes(files)),
+    )
+
+
+def _terms(reader: _Reader, texts: Mapping[str, str]) -> Terms:
+    return Terms(
+        coupons=reader.listed(Coupon, "coupons.yaml", "coupons", texts),
+        grants=reader.listed(Grant, "credits.yaml", "credits", texts),
+        adjustments=reader.listed(Adjustment, "adjustments.yaml", "adjustments", texts),
+        refunds=reader.listed(Refund, "refunds.yaml", "refunds", texts),
+        taxes=reader.one(Taxes, "taxes.yaml", texts) if "taxes.yaml" in texts else None,
     )
 
 

@@ -73,7 +73,8 @@ def load(folder: Path = FOLDER) -> list[Case]:
                 raise UnknownCase(f"{body['id']}: no verdict")
             names = ("id", "peer", "kind", "model", "currency", "params", "input", "expected")
             verdict, note = verdicts[body["id"]]
-            found.append(Case(**{name: body[name] for name in names}, verdict=verdict, note=note))
+            known = {name: body[name] for name in names}
+            found.append(Case(**known, verdict=verdict, currency=body["currency"], note=note))
     return sorted(found, key=lambda case: case.id)
 
 

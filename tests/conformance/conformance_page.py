@@ -11,7 +11,10 @@ from pathlib import Path
 from conformance_cases import DISPUTED, OUTSTANDING, Case, digest, load
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
-COMPUTED = ("period", "aggregation", "proration", "commitment", "pricing", "rounding")
+COMPUTED = (
+    *("period", "aggregation", "proration", "commitment", "pricing", "rounding"),
+    *("discount", "credit", "invoice", "tax"),
+)
 """Kinds of which the `must` cases are computed by the tests, but for outstanding ones."""
 
 HEAD = """# Conformance with other billing systems
