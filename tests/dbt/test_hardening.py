@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from orchestration.errors import TallystickError
+from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.project import PROJECT
-from orchestration.pipeline.transform import invoke
+from orchestration.pipeline.transform import invoke, load_project
 from orchestration.settings import offer_build
 
 
@@ -20,8 +21,11 @@ def show(tmp_path_factory: pytest.TempPathFactory):
     folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     folders += ["--target-path", str(home / "target"), "--log-path", str(home / "logs"), "--log-level", "none"]
 
+    manifest = load_project(Instance(home))
+
     def run(query: str) -> None:
-        invoke(["show", "--inline", query, *folders])
+        # dbt adds the query to the manifest, which other tests of the process use.
+        invoke(["show", "--inline", query, *folders], manifest=manifest.deepcopy())
 
     run.home = home  # type: ignore[attr-defined]
     return run

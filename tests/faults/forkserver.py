@@ -1,4 +1,4 @@
-"""Forks the `tallystick` command out of a process that has imported everything: a command costs no start-up time.
+"""Forks the `tallystick` command out of a process that has imported and parsed everything: start-up costs nothing.
 
 Requests come as JSON lines: {"argv", "env", "log"} starts a command in a process group of its own, {"wait": pid} asks
 for its exit code.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import dbt.adapters.duckdb.connections
 import dbt.cli.main
@@ -20,6 +22,9 @@ import orchestration.pipeline.close
 import orchestration.pipeline.overview
 import orchestration.pipeline.run  # noqa: F401
 from orchestration.cli import main
+from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.transform import load_project
+from orchestration.settings import offer_build
 
 
 def child(argv: list[str], env: dict[str, str], log: str) -> None:
@@ -42,7 +47,15 @@ def child(argv: list[str], env: dict[str, str], log: str) -> None:
     os._exit(code)
 
 
+def parse_project() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        instance = Instance(Path(folder))
+        offer_build(instance.home, instance.build_db)
+        load_project(instance)
+
+
 def serve() -> None:
+    parse_project()
     requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     answers.write("{}\n")
     answers.flush()

@@ -168,7 +168,7 @@ def test_a_close_too_early_issues_nothing_and_says_when_to_come_back(launch: Lau
 def test_a_missing_or_old_manifest_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from orchestration.automation import manifest
 
-    monkeypatch.setattr(manifest, "_sources_digest", lambda: "another")
+    monkeypatch.setattr(manifest, "sources_digest", lambda: "another")
     with pytest.raises(ConfigInvalid, match="has changed since") as error:
         manifest.prepared_manifest()
     assert manifest.COMMAND in error.value.next_step
