@@ -18,7 +18,7 @@ def test_every_mutant_is_another_program_that_compiles() -> None:
     text = source_of(MODULE)
     found = mutants(MODULE, text)
     texts = {ast.unparse(mutant.tree(text)) for mutant in found}
-    assert len(found) > 30
+    assert len(found) > 20
     assert ast.unparse(ast.parse(text)) not in texts
     assert len(texts) == len(found), "each is another change"
     for mutant in found:
