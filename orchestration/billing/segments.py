@@ -173,7 +173,10 @@ def charge_prices(plan: Plan, segment: Segment, overrides: Iterable[Override] = 
     """
     chosen = versions_in(plan, segment)
     own = [o for o in overrides if (o.customer, o.plan) == (segment.customer, plan.key)]
-    return [_terms(charge.key, chosen, own, segment.end) for charge in chosen[0][1].charges]
+    day, version = chosen[0]
+    if len(chosen) == 1 and not own:
+        return [ChargeTerms(charge, (PriceFrom(day, version.effective, charge),)) for charge in version.charges]
+    return [_terms(charge.key, chosen, own, segment.end) for charge in version.charges]
 
 
 def charge_terms(plan: Plan, segment: Segment, charge: str, overrides: Iterable[Override] = ()) -> ChargeTerms:

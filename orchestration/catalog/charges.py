@@ -275,10 +275,9 @@ def _tier_faults(charge: Charge) -> Iterator[str]:
             yield f", tier {number}: units weighed by days aren't sold by blocks"
         last = number == len(charge.tiers)
         if last != (tier.up_to is None):
-            above = f"quantities above it have 0 prices, {tier.up_to} and one more for one"
-            fault = (
-                f"the last tier has an up_to: {above}" if last else "only the last is open, what follows has 2 prices"
-            )
+            fault = "only the last is open, what follows would have 2 prices"
+            if tier.up_to is not None:
+                fault = f"the last tier has an up_to: quantities above it have 0 prices, {tier.up_to + 1} for one"
             yield f", tier {number}: {fault}"
         if tier.up_to is not None:
             if tier.up_to <= below:

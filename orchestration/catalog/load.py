@@ -14,7 +14,7 @@ import csv
 import io
 import json
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -249,7 +249,7 @@ class _Reader:
             made = model.model_validate(data)
         except ValidationError as error:
             named = f"plan '{data.get('key')}': " if model is Plan and isinstance(data, dict) else ""
-            for issue in error.errors():
+            for issue in _own_faults(error.errors()):
                 place = (*path, *issue["loc"])
                 self.problems.append(Problem("invalid", named + _explain(issue), f"{where}:{_nearest(lines, place)}"))
             if model in _NAMED_BY and isinstance(data, dict):
@@ -266,6 +266,17 @@ def _nearest(lines: Lines, path: tuple[str | int, ...]) -> int:
     while known and known not in lines:
         known = known[:-1]
     return lines.get(known, lines.get((), 1))
+
+
+def _own_faults(issues: Sequence[Any]) -> list[Any]:
+    """Without lists that are too short only because what is in them is itself named as wrong."""
+    places = [issue["loc"] for issue in issues]
+    return [
+        issue
+        for issue in issues
+        if issue["type"] != "too_short"
+        or not any(len(place) > len(issue["loc"]) and place[: len(issue["loc"])] == issue["loc"] for place in places)
+    ]
 
 
 def _explain(issue: Any) -> str:

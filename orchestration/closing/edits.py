@@ -7,7 +7,7 @@ usage: it takes effect by a version from its day on, never by rewriting the day 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -21,7 +21,7 @@ from orchestration.closing.issued import CLOSE
 from orchestration.closing.rated import Quantities, rate_all
 from orchestration.errors import PeriodClosed, Problem
 from orchestration.ledger.store import Ledger
-from orchestration.metering.control import charged_segments
+from orchestration.metering.control import ChargedSegment, charged_segments
 
 _MEASURING = frozenset({"watermark", "active", "by_dimension"})
 """What of a line's formula says how its meter is measured."""
@@ -82,7 +82,8 @@ def refuse_edits(
     """
     if archived.digest == catalog.digest:
         return
-    before = {line.key: line for line in rate_all(archived, charged_segments(archived, now_us), quantities)}
+    then = charged_segments(archived, now_us)
+    before = {line.key: line for line in rate_all(archived, then, _within(then, quantities))}
     after = {line.key: line for line in lines}
     problems = [
         *_customers(archived, catalog, {line.customer for key in issued if (line := before.get(key))}),
@@ -99,6 +100,15 @@ def refuse_edits(
             not_done="nothing was priced, issued or published",
             next_step="put back what was in force; a new price is a new version of the plan, effective from its day",
         )
+
+
+def _within(charged: Sequence[ChargedSegment], quantities: Quantities) -> Quantities:
+    """What was measured on the days of the segments as they were: those of the same name may end elsewhere now."""
+    return {
+        item.line_id: [row for row in rows if item.segment.start <= row.day < item.segment.end]
+        for item in charged
+        if (rows := quantities.get(item.line_id))
+    }
 
 
 def _customers(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[Problem]:

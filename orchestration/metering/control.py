@@ -13,11 +13,12 @@ from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from orchestration.billing.segments import ChargeTerms, Segment, charge_prices, charge_segments, charge_terms, segments
+from orchestration.billing.segments import ChargeTerms, Segment
 from orchestration.catalog import Catalog
 from orchestration.catalog.meters import Meter
-from orchestration.catalog.models import Credential, Subscription
-from orchestration.metering.measures import divisor_of, known_day, measure_of, until_day, window_count, window_of
+from orchestration.catalog.models import Credential
+from orchestration.metering.measures import divisor_of, measure_of, until_day, window_count, window_of
+from orchestration.metering.parts import charges_in, contracts_of, plan_segments
 from orchestration.zones import local_date, midnight_us, offset_intervals
 
 Row = dict[str, Any]
@@ -129,41 +130,17 @@ def charged_segments(catalog: Catalog, now_us: int) -> list[ChargedSegment]:
     """Every charge of every segment that has begun by now in its customer's zone, in a total order."""
     found = []
     before: Segment | None = None
-    active_from = date.min
-    for part, known in _segments(catalog, now_us):
+    active_from, overrides = date.min, contracts_of(catalog.overrides)
+    for part, known in plan_segments(catalog, now_us):
         zone = catalog.customers[part.customer].zone
         goes_on = before is not None and (before.subscription, before.end) == (part.subscription, part.start)
         active_from, before = active_from if goes_on else part.start, part
-        for segment, terms in _charged(catalog, part, known):
+        for segment, terms in charges_in(catalog, part, known, overrides):
             charge = terms.charge
             meter = None if charge.meter is None else catalog.meters[charge.meter]
             divisor = divisor_of(charge, meter, segment, zone, known)
             found.append(ChargedSegment(segment, terms, divisor, active_from, known, part))
     return found
-
-
-def _charged(catalog: Catalog, part: Segment, known: date) -> Iterator[tuple[Segment, ChargeTerms]]:
-    """Every charge of a plan's segment, by the periods of its own interval that have begun before `known`."""
-    plan, through = catalog.plans[part.plan], known - timedelta(days=1)
-    for terms in charge_prices(plan, part, catalog.overrides):
-        if terms.charge.interval is None:
-            yield part, terms
-            continue
-        for own in charge_segments(part, terms.charge, through):
-            yield own, charge_terms(plan, own, terms.charge.key, catalog.overrides)
-
-
-def _segments(catalog: Catalog, until_us: int) -> Iterator[tuple[Segment, date]]:
-    """The segments of plans that have begun by an instant in their customer's zone, by subscription, ascending, each
-    with the day after that instant's."""
-    by_key: dict[str, list[Subscription]] = defaultdict(list)
-    for row in catalog.subscriptions:
-        by_key[row.subscription].append(row)
-    for key in sorted(by_key):
-        phases = by_key[key]
-        known = known_day(catalog.customers[phases[0].customer].zone, until_us)
-        for segment in segments(phases, catalog.plans, known - timedelta(days=1)):
-            yield segment, known
 
 
 def segment_rows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> Iterator[Row]:
@@ -293,12 +270,15 @@ def billing_day_rows(catalog: Catalog, now_us: int) -> Iterator[Row]:
     for subscription, start in sorted(stacking):
         starts[subscription].append(start)
     ranked = []
-    for part, known in _segments(catalog, now_us + catalog.settings.future_skew_minutes * MINUTE_US):
+    for part, known in plan_segments(catalog, now_us + catalog.settings.future_skew_minutes * MINUTE_US):
         phase = max(start for start in starts[part.subscription] if start <= part.start)
         ranked.append((stacking[part.subscription, phase], part.subscription, part.start, part, known))
+    overrides = contracts_of(catalog.overrides)
     claims: dict[tuple[str, str], list[_Claim]] = defaultdict(list)
     for *_, part, known in sorted(ranked, key=itemgetter(0, 1, 2)):
-        metered = [(c.charge.meter, s) for s, c in _charged(catalog, part, known) if c.charge.meter is not None]
+        metered = [
+            (c.charge.meter, s) for s, c in charges_in(catalog, part, known, overrides) if c.charge.meter is not None
+        ]
         for meter, segment in sorted(metered, key=itemgetter(0)):
             _claim(claims[segment.customer, meter], segment)
     for customer, meter in sorted(claims):
