@@ -181,8 +181,9 @@ def plan(rng: Random, key: str, currency: str, frame: Mapping[str, Any], cuts: S
     names = names[: 1 if chance(rng, 45) else 2]
     fields = [charge_fields(rng, name, rng.choice(MODELS), currency) for name in names]
     extra = _extras(rng, currency)
-    own = chance(rng, 15) and "commitment" in extra
+    own = chance(rng, 20) and "commitment" in extra and (frame["interval"], frame["every"]) == ("month", 1)
     if own:
+        # Of whole periods of the plan: what a commitment makes of a line that it cuts isn't said.
         extra["commitment"]["interval"] = "quarter"
     if frame["interval"] in ("quarter", "year") and chance(rng, 50):
         fields[0]["interval"] = "month"
