@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import sys
 import time
@@ -27,14 +28,15 @@ from tests.mutation.mutants import Mutant, mutants  # noqa: E402
 CASES = int(os.environ.get("MUTANTS_CASES") or 250)
 PROCESSES = int(os.environ.get("MUTANTS_PROCESSES") or 2)
 SECONDS = int(os.environ.get("MUTANTS_SECONDS") or 60)
-"""How many cases are compared, how many mutants live at a time, and after how long one is put down as noticed."""
+"""How many cases are compared, how many mutants live at a time, and after how much CPU one counts as noticed."""
 FATES = {0: "survived", 1: "killed by the sample", 2: "killed by unit tests", 3: "no function changed"}
 TIMED_OUT = "killed by time"
 
 
 def _life(mutant: Mutant, text: str) -> int:
     """What happens to a mutant, as an exit code."""
-    signal.alarm(SECONDS)
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    signal.alarm(10 * SECONDS)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(1, 2)
     try:

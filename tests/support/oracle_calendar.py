@@ -144,7 +144,8 @@ def _walk(case: Case, stay: Stay, own: tuple[str, int] | None, commitment: bool)
         version = in_force(versions, max(stay.start, period[0]), day)
         unit, every = own or _committed(plan, version, commitment)
         bounds = period_of(anchor_of(stay, unit), unit, every, day, bounds)
-        now = (bounds, day < stay.trial_end, version.effective)
+        # Prices alone cut a charge's segments into versions, not a commitment's.
+        now = (bounds, day < stay.trial_end, shape_of(version) if commitment else version.effective)
         if now != label:
             found.append([version, *bounds, day, day, day < stay.trial_end])
         label, day = now, day + ONE_DAY

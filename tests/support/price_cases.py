@@ -22,6 +22,7 @@ from price_terms import (
     charge_at,
     coupons,
     grants,
+    overrides,
     plan,
     taxes,
 )
@@ -46,7 +47,8 @@ def case_of(seed: int) -> Case:
     frame, phases, cut_off = _life(rng)
     cuts = _days_in(rng, phases[0].start, cut_off)
     plans = {key: plan(rng, key, currency, frame, cuts) for key in sorted({phase.plan for phase in phases})}
-    case = Case(plans=plans, phases=phases, cut_off=cut_off, half_even=chance(rng, 10))
+    agreed = overrides(rng, plans.values(), cuts)
+    case = Case(plans=plans, phases=phases, cut_off=cut_off, overrides=agreed, half_even=chance(rng, 10))
     case = replace(case, uses=tuple(_uses(rng, case)))
     if chance(rng, 25):
         case = _bounded(rng, case)
@@ -83,10 +85,13 @@ def _life(rng: Random) -> tuple[dict[str, Any], tuple[Subscription, ...], date]:
     if chance(rng, 25):
         end = max(start + ONE_DAY, period[0] + timedelta(days=rng.randrange(1, (period[1] - period[0]).days + 1)))
     frame = {"interval": unit, "every": every, "anchor": anchor}
-    return frame, tuple(_phases(rng, start, end, period)), period[1]
+    restart = anchor == "subscription" and chance(rng, 25)
+    return frame, tuple(_phases(rng, start, end, period, restart)), period[1]
 
 
-def _phases(rng: Random, start: date, end: date | None, period: tuple[date, date]) -> Iterator[Subscription]:
+def _phases(
+    rng: Random, start: date, end: date | None, period: tuple[date, date], restart: bool
+) -> Iterator[Subscription]:
     known: dict[str, Any] = {"subscription": "sub", "customer": CUSTOMER}
     first, last = max(start, period[0]), min(end or period[1], period[1])
     change = first + timedelta(days=rng.randrange((last - first).days)) if chance(rng, 35) else start
@@ -95,7 +100,7 @@ def _phases(rng: Random, start: date, end: date | None, period: tuple[date, date
         yield Subscription(**known, plan="first", start=start, end=end, trial_end=trial)
         return
     yield Subscription(**known, plan="first", start=start, end=change, trial_end=trial)
-    yield Subscription(**known, plan="second", start=change, end=end)
+    yield Subscription(**known, plan="second", start=change, end=end, restart=restart)
 
 
 def _days_in(rng: Random, start: date, end: date) -> list[date]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -12,7 +12,7 @@ from price_case import CUSTOMER, DECIMALS
 
 from orchestration.catalog.charges import Charge
 from orchestration.catalog.plans import Plan
-from orchestration.catalog.terms import Adjustment, Coupon, Exemption, Grant, TaxRate
+from orchestration.catalog.terms import Adjustment, Coupon, Exemption, Grant, Override, TaxRate
 
 Fields = dict[str, Any]
 METERS_OF = {
@@ -181,13 +181,19 @@ def plan(rng: Random, key: str, currency: str, frame: Mapping[str, Any], cuts: S
     names = names[: 1 if chance(rng, 45) else 2]
     fields = [charge_fields(rng, name, rng.choice(MODELS), currency) for name in names]
     extra = _extras(rng, currency)
+    own = chance(rng, 20) and "commitment" in extra and (frame["interval"], frame["every"]) == ("month", 1)
+    if own:
+        # Of whole periods of the plan: what a commitment makes of a line that it cuts isn't said.
+        extra["commitment"]["interval"] = "quarter"
+    if frame["interval"] in ("quarter", "year") and chance(rng, 50):
+        fields[0]["interval"] = "month"
     if "cap" in extra:
         # What category a cap's line has is not said: so all lines of its plan have one.
         fields = [{**f, "tax_category": "standard"} for f in fields]
     versions: list[Fields] = [{"effective": LONG_AGO, "charges": fields, **extra}]
     if cuts and chance(rng, 40):
         versions.append({"effective": cuts[0], "charges": [repriced(rng, f) for f in fields], **extra})
-    elif cuts and chance(rng, 25):
+    elif cuts and not own and "interval" not in fields[0] and chance(rng, 25):
         other = [restructured(rng, f, currency) for f in fields]
         versions.append(
             {"effective": cuts[0], "charges": other, "at_once": "cap" not in extra and chance(rng, 50), **extra}
@@ -209,6 +215,19 @@ def _extras(rng: Random, currency: str) -> Fields:
         least = int(Decimal(found["commitment"]["amount"])) + 1 if "commitment" in found else 1
         found["cap"] = str(least + rng.randrange(60))
     return found
+
+
+def overrides(rng: Random, plans: Iterable[Plan], days: Sequence[date]) -> tuple[Override, ...]:
+    """What a contract says of the prices of one charge, from a day to a day or for good; fees stay as they are."""
+    plan_of = rng.choice(list(plans))
+    charge = rng.choice(plan_of.versions[0].charges)
+    if charge.model in ("flat", "dynamic") or not days or not chance(rng, 20):
+        return ()
+    names = ("price", "rate", "tiers", "cells", "default")
+    prices = repriced(rng, charge.model_dump(include=set(names), exclude_none=True, exclude_defaults=True))
+    row = {"customer": CUSTOMER, "plan": plan_of.key, "charge": charge.key, "contract": "C-1", "start": days[0]}
+    end = days[1] if len(days) > 1 and days[1] > days[0] and chance(rng, 60) else None
+    return (Override.model_validate({**row, "end": end, **prices}),)
 
 
 def coupons(rng: Random, currency: str, keys: Sequence[str]) -> tuple[Coupon, ...]:
