@@ -74,7 +74,7 @@ def load(folder: Path = FOLDER) -> list[Case]:
             names = ("id", "peer", "kind", "model", "currency", "params", "input", "expected")
             verdict, note = verdicts[body["id"]]
             known = {name: body[name] for name in names}
-            found.append(Case(**known, verdict=verdict, currency=body["currency"], note=note))
+            found.append(Case(**known, verdict=verdict, note=note))
     return sorted(found, key=lambda case: case.id)
 
 
