@@ -127,11 +127,12 @@ def _used(rng: Random, charge: Charge, part: Part, days: int) -> Iterator[Use]:
         yield from _events(rng, charge, part, days)
         return
     quantities = _cut(rng, _target(rng, charge, part), charge.meter)
-    # What a total below 0 owes of `flat_fee_at_zero` is not said.
-    may_fall = charge.model in ("per_unit", "graduated") and not charge.flat_fee_at_zero
-    if charge.meter == "units" and may_fall and chance(rng, 12):
+    # What a total below 0 owes of `flat_fee_at_zero`, and which days' units it takes from those included, is not said.
+    sharing = [other for other in part.version.charges if other.meter == charge.meter]
+    may_fall = not any(other.flat_fee_at_zero or other.included for other in sharing)
+    if charge.meter == "units" and charge.model in ("per_unit", "graduated") and may_fall and chance(rng, 15):
         quantities.append(Decimal(-rng.randrange(1, 25)))
-    if charge.model == "dynamic" and chance(rng, 20):
+    if charge.model == "dynamic" and may_fall and chance(rng, 20):
         quantities.append(Decimal(-rng.randrange(1, 25)))
     for quantity in quantities:
         cell = ""
