@@ -12,7 +12,7 @@ from orchestration.billing.due import Group
 from orchestration.billing.statements import Statement
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Entity
-from orchestration.closing.statements import worked_out
+from orchestration.closing.statements import Agreements, worked_out
 from orchestration.zones import local_date
 
 Body = dict[str, Any]
@@ -54,7 +54,7 @@ def numbered(
 
     issued: list[Body] = []
     skipped: list[Body] = []
-    for number, statement in worked_out(catalog, due, cut_off, used or Used(), name):
+    for number, statement in worked_out(Agreements(catalog), due, cut_off, used or Used(), name):
         entity, customer = entities[statement.entity], catalog.customers[statement.customer]
         issue_date = local_date(entity.zone, now_us)
         body = build_document(

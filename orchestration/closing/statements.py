@@ -64,14 +64,13 @@ class Agreements:
 
 
 def worked_out(
-    catalog: Catalog, groups: Iterable[Group], cut_off: date, used: Used, name: Callable[[Statement], str]
+    agreements: Agreements, groups: Iterable[Group], cut_off: date, used: Used, name: Callable[[Statement], str]
 ) -> Iterator[tuple[str, Statement]]:
     """The documents of groups in the order given, each under the name that `name` gives it.
 
     `used` holds what earlier documents have used, and is carried on: no coupon or credit is used twice. The credit
     notes of a group come before its invoice, which they may pay.
     """
-    agreements = Agreements(catalog)
     for group in groups:
         agreed = agreements.of(group.customer, group.entity)
         for statement in statements(group, agreed, used, cut_off):
@@ -81,7 +80,7 @@ def worked_out(
             yield number, whole
 
 
-def drafted(catalog: Catalog, groups: Mapping[date, Sequence[Group]], used: Used) -> dict[date, list[Statement]]:
+def drafted(agreements: Agreements, groups: Mapping[date, Sequence[Group]], used: Used) -> dict[date, list[Statement]]:
     """The statements of drafts, by cut-off: each sees what those before it would use."""
     numbers = count(1)
 
@@ -89,7 +88,7 @@ def drafted(catalog: Catalog, groups: Mapping[date, Sequence[Group]], used: Used
         return f"draft-{next(numbers)}"
 
     return {
-        cut_off: [statement for _, statement in worked_out(catalog, groups[cut_off], cut_off, used, name)]
+        cut_off: [statement for _, statement in worked_out(agreements, groups[cut_off], cut_off, used, name)]
         for cut_off in sorted(groups)
     }
 

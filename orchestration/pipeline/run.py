@@ -21,7 +21,7 @@ from orchestration.closing.edits import last_close, refuse_edits, refuse_lost
 from orchestration.closing.issued import issued_so_far, used_so_far
 from orchestration.closing.rated import rate_all
 from orchestration.closing.retracted import retracted_lines
-from orchestration.closing.statements import drafted
+from orchestration.closing.statements import Agreements, drafted
 from orchestration.closing.terms import refuse_term_edits
 from orchestration.engine import connect
 from orchestration.ingest import IngestReport, ingest
@@ -147,7 +147,7 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any
     today = local_date("UTC", context.now_us) + timedelta(days=1)
     with open_build(context.instance) as con:
         groups = price.drafts(catalog, lines, issued, today, retracted_lines(con, catalog, ledger))
-        found = drafted(catalog, groups, used_so_far(ledger))
+        found = drafted(Agreements(catalog), groups, used_so_far(ledger))
         price.load_drafts(con, context.instance, found)
         price.load_issued(con, context.instance, ledger)
         missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)

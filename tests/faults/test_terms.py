@@ -19,7 +19,7 @@ from orchestration.catalog.load import parse_catalog
 from orchestration.closing.close import CloseResult, Knowledge, due_groups, issue
 from orchestration.closing.issued import issued_so_far, used_so_far
 from orchestration.closing.rated import Quantity, rate_all
-from orchestration.closing.statements import drafted
+from orchestration.closing.statements import Agreements, drafted
 from orchestration.closing.terms import refuse_term_edits
 from orchestration.errors import CatalogInvalid, PeriodClosed
 from orchestration.ledger.store import Ledger
@@ -147,7 +147,7 @@ def close(ledger: Ledger, known: Catalog, cut_off: date = CUT_OFF, now: int = NO
         if item.terms.charge.key == "tokens"
     }
     groups = due_groups(known, ledger, rate_all(known, charged, quantities), cut_off)
-    drafts = drafted(known, {cut_off: groups}, used_so_far(ledger))[cut_off]
+    drafts = drafted(Agreements(known), {cut_off: groups}, used_so_far(ledger))[cut_off]
     result = issue(known, ledger, groups, cut_off, {}, Knowledge(now, 0, "code"))
     if result.documents:
         drawn = {(s.customer, s.corrects): s.amount_due.text for s in drafts if s.customer not in result.parked}
