@@ -292,9 +292,12 @@ class Box:
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """Rows from the published generation."""
-        path = (self.home / "warehouse" / "current").resolve() / "tallystick.duckdb"
-        with duckdb.connect(str(path), read_only=True) as con:
+        with self.open_published() as con:
             return con.execute(query).fetchall()
+
+    def open_published(self) -> duckdb.DuckDBPyConnection:
+        path = (self.home / "warehouse" / "current").resolve() / "tallystick.duckdb"
+        return duckdb.connect(str(path), read_only=True)
 
     def ledger(self, query: str) -> list[tuple[Any, ...]]:
         db = sqlite3.connect(self.home / "ledger.sqlite")
@@ -334,13 +337,13 @@ class Box:
         work = ["new_files", "touched_days", "touched_lines", "restated_days", "restated_weeks", "restated_months"]
         work += ["zone_days", "zone_hours", "window_counts"]
         passing = {("control", name) for name in ("generation", "customer_offsets", *work)}
-        return {
-            f"{schema}.{table}": hashlib.sha256(
-                repr(self.sql(f"SELECT * FROM {schema}.{table} ORDER BY ALL")).encode()
-            ).hexdigest()
-            for schema, table in tables
-            if (schema, table) not in passing
-        }
+        with self.open_published() as con:
+            found = {
+                f"{schema}.{table}": con.execute(f"SELECT * FROM {schema}.{table} ORDER BY ALL").fetchall()
+                for schema, table in tables
+                if (schema, table) not in passing
+            }
+        return {name: hashlib.sha256(repr(rows).encode()).hexdigest() for name, rows in found.items()}
 
     def ledger_dump(self) -> str:
         db = sqlite3.connect(self.home / "ledger.sqlite")

@@ -21,10 +21,14 @@ def file_hashes(folder: Path, pattern: str = "*") -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
 
 
+def open_published(home: Path) -> duckdb.DuckDBPyConnection:
+    """The published generation, read-only."""
+    return duckdb.connect(str((home / "warehouse" / "current").resolve() / "tallystick.duckdb"), read_only=True)
+
+
 def rows(home: Path, query: str) -> list[tuple[Any, ...]]:
     """A query on the published generation."""
-    database = (home / "warehouse" / "current").resolve() / "tallystick.duckdb"
-    with duckdb.connect(str(database), read_only=True) as con:
+    with open_published(home) as con:
         return con.execute(query).fetchall()
 
 
@@ -37,22 +41,14 @@ def tables(home: Path, *schemas: str) -> list[str]:
 
 def content(home: Path, names: Iterable[str], leave_out: Iterable[str] = ()) -> dict[str, tuple[int, int, int]]:
     """(rows, xor of the row hashes, their sum) of each table, whatever the order of its rows."""
-    found = {}
-    for name in names:
-        schema, table = name.split(".")
-        columns = [
-            column
-            for (column,) in rows(
-                home,
-                f"SELECT column_name FROM duckdb_columns() WHERE schema_name = '{schema}' AND table_name = '{table}' "
-                "ORDER BY column_name",
-            )
-            if column not in set(leave_out)
-        ]
-        of_row = f"hash({', '.join(columns)})"
-        query = f"SELECT count(*), bit_xor(h), sum(h::HUGEINT) FROM (SELECT {of_row} AS h FROM {name})"
-        [(count, xor, total)] = rows(home, query)
-        found[name] = (count, xor or 0, total or 0)
+    found, left_out = {}, set(leave_out)
+    with open_published(home) as con:
+        columns = con.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall()
+        for name in names:
+            of_row = ", ".join(sorted(column for table, column in columns if table == name and column not in left_out))
+            query = f"SELECT count(*), bit_xor(h), sum(h::HUGEINT) FROM (SELECT hash({of_row}) AS h FROM {name})"
+            [(count, xor, total)] = con.execute(query).fetchall()
+            found[name] = (count, xor or 0, total or 0)
     return found
 
 
