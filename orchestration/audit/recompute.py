@@ -64,10 +64,9 @@ def _remake(home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: 
     with connect(None, folders=[lake, scratch], temp=scratch / "temp") as con:
         quantities = requantify(con, catalog, charged, lake, files, scratch / "rows")
         retracted = retracted_lines(con, catalog, ledger, before_seq=entry.seq)
-    entity_of = {key: c.entity for key, c in catalog.customers.items()}
     lines = rate_all(catalog, charged, quantities)
     issued = issued_so_far(ledger, before_seq=entry.seq)
-    groups = grouped(all_due(catalog, lines, issued, cut_off, retracted), entity_of)
+    groups = grouped(all_due(catalog, lines, issued, cut_off, retracted), catalog.seller)
     done = settled(ledger, cut_off, before_seq=entry.seq)
     due = [g for g in groups if (g.entity, g.customer, g.currency) not in done and g.customer not in body["parked"]]
     before = [d for d in ledger.documents() if d.journal_seq < entry.seq]

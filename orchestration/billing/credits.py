@@ -24,13 +24,14 @@ class Account(NamedTuple):
 class Used:
     """Folded over documents, in the order of issue; nothing else decides what is left.
 
-    What a correction gives back of a coupon or a credit is used less. A coupon has served the documents of which it
-    takes something, corrections counted in.
+    What a correction gives back of a coupon or a credit is used less. A coupon has served every document on which it
+    stands, also where there was nothing to take or all was given back: a correction may take it there again, and it
+    would serve one document too many.
     """
 
     def __init__(self) -> None:
         self._amounts: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-        self._served: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+        self._taken: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
         self._notes: dict[Account, dict[str, Decimal]] = defaultdict(dict)
 
     def amount(self, kind: str, key: str) -> Decimal:
@@ -39,7 +40,11 @@ class Used:
 
     def documents(self, coupon: str) -> int:
         """How many documents a coupon has served."""
-        return sum(amount > 0 for amount in self._served.get(coupon, {}).values())
+        return len(self._taken.get(coupon, ()))
+
+    def has_taken(self, coupon: str) -> bool:
+        """Whether a coupon takes something of any document, corrections counted in."""
+        return any(amount > 0 for amount in self._taken.get(coupon, {}).values())
 
     def ids(self, kind: str) -> set[str]:
         """Everything of a kind that has ever been used."""
@@ -64,8 +69,8 @@ class Used:
             key = use.kind, use.id
             self._amounts[key] = EXACT.add(self._amounts[key], use.amount.amount)
             if use.kind == "coupon":
-                served, document = self._served[use.id], use.document or number
-                served[document] = EXACT.add(served[document], use.amount.amount)
+                taken, document = self._taken[use.id], use.document or number
+                taken[document] = EXACT.add(taken[document], use.amount.amount)
         if total < Money.zero(account.currency):
             self._notes[account][number] = (-total).amount
 
@@ -90,7 +95,7 @@ def valid_coupons(coupons: Iterable[Coupon], used: Used, currency: str, day: dat
             continue
         once = coupon.lasts == "once"
         if coupon.percent is not None:
-            if once and used.documents(coupon.id):
+            if once and used.has_taken(coupon.id):
                 continue
             amount = 0
         else:

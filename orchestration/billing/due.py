@@ -7,7 +7,7 @@ between its amount now and all that was issued for it, so that a second run find
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -276,9 +276,12 @@ def _gone(shown: Mapping[str, Any]) -> Line:
     )
 
 
-def grouped(lines: Iterable[DueLine], entity_of: Mapping[str, str]) -> list[Group]:
-    """Due lines by (customer, entity, currency), sorted: the order in which documents are numbered within an entity."""
+def grouped(lines: Iterable[DueLine], seller: Callable[[str, date], str]) -> list[Group]:
+    """Due lines by (customer, entity, currency), sorted: the order in which documents are numbered within an entity.
+
+    `seller` says who sells to a customer in the period that begins on a day.
+    """
     groups: dict[tuple[str, str, str], list[DueLine]] = defaultdict(list)
     for due in lines:
-        groups[due.line.customer, entity_of[due.line.customer], due.line.currency].append(due)
+        groups[due.line.customer, seller(due.line.customer, due.line.period_start), due.line.currency].append(due)
     return [Group(*key, sorted(groups[key], key=lambda due: due.order)) for key in sorted(groups)]

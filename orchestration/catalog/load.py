@@ -16,6 +16,7 @@ import json
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ from orchestration.catalog.decisions import ConflictDecision, check_decisions
 from orchestration.catalog.fields import Model
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential, Customer, Settings, Subscription
-from orchestration.catalog.moves import Since, as_known, histories
+from orchestration.catalog.moves import Since, as_known, entity_on, histories, row_on
 from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
 from orchestration.catalog.plans import Plan
@@ -77,6 +78,14 @@ class Catalog:
     retractions: Retractions
     files: Mapping[str, str]
     digest: str
+
+    def seller(self, customer: str, day: date) -> str:
+        """The entity that sells to a customer in the period that begins on a day."""
+        return entity_on(self.histories[customer], day)
+
+    def customer_on(self, customer: str, day: date) -> Customer:
+        """Who a customer is on a day: name, address, country, terms, and the plain zone."""
+        return row_on(self.histories[customer], day)
 
     def archive(self) -> bytes:
         """The whole catalog as one blob, from which `from_archive` makes it again."""
@@ -129,8 +138,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     sources = reader.listed(Source, "sources.yaml", "sources", texts)
     meters = reader.listed(Meter, "meters.yaml", "meters", texts)
     route_sets = reader.listed(RouteSet, "routes.yaml", "routes", texts)
-    plan_files = sorted(name for name in texts if name.startswith("plans/"))
-    plans = [plan for name in plan_files if (plan := reader.one(Plan, name, texts)) is not None]
+    plans = reader.each(Plan, "plans/", texts)
     customers = reader.table(Customer, "customers.csv", texts)
     credentials = reader.table(Credential, "credentials.csv", texts)
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
@@ -138,13 +146,12 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     terms = _terms(reader, texts)
     routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
     decisions = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts)
-    rows = reader.listed(Retraction, RETRACTIONS, KEY, texts)
-    retractions, unkept = check_retractions(rows, texts, prefix, reader.places, unlisted)
+    retracted = reader.listed(Retraction, RETRACTIONS, KEY, texts)
+    retractions, unkept = check_retractions(retracted, texts, prefix, reader.places, unlisted)
     problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
-        problems += cross_check(
-            settings, sources, meters, plans, customers, credentials, subscriptions, reader.places, terms
-        )
+        sold = (settings, sources, meters, plans, customers, credentials, subscriptions)
+        problems += cross_check(*sold, reader.places, terms)
         problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
             problems += check_endpoints(meters, sources, routes, reader.places)
@@ -208,6 +215,11 @@ class _Reader:
         if data is None and not problems:
             self.problems.append(Problem("empty_file", "the file is empty", self.prefix + name))
         return self._make(model, data, name, lines, ()) if data is not None else None
+
+    def each(self, model: type[M], folder: str, texts: Mapping[str, str]) -> list[M]:
+        """The files of a folder, each of which holds one object."""
+        made = [self.one(model, name, texts) for name in sorted(texts) if name.startswith(folder)]
+        return [item for item in made if item is not None]
 
     def listed(self, model: type[M], name: str, key: str, texts: Mapping[str, str]) -> list[M]:
         """A file that holds a list under one key."""

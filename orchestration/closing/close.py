@@ -106,8 +106,7 @@ def due_groups(
     catalog: Catalog, ledger: Ledger, lines: Iterable[Line], cut_off: date, retracted: Collection[LineKey] = ()
 ) -> list[Group]:
     """The documents due at a cut-off, in the order of their numbers."""
-    entity_of = {key: c.entity for key, c in catalog.customers.items()}
-    return grouped(all_due(catalog, lines, issued_so_far(ledger), cut_off, retracted), entity_of)
+    return grouped(all_due(catalog, lines, issued_so_far(ledger), cut_off, retracted), catalog.seller)
 
 
 def issue(
@@ -126,7 +125,7 @@ def issue(
         done = settled(ledger, cut_off)
         already = tuple(g.customer for g in groups if (g.entity, g.customer, g.currency) in done)
         open_groups = [g for g in groups if (g.entity, g.customer, g.currency) not in done]
-        reasons = untaxed(catalog, open_groups) | dict(parked)
+        reasons = untaxed(catalog, open_groups, cut_off) | dict(parked)
         due = [g for g in open_groups if g.customer not in reasons]
         waiting = {g.customer: reasons[g.customer] for g in open_groups if g.customer in reasons}
         seq = ledger.next_journal_seq()

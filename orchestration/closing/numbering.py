@@ -55,8 +55,9 @@ def numbered(
     issued: list[Body] = []
     skipped: list[Body] = []
     for number, statement in worked_out(Agreements(catalog), due, cut_off, used or Used(), name):
-        entity, customer = entities[statement.entity], catalog.customers[statement.customer]
+        entity = entities[statement.entity]
         issue_date = local_date(entity.zone, now_us)
+        customer = catalog.customer_on(statement.customer, issue_date)
         body = build_document(
             statement,
             number=number,

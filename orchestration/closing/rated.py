@@ -59,14 +59,15 @@ def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Qu
     for subscription, group in groupby(charged, key=lambda item: item.segment.subscription):
         items = list(group)
         parts = sorted({item.of_plan for item in items}, key=attrgetter("start"))
-        rounding = by_entity[catalog.customers[items[0].segment.customer].entity]
-        lines = list(_rated(catalog, items, quantities, rounding))
+        last = items[-1].segment
+        rounding = by_entity[catalog.seller(last.customer, last.period_start)]
+        lines = list(_rated(catalog, items, quantities, by_entity))
         yield from lines
         yield from plan_lines(catalog.plans, parts, lines, ends.get(subscription), rounding)
 
 
 def _rated(
-    catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities, rounding: Rounding
+    catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities, by_entity: Mapping[str, Rounding]
 ) -> Iterator[Line]:
     for item in charged:
         charge = item.terms.charge
@@ -80,7 +81,7 @@ def _rated(
                 meter,
                 window=None if window is None else {"start": instant_text(window)},
                 divisor=item.divisor,
-                rounding=rounding,
+                rounding=by_entity[catalog.seller(item.segment.customer, item.segment.period_start)],
             )
             yield replace(line, value=value) if value else line
 

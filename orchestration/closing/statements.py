@@ -15,7 +15,7 @@ from orchestration.billing.rating import Line, LineKey
 from orchestration.billing.statements import Agreed, Statement, missing_rates, paid, statements
 from orchestration.billing.taxes import Buyer
 from orchestration.catalog import Catalog
-from orchestration.catalog.models import Customer, Entity
+from orchestration.catalog.models import Entity
 from orchestration.catalog.terms import Coupon, Exemption, Grant
 
 
@@ -37,7 +37,7 @@ class Agreements:
     """What the catalog says of each customer beside its plans."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._customers: Mapping[str, Customer] = catalog.customers
+        self._customer_on = catalog.customer_on
         self._entities: dict[str, Entity] = {entity.key: entity for entity in catalog.settings.entities}
         self._taxes = catalog.taxes
         self._coupons: dict[str, list[Coupon]] = defaultdict(list)
@@ -51,11 +51,11 @@ class Agreements:
         for exemption in catalog.taxes.exemptions if catalog.taxes is not None else ():
             self._exemptions[exemption.customer].append(exemption)
 
-    def of(self, customer: str, entity: str) -> Agreed:
-        """What holds between a customer and a seller."""
+    def of(self, customer: str, entity: str, day: date) -> Agreed:
+        """What holds between a customer and a seller on a day."""
         rates = None if self._taxes is None else self._taxes.rates
         return Agreed(
-            buyer=Buyer(entity, self._customers[customer].country, rates, self._exemptions.get(customer, ())),
+            buyer=Buyer(entity, self._customer_on(customer, day).country, rates, self._exemptions.get(customer, ())),
             coupons=self._coupons.get(customer, ()),
             grants=self._grants.get(customer, ()),
             refunded=self._refunded,
@@ -72,7 +72,7 @@ def worked_out(
     notes of a group come before its invoice, which they may pay.
     """
     for group in groups:
-        agreed = agreements.of(group.customer, group.entity)
+        agreed = agreements.of(group.customer, group.entity, cut_off)
         for statement in statements(group, agreed, used, cut_off):
             whole = paid(statement, agreed, used, cut_off)
             number = name(whole)
@@ -93,11 +93,11 @@ def drafted(agreements: Agreements, groups: Mapping[date, Sequence[Group]], used
     }
 
 
-def untaxed(catalog: Catalog, groups: Iterable[Group]) -> dict[str, str]:
+def untaxed(catalog: Catalog, groups: Iterable[Group], cut_off: date) -> dict[str, str]:
     """By customer, why its documents can't be made: a tax category has no rate for it. It is parked, nobody else."""
     agreements = Agreements(catalog)
     found: dict[str, list[str]] = defaultdict(list)
     for group in groups:
-        buyer = agreements.of(group.customer, group.entity).buyer
+        buyer = agreements.of(group.customer, group.entity, cut_off).buyer
         found[group.customer] += [f"no rate of tax category {what}" for what in missing_rates(group.lines, buyer)]
     return {customer: "; ".join(dict.fromkeys(what)) for customer, what in sorted(found.items()) if what}

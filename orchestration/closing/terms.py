@@ -99,10 +99,10 @@ def _taxes(archived: Catalog, catalog: Catalog, issued: Mapping[LineKey, Issued]
 
 
 def _taxed(catalog: Catalog, archived: Catalog, customer: str, category: str, day: str) -> str:
-    known, taxes = archived.customers[customer], catalog.taxes
+    on, taxes = date.fromisoformat(day), catalog.taxes
     exemptions = [x for x in taxes.exemptions if x.customer == customer] if taxes is not None else []
-    buyer = Buyer(known.entity, known.country, None if taxes is None else taxes.rates, exemptions)
-    found = treated(category, date.fromisoformat(day), buyer)
+    seller, country = archived.seller(customer, on), archived.customer_on(customer, on).country
+    found = treated(category, on, Buyer(seller, country, None if taxes is None else taxes.rates, exemptions))
     if found is None:
         return "none"
     rates = ", ".join(f"{rate.name} {decimal_text(rate.percent)} %" for rate in found.rates)

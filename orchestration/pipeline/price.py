@@ -121,8 +121,7 @@ def drafts(
         begin = due.line.start if due.before is None else date.min
         later = [end for end in ends[due.line.customer] if end >= begin]
         by_cut_off[min(later, default=max(begin, today))].append(due)
-    entity_of = {key: c.entity for key, c in catalog.customers.items()}
-    return {cut_off: grouped(by_cut_off[cut_off], entity_of) for cut_off in sorted(by_cut_off)}
+    return {cut_off: grouped(by_cut_off[cut_off], catalog.seller) for cut_off in sorted(by_cut_off)}
 
 
 def load_drafts(con: duckdb.DuckDBPyConnection, instance: Instance, found: Mapping[date, Sequence[Statement]]) -> None:

@@ -69,7 +69,7 @@ class Terms:
         buyer = Buyer("seller", "FR", self.rates or None)
         agreed = Agreed(buyer, self.coupons, self.grants)
         due = due_lines(lines, issued_lines(self.documents), cut_off)
-        ((group,),) = (grouped(due, {"buyer": "seller"}),)
+        ((group,),) = (grouped(due, lambda *_: "seller"),)
         (statement,) = statements(group, agreed, self.used, cut_off)
         whole = paid(statement, agreed, self.used, cut_off)
         number = f"DOC-{len(self.documents) + 1}"

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 
 from oracle_pricing import all_rows, answer, extra_rows
-from price_case import COUNTRY, CUSTOMER, DECIMALS, ENTITY, METERS, Answer, Case, Row, Use
+from price_case import COUNTRY, DECIMALS, ENTITY, METERS, Answer, Case, Row, Use
 
 from orchestration.billing.adjustments import adjustment_lines
 from orchestration.billing.charges import Slice
@@ -120,7 +120,7 @@ def _minor(amount: Money | None) -> int:
 def statement_of(case: Case, lines: Sequence[Line]) -> Statement | None:
     """The document of the cut-off; None where no line is due."""
     due = due_lines([*lines, *adjustment_lines(case.adjustments)], {}, case.cut_off)
-    groups = grouped(due, {CUSTOMER: ENTITY})
+    groups = grouped(due, lambda *_: ENTITY)
     if not groups:
         return None
     (group,) = groups

@@ -12,7 +12,11 @@ from orchestration.errors import CatalogInvalid
 GOOD = {
     "instance.yaml": "entities:\n  - {key: seller, name: Seller, address: A}\n",
     "sources.yaml": "sources:\n  - {name: gw, path: '*.log', format: common}\n",
-    "meters.yaml": "meters:\n  - {key: requests, name: R, event_type: request, aggregation: count}\n",
+    "meters.yaml": (
+        "meters:\n"
+        "  - {key: requests, name: R, event_type: request, aggregation: count, dimensions: [method]}\n"
+        "  - {key: money, name: M, event_type: request, aggregation: sum, value: bytes}\n"
+    ),
     "plans/basic.yaml": (
         "key: basic\nname: Basic\ncurrency: USD\nversions:\n  - effective: 2026-01-01\n    charges:\n"
         "      - {key: calls, name: Calls, model: per_unit, meter: requests, price: '1'}\n"
@@ -31,8 +35,8 @@ versions:
     charges:
       - {{key: fee, name: Fee, model: flat, amount: "10.00", {fee}}}
       - {{key: calls, name: Calls, model: graduated, meter: requests, tiers: [{tiers}], {calls}}}
-      - {{key: cut, name: Cut, model: percentage, meter: requests, rate: "0.02", fixed: "0.30"}}
-      - {{key: cells, name: Cells, model: matrix, meter: requests, cells: [{{match: {{region: eu}}, price: "1"}}]}}
+      - {{key: cut, name: Cut, model: percentage, meter: money, rate: "0.02", fixed: "0.30"}}
+      - {{key: cells, name: Cells, model: matrix, meter: requests, cells: [{{match: {{method: GET}}, price: "1"}}]}}
 {more}"""
 TIERS = '{up_to: "10", price: "1"}, {price: "0.5"}'
 OVERRIDE = "{{customer: acme, plan: pro, charge: {charge}, start: {start}, {end}contract: {contract}, {prices}}}"
@@ -83,7 +87,7 @@ def test_what_is_right_is_valid() -> None:
         override(start="2026-03-01", contract="C-2"),
         override("calls", prices=f"tiers: [{TIERS}]"),
         override("cut", prices='rate: "0.01", fixed: "0.10"'),
-        override("cells", prices='cells: [{match: {region: eu}, price: "0.9"}]'),
+        override("cells", prices='cells: [{match: {method: GET}, price: "0.9"}]'),
     )
     commitment = 'commitment: {amount: "100.00", interval: year}\n    cap: "50.00"'
     assert found(good, GOOD_ROWS, anchor="subscription", version=commitment, calls="interval: day, days: null") == []
@@ -124,7 +128,7 @@ def test_a_plan_that_cannot_be_priced_is_named_with_file_and_line(fields: dict[s
 
 
 STATED_FEE, STATED_BLOCK = ', flat_fee: "3"', ', block: "3"'
-EU, US = ('{match: {region: eu}, price: "1"}', '{match: {region: us}, price: "1"}')
+EU, US = ('{match: {method: GET}, price: "1"}', '{match: {region: us}, price: "1"}')
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def issued(folder: Path) -> dict[LineKey, Issued]:
     catalog = load_catalog(folder)
     lines = rate_all(catalog, charged_segments(catalog, NOW_US), {})
     cut_off = date(2026, 11, 1)
-    groups = grouped(due_lines(lines, {}, cut_off), {key: c.entity for key, c in catalog.customers.items()})
+    groups = grouped(due_lines(lines, {}, cut_off), catalog.seller)
     documents, _ = numbered(catalog, groups, cut_off, NOW_US, 1, lambda _: 0)
     return issued_lines(documents)
 

@@ -93,7 +93,7 @@ class Book:
         day, used = D(cut_off), used_in(self.documents)
         rated = [*lines, *adjustment_lines(self.adjustments)]
         found: list[dict[str, Any]] = []
-        for group in grouped(due_lines(rated, issued_lines(self.documents), day), {"acme": "main"}):
+        for group in grouped(due_lines(rated, issued_lines(self.documents), day), lambda *_: "main"):
             for statement in statements(group, self.agreed, used, day):
                 whole = paid(statement, self.agreed, used, day)
                 body = build_document(

@@ -209,7 +209,7 @@ def test_documents_are_one_for_each_customer_entity_and_currency_in_order() -> N
     for number, (customer, currency) in enumerate([("zeta", "EUR"), ("acme", "USD"), ("acme", "EUR"), ("beta", "EUR")]):
         line = replace(fee.line, customer=customer, currency=currency, subscription=f"sub-{number}")
         others.append(replace(fee, line=line, amount=type(fee.amount)(fee.amount.amount, currency)))
-    groups = grouped(others, {"zeta": "main", "acme": "main", "beta": "north"})
+    groups = grouped(others, lambda customer, _: {"zeta": "main", "acme": "main", "beta": "north"}[customer])
     assert [(g.customer, g.entity, g.currency, len(g.lines)) for g in groups] == [
         ("acme", "main", "EUR", 1),
         ("acme", "main", "USD", 1),

@@ -417,7 +417,10 @@ def test_a_contract_replaces_prices_of_tiers_and_cells_and_nothing_else() -> Non
         {"up_to": "10", "price": "0.9", "rate": None, "flat_fee": "5", "block": "2"},
         {"up_to": None, "price": "0.4", "rate": None, "flat_fee": "0", "block": None},
     ]
-    cells = ({"match": {"region": "eu", "size": "l"}, "price": "1"}, {"match": {"region": "us"}, "price": "2"})
+    cells = (
+        {"match": {"region": "eu", "size": "l"}, "price": "1"},
+        {"match": {"region": "us", "size": "l"}, "price": "2"},
+    )
     matrix = plan(("2026-01-01", [charge("matrix", cells=cells, default="3")]))
     agreed = override("2026-01-01", cells=({"match": {"size": "l", "region": "eu"}, "price": "0.7"},), default="2.5")
     (terms,) = charge_prices(matrix, segment(), [agreed])

@@ -177,8 +177,7 @@ def catalog() -> Catalog:
 def october(catalog: Catalog) -> list[Group]:
     """What a close of October 2024 would issue."""
     charged = charged_segments(catalog, parse_instant(tiny.NOW, "test"))
-    entity_of = {key: customer.entity for key, customer in catalog.customers.items()}
-    return grouped(due_lines(rate_all(catalog, charged, {}), {}, date(2024, 11, 1)), entity_of)
+    return grouped(due_lines(rate_all(catalog, charged, {}), {}, date(2024, 11, 1)), catalog.seller)
 
 
 @pytest.mark.parametrize(
