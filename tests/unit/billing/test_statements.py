@@ -88,8 +88,9 @@ def test_a_coupon_lasts_as_many_documents_as_it_says(lasts: Any, amounts: list[s
     assert ["".join(amount for _, amount in taken(body, "coupons")) for body in found] == amounts
 
 
-def test_a_document_of_nothing_uses_up_no_coupon() -> None:
-    book = Book(agreed(coupon(percent="10", lasts=1), off("5.00", "f", lasts=1)))
+def test_a_document_of_nothing_uses_up_no_amount_and_no_percentage_that_is_taken_once() -> None:
+    """A percentage for a number of documents stands on it, since a correction may make something of it."""
+    book = Book(agreed(coupon(percent="10"), coupon("n", percent="20", lasts=1), off("5.00", "f", lasts=1)))
     book.issue([line("0.00", period="2026-09-01")], "2026-10-01")
     (body,) = book.issue([line("0.00", period="2026-09-01"), line("100.00")])
     assert taken(body, "coupons") == [("c1", "10.00"), ("f", "5.00")]
