@@ -19,6 +19,8 @@ from orchestration.billing.taxes import RateKey, Treatment
 from orchestration.money import EXACT, Money
 
 LineKind: TypeAlias = Literal["fee", "usage", "cap", "true_up", "adjustment", "correction"]
+MADE_BY_PLANS: dict[str, Literal["cap", "true_up"]] = {"cap": "cap", "true_up": "true_up"}
+"""Lines that no charge makes, by the keys that they have instead."""
 PARTS = ("gross", "discount", "excess", "top_up")
 
 
@@ -245,14 +247,18 @@ def _cause(line: Line, shown: Mapping[str, Any], begins: set[tuple[str, date]], 
         return "plan change" if (line.subscription, line.end) in begins else "ended"
     if line.end > end_shown or line.plan != shown["plan"]:
         return "plan change" if line.plan != shown["plan"] else "catalog"
-    if line.measured == Decimal(shown["measured"]):
+    if line.measured == Decimal(shown["measured"]) and line.charge not in MADE_BY_PLANS:
         return "price"
     return "retraction" if retracted else "late usage"
 
 
 def _gone(shown: Mapping[str, Any]) -> Line:
-    """An issued line whose segment no longer exists: nothing is active, so nothing is owed."""
+    """An issued line whose segment no longer exists: nothing is active, so nothing is owed.
+
+    Of what a plan adds to its lines, the segment may be there, and nothing to cap or to top up any more.
+    """
     start = date.fromisoformat(shown["start"])
+    by_plan = shown["charge"] in MADE_BY_PLANS
     return Line(
         subscription=shown["subscription"],
         customer=shown["customer"],
@@ -265,12 +271,13 @@ def _gone(shown: Mapping[str, Any]) -> Line:
         period_start=date.fromisoformat(shown["period_start"]),
         period_end=date.fromisoformat(shown["period_end"]),
         start=start,
-        end=start,
+        end=date.fromisoformat(shown["end"]) if by_plan else start,
         measured=Decimal(0),
         quantity=Decimal(0),
         unit=shown["unit"],
         amount=Money.zero(shown["currency"]),
         formula={"model": "none", "details": [], "proration": "0", "exact": "0"},
+        kind=MADE_BY_PLANS.get(shown["charge"], "usage" if shown["meter"] else "fee"),
         value=shown.get("value", ""),
         tax_category=shown["tax_category"],
     )

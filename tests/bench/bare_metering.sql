@@ -227,6 +227,8 @@ JOIN control.window_counts AS counts ON customers.zone = counts.zone AND found.m
     AND found.window_length = counts.window_length;
 
 CREATE TABLE charge_quantities AS
+SELECT *, '' AS value, '' AS cell, NULL::BIGINT AS hour_us, 0::BIGINT AS events, 'units' AS part
+FROM (
 SELECT line_id, local_day, sum(quantity) AS quantity, NULL::BIGINT AS window_us, 1 AS windows, NULL::BIGINT AS rank
 FROM control.segments JOIN usage_daily AS usage USING (customer, meter)
 WHERE measure = 'total' AND local_day >= start_day AND local_day < end_day
@@ -244,7 +246,7 @@ SELECT line_id, arg_max(local_day, (value, -window_us)), max(value), arg_max(win
     1, NULL
 FROM control.segments JOIN event_windows USING (customer, meter, window_length)
 WHERE measure = 'mark' AND local_day >= start_day AND local_day < end_day
-GROUP BY line_id;
+GROUP BY line_id);
 
 CREATE TABLE unattributed_usage AS
 SELECT feed AS source, credential, event_type, utc_day, sum(events) AS events, sum(bytes) AS bytes

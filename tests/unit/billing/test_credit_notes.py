@@ -194,3 +194,17 @@ def test_a_correction_that_credits_cover_whole_is_no_credit_note() -> None:
     found = book.issue([line("0.00", period="2026-09-01")])
     assert heads(found) == [("credit_note", "", "-5.00", "-5.00")]
     assert [shown["kind"] for shown in found[0]["lines"]] == ["correction", "adjustment"]
+
+
+def test_a_true_up_that_late_usage_makes_needless_goes_as_a_true_up_and_for_late_usage() -> None:
+    """Not as usage of a subscription that ended: it goes on."""
+    missing = {"kind": "true_up", "meter": None, "measured": Decimal(1), "quantity": Decimal(1)}
+    book = Book()
+    book.issue([line("700.00"), line("300.00", "true_up", **missing)])
+    (body,) = book.issue([line("1050.00")], "2026-12-01")
+    (usage, true_up) = sorted(body["lines"], key=lambda shown: shown["amount"], reverse=True)
+    assert (usage["charge"], usage["amount"], usage["correction"]["cause"]) == ("usage", "350.00", "late usage")
+    assert (true_up["charge"], true_up["amount"]) == ("true_up", "-300.00")
+    assert (true_up["correction"]["cause"], true_up["end"]) == ("late usage", "2026-11-01")
+    (body,) = book.issue([line("1040.00"), line("0.00", "true_up", **missing)], "2027-01-01")
+    assert [shown["amount"] for shown in body["lines"]] == ["-10.00"]
