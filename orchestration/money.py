@@ -19,6 +19,7 @@ from decimal import (
     Rounded,
 )
 from fractions import Fraction
+from math import lcm
 from typing import Literal, TypeAlias
 
 EXACT = Context(
@@ -187,17 +188,28 @@ def allocate(total_minor: int, weights: Sequence[Number]) -> list[int]:
     Each part is cut towards zero; the units left go one each to the largest remainders, of equals to the earlier.
     A weight of 0 gets nothing. Raises ValueError when there is something to split and the weights sum to 0.
     """
-    exact = [as_fraction(w) for w in weights]
-    whole = sum(exact, Fraction(0))
+    whole_numbers = _integers(weights)
+    whole = sum(whole_numbers)
     if total_minor == 0:
-        return [0] * len(exact)
+        return [0] * len(whole_numbers)
     if whole == 0:
         raise ValueError("nothing to split by: the weights sum to 0")
-    shares = [total_minor * w / whole for w in exact]
-    parts = [int(share) for share in shares]
+    # Shares are numerators over |whole|; the sign goes to the numerators.
+    total, over = (total_minor, whole) if whole > 0 else (-total_minor, -whole)
+    shares = [total * weight for weight in whole_numbers]
+    parts = [share // over if share >= 0 else -(-share // over) for share in shares]
     left = total_minor - sum(parts)
     step = 1 if left > 0 else -1
-    order = sorted(range(len(shares)), key=lambda i: (-step * (shares[i] - parts[i]), i))
+    order = sorted(range(len(shares)), key=lambda i: (-step * (shares[i] - parts[i] * over), i))
     for i in order[: abs(left)]:
         parts[i] += step
     return parts
+
+
+def _integers(weights: Sequence[Number]) -> list[int]:
+    """Whole numbers in the proportions of the weights."""
+    if all(type(weight) is int for weight in weights):
+        return [int(weight) for weight in weights]
+    exact = [as_fraction(weight) for weight in weights]
+    common = lcm(*(weight.denominator for weight in exact))
+    return [weight.numerator * (common // weight.denominator) for weight in exact]

@@ -84,9 +84,26 @@ def refuse_edits(
         return
     before = {line.key: line for line in rate_all(archived, charged_segments(archived, now_us), quantities)}
     after = {line.key: line for line in lines}
+    billed = [line for key in issued if (line := before.get(key))]
+    who, what = {line.customer for line in billed}, {line.meter for line in billed if line.meter}
+    refuse_differences(archived, catalog, before, after, issued, cut_off, who, what)
+
+
+def refuse_differences(
+    archived: Catalog,
+    catalog: Catalog,
+    before: Mapping[LineKey, Line],
+    after: Mapping[LineKey, Line],
+    issued: Iterable[LineKey],
+    cut_off: date,
+    customers: Collection[str],
+    meters: Collection[str],
+) -> None:
+    """As `refuse_edits`, of the lines that can differ: `before` as the archived catalog rates them, `after` as the
+    other does. `customers` and `meters` are all that were billed."""
     problems = [
-        *_customers(archived, catalog, {line.customer for key in issued if (line := before.get(key))}),
-        *_meters(archived, catalog, {line.meter for key in issued if (line := before.get(key)) and line.meter}),
+        *_customers(archived, catalog, customers),
+        *_meters(archived, catalog, meters),
         *_lines(before, after, issued, cut_off),
         *_retractions(archived, catalog),
     ]
@@ -100,8 +117,8 @@ def refuse_edits(
         )
 
 
-def _customers(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[Problem]:
-    for key in sorted(billed):
+def _customers(archived: Catalog, catalog: Catalog, billed: Collection[str]) -> Iterator[Problem]:
+    for key in sorted(archived.customers.keys() & set(billed)):
         was, now = archived.customers[key], catalog.customers[key]
         for field in ("zone", "entity"):
             if getattr(was, field) != getattr(now, field):
@@ -109,8 +126,8 @@ def _customers(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterato
                 yield Problem(f"{field}_edited", message, "customers.csv")
 
 
-def _meters(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[Problem]:
-    for key in sorted(billed):
+def _meters(archived: Catalog, catalog: Catalog, billed: Collection[str]) -> Iterator[Problem]:
+    for key in sorted(archived.meters.keys() & set(billed)):
         was, now = archived.meters[key], catalog.meters.get(key)
         same = now is not None and was.model_copy(update={"name": now.name, "description": now.description}) == now
         if moves_endpoints(was, archived.routes, catalog.routes):

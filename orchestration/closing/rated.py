@@ -27,6 +27,9 @@ class Quantity(NamedTuple):
     rank: int | None = None
 
 
+QUANTITY_COLUMNS = ", ".join(("local_day", *Quantity._fields[1:]))
+"""The columns of `marts.charge_quantities` that make a Quantity, in its order."""
+
 Quantities = Mapping[str, Sequence[Quantity]]
 """By line id: what was measured, by day."""
 

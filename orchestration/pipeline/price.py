@@ -1,32 +1,40 @@
-"""Pricing: quantities out of the build, lines by the billing rules, drafts back into the build."""
+"""Drafts: what the next documents would hold, customer by customer, and how they are written into the build.
+
+A draft prices what is known. Fees in arrears, top-ups and true-ups of a period that hasn't ended may still become
+another amount: they stand beside the total, as expected.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import duckdb
 
 from orchestration.billing.documents import DueLine, Group, Issued, due_lines, grouped
 from orchestration.billing.rating import Line, LineKey
 from orchestration.catalog import Catalog
-from orchestration.closing.rated import Quantities, Quantity
+from orchestration.closing.rated import QUANTITY_COLUMNS, Quantities, Quantity
 from orchestration.engine import load_rows
-from orchestration.ledger.store import Ledger
+from orchestration.money import Money
 from orchestration.pipeline.instance import Instance
 
 Row = dict[str, Any]
 
-LINE_COLUMNS = {
+DRAFT_LINES = {
+    "cut_off": "DATE",
     "kind": "VARCHAR",
     "entity": "VARCHAR",
     "customer": "VARCHAR",
     "subscription": "VARCHAR",
     "plan": "VARCHAR",
     "charge": "VARCHAR",
+    "value": "VARCHAR",
     "meter": "VARCHAR",
     "currency": "VARCHAR",
     "description": "VARCHAR",
@@ -37,46 +45,66 @@ LINE_COLUMNS = {
     "quantity": "DECIMAL(38, 9)",
     "unit": "VARCHAR",
     "amount": "DECIMAL(38, 4)",
+    "expected": "DECIMAL(38, 4)",
     "formula": "VARCHAR",
 }
-ISSUED_LINE_COLUMNS = {"number": "VARCHAR", "position": "INTEGER", **LINE_COLUMNS}
-DRAFT_LINE_COLUMNS = {"cut_off": "DATE", **LINE_COLUMNS}
-DRAFT_COLUMNS = {
+DRAFTS = {
     "entity": "VARCHAR",
     "customer": "VARCHAR",
     "currency": "VARCHAR",
     "cut_off": "DATE",
     "lines": "INTEGER",
     "total": "DECIMAL(38, 4)",
+    "expected": "DECIMAL(38, 4)",
 }
-DOCUMENT_COLUMNS = {
-    "number": "VARCHAR",
-    "kind": "VARCHAR",
-    "entity": "VARCHAR",
-    "customer": "VARCHAR",
-    "currency": "VARCHAR",
-    "issue_date": "DATE",
-    "due_date": "DATE",
-    "cut_off": "DATE",
-    "subtotal": "DECIMAL(38, 4)",
-    "tax": "DECIMAL(38, 4)",
-    "total": "DECIMAL(38, 4)",
-    "amount_due": "DECIMAL(38, 4)",
-    "sha256": "VARCHAR",
-}
+
+
+class Draft(NamedTuple):
+    """A document that a close might issue: `group` has its lines at what is known, `expected` what stands beside."""
+
+    cut_off: date
+    group: Group
+    expected: Money
 
 
 def read_quantities(con: duckdb.DuckDBPyConnection) -> Quantities:
     """What the build measured, by line id; the days of a line ascending."""
     found: dict[str, list[Quantity]] = defaultdict(list)
     rows = con.execute(
-        "SELECT line_id, local_day, quantity, window_us, windows, rank FROM marts.charge_quantities "
-        "ORDER BY line_id, local_day, quantity, rank"
+        f"SELECT line_id, {QUANTITY_COLUMNS} FROM marts.charge_quantities ORDER BY line_id, local_day, quantity, rank"
     )
     while batch := rows.fetchmany(10_000):
         for line_id, *measured in batch:
             found[line_id].append(Quantity(*measured))
     return found
+
+
+def expected_of(due: DueLine, today: date) -> Money:
+    """What of a line's amount is expected and not known, on a local day: that of a period which hasn't ended then."""
+    line, none = due.line, Money.zero(due.line.currency)
+    if line.period_end <= today or due.before is not None or line.due == "advance":
+        return none
+    if line.meter is None and line.kind in ("fee", "usage", "true_up"):
+        return due.amount
+    return line.top_up if line.top_up is not None else none
+
+
+def drafts_of(
+    catalog: Catalog,
+    lines: Sequence[Line],
+    issued: Mapping[LineKey, Issued],
+    today: Mapping[str, date],
+    tomorrow: date,
+    retracted: Collection[LineKey] = (),
+) -> Iterator[Draft]:
+    """The drafts of some customers, ascending by cut-off. `today` is the local day by customer, `tomorrow` the cut-off
+    of what has no period of its own."""
+    for cut_off, groups in drafts(catalog, lines, issued, tomorrow, retracted).items():
+        for group in groups:
+            none, day = Money.zero(group.currency), today.get(group.customer, date.max)
+            known = [replace(due, amount=due.amount - expected_of(due, day)) for due in group.lines]
+            expected = sum((expected_of(due, day) for due in group.lines), none)
+            yield Draft(cut_off, group._replace(lines=known), expected)
 
 
 def drafts(
@@ -109,27 +137,35 @@ def drafts(
     return {cut_off: grouped(by_cut_off[cut_off], entity_of) for cut_off in sorted(by_cut_off)}
 
 
-def load_drafts(con: duckdb.DuckDBPyConnection, instance: Instance, found: Mapping[date, Sequence[Group]]) -> None:
-    """Write the drafts to `record.draft_documents` and `record.draft_lines`."""
+def load_drafts(con: duckdb.DuckDBPyConnection, instance: Instance, found: Iterable[Draft]) -> list[Row]:
+    """Write drafts to `record.draft_lines` and `record.draft_documents`; the rows of the latter.
+
+    Each draft is written as it comes, so that no more than the drafts of one customer need be in memory.
+    """
     documents: list[Row] = []
-    rows: list[Row] = []
-    for cut_off, groups in found.items():
-        for group in groups:
-            head = {"entity": group.entity, "customer": group.customer, "currency": group.currency}
-            day = cut_off.isoformat()
-            documents.append({**head, "cut_off": day, "lines": len(group.lines), "total": group.total.text})
-            rows += [{**_draft_line(due), **head, "cut_off": day} for due in group.lines]
-    load_rows(con, "record.draft_documents", DRAFT_COLUMNS, documents, instance.scratch)
-    load_rows(con, "record.draft_lines", DRAFT_LINE_COLUMNS, rows, instance.scratch)
+
+    def lines() -> Iterator[Row]:
+        for draft in found:
+            group, day = draft.group, draft.cut_off.isoformat()
+            head = {"entity": group.entity, "customer": group.customer, "currency": group.currency, "cut_off": day}
+            total, expected = group.total.text, draft.expected.text
+            documents.append({**head, "lines": len(group.lines), "total": total, "expected": expected})
+            yield from ({**_draft_line(due), **head} for due in group.lines)
+
+    load_rows(con, "record.draft_lines", DRAFT_LINES, lines(), instance.scratch)
+    load_rows(con, "record.draft_documents", DRAFTS, documents, instance.scratch)
+    return documents
 
 
 def _draft_line(due: DueLine) -> Row:
     line = due.line
+    full = line.amount if due.before is None else due.amount
     return {
         "kind": due.kind,
         "subscription": line.subscription,
         "plan": line.plan,
         "charge": line.charge,
+        "value": line.value,
         "meter": line.meter,
         "description": line.name,
         "period_start": line.period_start.isoformat(),
@@ -139,34 +175,21 @@ def _draft_line(due: DueLine) -> Row:
         "quantity": f"{line.quantity:f}",
         "unit": line.unit,
         "amount": due.amount.text,
+        "expected": (full - due.amount).text,
         "formula": json.dumps(line.formula, sort_keys=True, ensure_ascii=False),
     }
 
 
-def load_issued(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledger) -> None:
-    """Copy issued documents and their lines to `record.issued_documents` and `record.issued_lines`."""
-    documents: list[Row] = []
-    rows: list[Row] = []
-    for row in ledger.documents():
-        body = json.loads(row.body)
-        head = {"entity": row.entity, "customer": row.customer, "currency": row.currency}
-        fields = {c: body[c] for c in ("number", "kind", "issue_date", "due_date", "cut_off")}
-        sums = {c: body[c] for c in ("subtotal", "tax", "total", "amount_due")}
-        documents.append({**head, **fields, **sums, "sha256": row.sha256})
-        rows += [_issued_line(row.number, head, line) for line in body["lines"]]
-    load_rows(con, "record.issued_documents", DOCUMENT_COLUMNS, documents, instance.scratch)
-    load_rows(con, "record.issued_lines", ISSUED_LINE_COLUMNS, rows, instance.scratch)
-
-
-def _issued_line(number: str, head: Row, line: Mapping[str, Any]) -> Row:
-    renamed = ("customer", "currency", "entity", "description", "segment_start", "segment_end", "formula")
-    return {
-        **head,
-        **{c: line[c] for c in LINE_COLUMNS if c not in renamed},
-        "number": number,
-        "position": int(line["position"]),
-        "description": line["name"],
-        "segment_start": line["start"],
-        "segment_end": line["end"],
-        "formula": json.dumps(line["formula"], sort_keys=True, ensure_ascii=False),
-    }
+def by_customer(
+    lines: Iterable[Line], issued: Mapping[LineKey, Issued]
+) -> Iterator[tuple[list[Line], dict[LineKey, Issued]]]:
+    """Lines, sorted by customer, with what was issued for their subscriptions, a customer at a time."""
+    of: dict[str, dict[LineKey, Issued]] = defaultdict(dict)
+    for key, before in issued.items():
+        of[key.subscription][key] = before
+    for _, found in groupby(lines, key=lambda line: line.customer):
+        theirs = list(found)
+        subscriptions = sorted({line.subscription for line in theirs})
+        yield theirs, {key: before for name in subscriptions for key, before in of.pop(name, {}).items()}
+    for name in sorted(of):
+        yield [], of[name]
