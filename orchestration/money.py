@@ -66,9 +66,9 @@ def round_fraction(value: Number, decimals: int, mode: Rounding = "half_away") -
 
     `up` is away from zero and `down` towards it, so that a charge and its reversal are mirror images.
     """
-    exact = as_fraction(value)
-    whole, rest = divmod(abs(exact.numerator) * 10**decimals, exact.denominator)
-    twice = 2 * rest - exact.denominator
+    numerator, denominator = _ratio(value)
+    whole, rest = divmod(abs(numerator) * 10**decimals, denominator)
+    twice = 2 * rest - denominator
     match mode:
         case "half_away":
             more = twice >= 0
@@ -81,23 +81,36 @@ def round_fraction(value: Number, decimals: int, mode: Rounding = "half_away") -
         case _:
             raise ValueError(f"unknown rounding '{mode}'")
     minor = whole + more
-    return EXACT.scaleb(Decimal(-minor if exact < 0 else minor), -decimals)
+    return EXACT.scaleb(Decimal(-minor if numerator < 0 else minor), -decimals)
 
 
 def decimal_text(value: Number) -> str:
     """The value in plain digits without an exponent or needless zeros, or `n/d` when no decimal is equal to it."""
-    exact = as_fraction(value)
-    twos, fives, rest = 0, 0, exact.denominator
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
+    if type(value) is Decimal and value.is_finite():
+        text = f"{value:f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+        return "0" if text == "-0" else text
+    numerator, denominator = _ratio(value)
+    if denominator == 1:
+        return str(numerator)
+    twos = (denominator & -denominator).bit_length() - 1
+    fives, rest = 0, denominator >> twos
     while rest % 5 == 0:
         rest, fives = rest // 5, fives + 1
     if rest != 1:
-        return f"{exact.numerator}/{exact.denominator}"
+        return f"{numerator}/{denominator}"
     places = max(twos, fives)
-    digits = str(abs(exact.numerator) * 10**places // exact.denominator).rjust(places + 1, "0")
-    sign = "-" if exact < 0 else ""
-    return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
+    digits = str(abs(numerator) * 10**places // denominator).rjust(places + 1, "0")
+    return f"{'-' if numerator < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def _ratio(value: Number) -> tuple[int, int]:
+    """Numerator and denominator, in lowest terms. Raises as `as_fraction` does."""
+    if type(value) is not Fraction and type(value) is not Decimal:
+        value = as_fraction(value)
+    if type(value) is Decimal and not value.is_finite():
+        raise ValueError(f"not a finite number: {value}")
+    return value.as_integer_ratio()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from orchestration.billing.segments import ChargeTerms, PriceFrom
@@ -68,7 +70,7 @@ class PriceDetail:
             "tier": "" if self.tier is None else str(self.tier),
             "quantity": decimal_text(self.quantity),
             "price": decimal_text(self.price),
-            "amount": decimal_text(self.amount),
+            "amount": decimal_text(EXACT.multiply(self.quantity, self.price)),
         }
 
 
@@ -81,7 +83,8 @@ class Priced:
 
     @property
     def amount(self) -> Fraction:
-        return sum((detail.amount for detail in self.details), Fraction(0))
+        products = (EXACT.multiply(detail.quantity, detail.price) for detail in self.details)
+        return Fraction(reduce(EXACT.add, products, ZERO))
 
 
 Model: TypeAlias = Callable[[ChargeTerms, Sequence[Slice]], Priced]
@@ -89,6 +92,9 @@ Model: TypeAlias = Callable[[ChargeTerms, Sequence[Slice]], Priced]
 
 def by_day(slices: Iterable[Slice]) -> list[Slice]:
     """One slice a day (and rank), ascending: what came within a day is summed, so its order cannot matter."""
+    slices = list(slices)
+    if all(piece.windows == 1 for piece in slices) and all(a.day < b.day for a, b in pairwise(slices)):
+        return slices
     days: dict[tuple[date, int], Decimal] = {}
     for piece in slices:
         key = (piece.day, piece.rank or 0)

@@ -57,6 +57,7 @@ class Digests:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._known: dict[int, tuple[object, str]] = {}
+        self._names: dict[type, tuple[str, ...]] = {}
 
     def of(self, items: Sequence[ChargedSegment]) -> str:
         """Hex SHA-256 over the terms of a group, its meters and what bounds its plans."""
@@ -75,11 +76,13 @@ class Digests:
         if isinstance(value, Model):
             return self._once(value)
         if isinstance(value, tuple):
-            return "(" + ",".join(map(self._text, value)) + ")"
-        if is_dataclass(value):
-            names = (field.name for field in fields(value) if field.name not in _NOT_TERMS)
-            return "{" + ",".join(self._text(getattr(value, name)) for name in names) + "}"
-        return repr(value)
+            return f"({','.join(map(self._text, value))})"
+        kind = type(value)
+        if kind not in self._names:
+            found = fields(value) if is_dataclass(value) else ()
+            self._names[kind] = tuple(field.name for field in found if field.name not in _NOT_TERMS)
+        names = self._names[kind]
+        return f"{{{','.join([self._text(getattr(value, name)) for name in names])}}}" if names else repr(value)
 
     def _once(self, model: Model) -> str:
         # The object is kept beside its text: its id belongs to it as long as it is.
