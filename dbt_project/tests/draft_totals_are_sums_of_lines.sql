@@ -2,7 +2,7 @@
 {{ config(meta={"dagster": {"ref": {"name": "invoice_draft_lines"}}}) }}
 with
     lines as (
-        select entity, customer, currency, cut_off, count(*) as lines, sum(amount) as amount
+        select entity, customer, currency, cut_off, count(*) as lines, sum(amount) as amount, sum(expected) as expected
         from {{ ref("invoice_draft_lines") }}
         group by entity, customer, currency, cut_off
     )
@@ -20,4 +20,7 @@ full outer join
     and drafts.customer = lines.customer
     and drafts.currency = lines.currency
     and drafts.cut_off = lines.cut_off
-where drafts.total is distinct from lines.amount or drafts.lines is distinct from lines.lines
+where
+    drafts.total is distinct from lines.amount
+    or drafts.expected is distinct from lines.expected
+    or drafts.lines is distinct from lines.lines

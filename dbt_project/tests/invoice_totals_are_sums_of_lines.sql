@@ -1,4 +1,4 @@
--- The total of a document is the sum of its lines and its tax, in one currency; no line is without its document.
+-- A document adds up: subtotal, total and amount due, in one currency; no line is without its document.
 {{ config(meta={"dagster": {"ref": {"name": "invoice_lines"}}}) }}
 with lines as (select number, currency, sum(amount) as amount from {{ ref("invoice_lines") }} group by number, currency)
 
@@ -13,4 +13,9 @@ from {{ ref("invoices") }} as documents
 full outer join lines on documents.number = lines.number and documents.currency = lines.currency
 where
     documents.subtotal is distinct from lines.amount
-    or documents.total is distinct from documents.subtotal + documents.tax
+    or documents.total
+    is distinct from documents.subtotal
+    - documents.coupon_total
+    - documents.promotional_total
+    + documents.tax
+    or documents.amount_due is distinct from documents.total - documents.credit_note_total - documents.prepaid_total

@@ -7,6 +7,7 @@ touched and not what there is. The result is always that of rating everything an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
@@ -22,14 +23,17 @@ from orchestration.closing.rated import QUANTITY_COLUMNS, Quantity, rate_all
 from orchestration.engine import load_rows
 from orchestration.metering.control import ChargedSegment
 from orchestration.money import EXACT
+from orchestration.pipeline.forecast import LineForecast, line_forecast, weekday_shares
 from orchestration.pipeline.state import code_digest
 from orchestration.pipeline.stored import LINE_FIELDS, line_of, line_row
 from orchestration.pipeline.terms import Digests, Groups, groups_of, has_ended
 from orchestration.sqltext import identifier
 from orchestration.zones import TZDATA_VERSION
 
-LINES = {"rated_with": "VARCHAR", **LINE_FIELDS, "daily": "VARCHAR"}
-"""`rated_with` names the group; `daily` holds the amounts of the line's days, in order: [1.00, 2.00]."""
+_FORECAST = ("forecast", "forecast_low", "forecast_high")
+LINES = {"rated_with": "VARCHAR", **LINE_FIELDS, "daily": "VARCHAR", **dict.fromkeys(_FORECAST, "DECIMAL(38, 4)")}
+"""`rated_with` names the group; `daily` holds the amounts of the line's days, in order: [1.00, 2.00]. The forecast is
+what the line may come to at its period's end, NULL without one."""
 GROUPS = {"rated_with": "VARCHAR", "digest": "VARCHAR", "ended": "BOOLEAN"}
 _STATE = {"catalog_digest": "VARCHAR", "code_digest": "VARCHAR", "tzdata": "VARCHAR"}
 _WANTED = {"line_id": "VARCHAR", "place": "BIGINT"}
@@ -58,7 +62,15 @@ def rate_changed(
     stale = _stale(con, catalog, groups, stored)
     gone = stored.keys() - groups.keys()
     chosen = {name: groups[name] for name in stale}
-    lines = (_row(name, line, used) for name, line, used in rate_groups(con, catalog, chosen, scratch))
+    today = max((i.known for items in groups.values() for i in items), default=date.max) - timedelta(days=1)
+    shares, by_id = weekday_shares(con, today), {i.line_id: i for items in chosen.values() for i in items}
+
+    def ahead(line: Line, used: Sequence[Quantity]) -> LineForecast | None:
+        item = by_id.get(line_id_of(line))
+        return None if item is None or line.value else line_forecast(catalog, item, used, shares)
+
+    rows_of = rate_groups(con, catalog, chosen, scratch)
+    lines = (_row(name, line, used, ahead(line, used)) for name, line, used in rows_of)
     load_rows(con, "record.lines_anew", LINES, lines, scratch)
     digests = Digests(catalog)
     rows = [{"rated_with": n, "digest": digests.of(i), "ended": has_ended(i)} for n, i in chosen.items()]
@@ -145,11 +157,18 @@ def rate_groups(
                 quantities[line_id] = found
                 line_id, found = next(measured, ("", []))
         for line in rate_all(catalog, items, quantities):
-            yield name, line, quantities.get(f"{line.subscription}/{line.charge}/{line.start}", ())
+            yield name, line, quantities.get(line_id_of(line), ())
 
 
-def _row(name: str, line: Line, used: Iterable[Quantity]) -> dict[str, Any]:
-    return {"rated_with": name, **line_row(line), "daily": _daily(line, used)}
+def line_id_of(line: Line) -> str:
+    """The name in SQL of the charge and segment that made a line."""
+    return f"{line.subscription}/{line.charge}/{line.start}"
+
+
+def _row(name: str, line: Line, used: Sequence[Quantity], ahead: LineForecast | None) -> dict[str, Any]:
+    amounts: list[str | None] = [None] * len(_FORECAST) if ahead is None else [amount.text for amount in ahead]
+    of_days = {"daily": _daily(line, used), **dict(zip(_FORECAST, amounts, strict=True))}
+    return {"rated_with": name, **line_row(line), **of_days}
 
 
 def _daily(line: Line, used: Iterable[Quantity]) -> str:

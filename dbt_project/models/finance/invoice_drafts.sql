@@ -1,2 +1,31 @@
 -- Grain: customer, seller, currency, end of the billing period. What an invoice would say today; nothing is issued.
-select entity, customer, currency, cut_off, lines, total, expected from {{ source("record", "draft_documents") }}
+{% set key = "entity, customer, currency, cut_off" %}
+with
+    ahead as (
+        select
+            {% for column in key.split(", ") %} lines.{{ column }}, {% endfor %}
+            sum(rated.forecast - rated.amount) as rest,
+            sqrt(sum((rated.forecast - rated.forecast_low) * * 2)) as below,
+            sqrt(sum((rated.forecast_high - rated.forecast) * * 2)) as above
+        from {{ source("record", "draft_lines") }} as lines
+        inner join
+            {{ source("record", "rated_lines") }} as rated
+            on lines.subscription = rated.subscription
+            and lines.charge = rated.charge
+            and lines.period_start = rated.period_start
+            and lines.segment_start = rated."start"
+            and lines.value = rated.value
+        where lines.kind <> 'correction' and rated.forecast is not null
+        group by all
+    )
+
+select
+    {{ key }},
+    lines,
+    total,
+    expected,
+    cast(total + expected + coalesce(rest, 0) as decimal(38, 4)) as forecast_total,
+    cast(total + expected + coalesce(rest, 0) - coalesce(below, 0) as decimal(38, 4)) as forecast_low,
+    cast(total + expected + coalesce(rest, 0) + coalesce(above, 0) as decimal(38, 4)) as forecast_high
+from {{ source("record", "draft_documents") }}
+left join ahead using ({{ key }})
