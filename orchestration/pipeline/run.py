@@ -17,7 +17,7 @@ from orchestration.closing.edits import refuse_lost
 from orchestration.engine import connect
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
-from orchestration.metering.control import charged_segments
+from orchestration.metering.control import ChargedSegment, charged_segments
 from orchestration.pipeline.accounting import require_balance
 from orchestration.pipeline.contested import retraction_notes, unmet_rows
 from orchestration.pipeline.drift import drift_notices
@@ -80,7 +80,7 @@ def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan
     """
     refuse_lost(catalog, issued_heads(context.instance, ledger))
     refuse_moved_clocks(ledger)
-    charged = charged_segments(catalog, context.now_us)
+    charged = _charged_now(catalog, context.now_us)
     plan = plan_build(context.instance, catalog, ledger, charged, context.now_us)
     if plan is not None:
         what = "from nothing" if plan.fresh else f"{len(plan.new_files)} new file(s)"
@@ -88,6 +88,18 @@ def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan
         for said in prepare(context.instance, catalog, ledger, charged, plan).said:
             context.report(said)
     return plan
+
+
+def _charged_now(catalog: Catalog, now_us: int) -> list[ChargedSegment]:
+    """The charges of a run, made once for its steps: they are as many as the history is long."""
+    key = catalog.digest, now_us
+    if key not in _charged:
+        _charged.clear()
+        _charged[key] = charged_segments(catalog, now_us)
+    return _charged[key]
+
+
+_charged: dict[tuple[str, int], list[ChargedSegment]] = {}
 
 
 def preview(context: Context) -> bool:
@@ -120,7 +132,7 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> list[dic
     Raises PeriodClosed for a catalog that prices issued lines otherwise than the one they were issued under.
     """
     context.report("pricing")
-    charged = charged_segments(catalog, context.now_us)
+    charged = _charged_now(catalog, context.now_us)
     with open_build(context.instance) as con:
         drafts = price_build(con, context.instance, catalog, ledger, charged, context.now_us)
         missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)

@@ -93,7 +93,7 @@ def test_documents_are_taken_apart_and_a_list_that_they_lack_is_empty(tmp_path: 
         "lines": [line | {"gross": "13.00", "discount": "0.66", "value": "eu", "tax_category": "reduced",
                           "correction": {"document": "T-1", "cause": "late usage"}}],
         "taxes": [{"category": "reduced", "name": "VAT", "percent": "7", "base": "10.00", "amount": "0.70"},
-                  {"category": "standard", "name": "", "percent": "0", "base": "2.00", "amount": "0.00", "reason": "r"}],
+                  {"category": "standard", "name": "", "percent": "0", "base": "2", "amount": "0", "reason": "r"}],
         "coupons": [{"id": "welcome", "amount": "1.00"}], "promotional": [{"id": "gift", "amount": "0.34"}],
         "prepaid": [{"id": "wallet", "amount": "3.00"}], "credit_notes": [{"number": "T-9", "amount": "4.00"}],
         "coupon_total": "1.00", "promotional_total": "0.34", "tax": "0.70", "total": "11.70",

@@ -5,8 +5,10 @@ with
         select
             {% for column in key.split(", ") %} lines.{{ column }}, {% endfor %}
             sum(rated.forecast - rated.amount) as rest,
-            sqrt(sum((rated.forecast - rated.forecast_low) * * 2)) as below,
-            sqrt(sum((rated.forecast_high - rated.forecast) * * 2)) as above
+            {% for end in ["low", "high"] %}
+                {%- set half = "try_cast(rated.forecast_" ~ end ~ " - rated.forecast as decimal(18, 4))" %}
+                sqrt(sum({{ half }} * {{ half }})) as {{ end }}{{ "," if not loop.last }}
+            {% endfor %}
         from {{ source("record", "draft_lines") }} as lines
         inner join
             {{ source("record", "rated_lines") }} as rated
@@ -25,7 +27,7 @@ select
     total,
     expected,
     cast(total + expected + coalesce(rest, 0) as decimal(38, 4)) as forecast_total,
-    cast(total + expected + coalesce(rest, 0) - coalesce(below, 0) as decimal(38, 4)) as forecast_low,
-    cast(total + expected + coalesce(rest, 0) + coalesce(above, 0) as decimal(38, 4)) as forecast_high
+    cast(total + expected + coalesce(rest, 0) - coalesce(low, 0) as decimal(38, 4)) as forecast_low,
+    cast(total + expected + coalesce(rest, 0) + coalesce(high, 0) as decimal(38, 4)) as forecast_high
 from {{ source("record", "draft_documents") }}
 left join ahead using ({{ key }})
