@@ -118,8 +118,8 @@ def _billed_days(con: duckdb.DuckDBPyConnection, issued: Mapping[LineKey, Issued
         amount = Money.of(before.amount, line["currency"])
         weights = [Money.of(part, amount.currency).minor for part in days_now.get(key, ())]
         if not amount:
-            continue
-        if sum(weights) == 0:
+            weights = []
+        elif sum(weights) == 0:
             weights = [1] * max((date.fromisoformat(line["end"]) - key.start).days, 1)
         yield {
             **{name: str(value) for name, value in zip(KEY, key, strict=True)},

@@ -74,6 +74,16 @@ _TABLES = ("rated_lines", "rated_groups", "billed_days", "draft_lines", "draft_d
 TABLES = (*_TABLES, "issued_lines", "issued_taxes", "issued_reductions", "issued_totals", "issued_through", "grants")
 
 
+UNBALANCED = """
+SELECT * FROM record.issued_totals AS i FULL JOIN record.rated_lines AS l
+    USING (subscription, charge, period_start, "start", "value")
+LEFT JOIN record.billed_days AS b USING (subscription, charge, period_start, "start", "value")
+WHERE coalesce(list_sum(CAST(l.daily AS DECIMAL(38, 4)[])), 0) <> coalesce(l.amount, 0)
+    OR coalesce(list_sum(CAST(coalesce(b.daily, l.daily) AS DECIMAL(38, 4)[])), 0) <> i.amount
+"""
+"""Lines whose days sum to another amount, or to another than was issued for them."""
+
+
 _known: dict[str, Catalog] = {}
 
 
@@ -271,6 +281,7 @@ class Life:
         folded = read_issued(con)
         assert {key: before for key, (_, before) in folded.items()} == issued
         assert {key: (seq, before.line) for key, (seq, before) in folded.items()} == last_issued(self.ledger)
+        assert con.execute(UNBALANCED).fetchall() == []
         today = {key: local_date(customer.zone, self.now_us) for key, customer in catalog.customers.items()}
         tomorrow = local_date("UTC", self.now_us) + timedelta(days=1)
         plain = [
@@ -314,3 +325,30 @@ def test_rating_what_changed_gives_the_tables_and_drafts_of_rating_everything(li
         if life.refused > before:
             life.phases, life.tokens, life.versions = kept
             life.checked()
+
+
+@pytest.mark.parametrize("life", [7], indirect=True)
+def test_usage_that_comes_late_for_a_line_issued_at_nothing_is_unbilled_on_its_days(life: Life) -> None:
+    life.checked()
+    life.today = date(2026, 9, 6)
+    life.close()
+    life.checked()
+    late = next(i for i in charged_segments(life.catalog(), life.now_us) if i.line_id == f"s0/calls/{BEGIN}")
+    life.used[late.line_id] = {date(2026, 8, 10): Decimal(150)}
+    life.touched.add(late.line_id)
+    life.checked()
+    with duckdb.connect(str(life.home / f"{life.generation}.duckdb")) as con:
+        query = "SELECT subscription, charge, amount, kind FROM record.draft_lines WHERE kind = 'correction'"
+        assert con.execute(query).fetchall() == [("s0", "calls", Decimal("14.5"), "correction")]
+        query = "SELECT daily FROM record.billed_days WHERE subscription = 's0' AND charge = 'calls'"
+        assert con.execute(query).fetchall() == [("[]",)]
+    life.close()
+    life.checked()
+    with duckdb.connect(str(life.home / f"{life.generation}.duckdb")) as con:
+        assert con.execute("SELECT count(*) FROM record.draft_lines WHERE kind = 'correction'").fetchall() == [(1,)]
+    life.today = date(2026, 10, 5)
+    life.close()
+    life.checked()
+    with duckdb.connect(str(life.home / f"{life.generation}.duckdb")) as con:
+        assert con.execute("SELECT count(*) FROM record.draft_lines WHERE kind = 'correction'").fetchall() == [(0,)]
+        assert con.execute("SELECT count(*) FROM record.billed_days").fetchall() == [(0,)]
