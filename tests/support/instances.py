@@ -41,7 +41,7 @@ def content(home: Path, names: Iterable[str], leave_out: Iterable[str] = ()) -> 
     for name in names:
         schema, table = name.split(".")
         columns = [
-            column
+            f'"{column}"'
             for (column,) in rows(
                 home,
                 f"SELECT column_name FROM duckdb_columns() WHERE schema_name = '{schema}' AND table_name = '{table}' "
