@@ -44,6 +44,7 @@ bench: $(INSTALLED)
 	@$(BIN)/python -m tests.bench.history
 	@$(BIN)/python -m tests.bench.memory
 	@$(BIN)/python -m tests.bench.metering
+	@$(BIN)/python -m tests.bench.rating
 
 lint: $(INSTALLED) manifest
 	@$(BIN)/python -m pytest tests/unit/test_house.py

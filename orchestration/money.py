@@ -19,6 +19,7 @@ from decimal import (
     Rounded,
 )
 from fractions import Fraction
+from math import lcm
 from typing import Literal, TypeAlias
 
 EXACT = Context(
@@ -65,9 +66,9 @@ def round_fraction(value: Number, decimals: int, mode: Rounding = "half_away") -
 
     `up` is away from zero and `down` towards it, so that a charge and its reversal are mirror images.
     """
-    exact = as_fraction(value)
-    denominator = exact.denominator * 10 ** max(-decimals, 0)
-    whole, rest = divmod(abs(exact.numerator) * 10 ** max(decimals, 0), denominator)
+    numerator, denominator = _ratio(value)
+    denominator *= 10 ** max(-decimals, 0)
+    whole, rest = divmod(abs(numerator) * 10 ** max(decimals, 0), denominator)
     twice = 2 * rest - denominator
     match mode:
         case "half_away":
@@ -81,23 +82,36 @@ def round_fraction(value: Number, decimals: int, mode: Rounding = "half_away") -
         case _:
             raise ValueError(f"unknown rounding '{mode}'")
     minor = whole + more
-    return EXACT.scaleb(Decimal(-minor if exact < 0 else minor), -decimals)
+    return EXACT.scaleb(Decimal(-minor if numerator < 0 else minor), -decimals)
 
 
 def decimal_text(value: Number) -> str:
     """The value in plain digits without an exponent or needless zeros, or `n/d` when no decimal is equal to it."""
-    exact = as_fraction(value)
-    twos, fives, rest = 0, 0, exact.denominator
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
+    if type(value) is Decimal and value.is_finite():
+        text = f"{value:f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+        return "0" if text == "-0" else text
+    numerator, denominator = _ratio(value)
+    if denominator == 1:
+        return str(numerator)
+    twos = (denominator & -denominator).bit_length() - 1
+    fives, rest = 0, denominator >> twos
     while rest % 5 == 0:
         rest, fives = rest // 5, fives + 1
     if rest != 1:
-        return f"{exact.numerator}/{exact.denominator}"
+        return f"{numerator}/{denominator}"
     places = max(twos, fives)
-    digits = str(abs(exact.numerator) * 10**places // exact.denominator).rjust(places + 1, "0")
-    sign = "-" if exact < 0 else ""
-    return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
+    digits = str(abs(numerator) * 10**places // denominator).rjust(places + 1, "0")
+    return f"{'-' if numerator < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def _ratio(value: Number) -> tuple[int, int]:
+    """Numerator and denominator, in lowest terms. Raises as `as_fraction` does."""
+    if type(value) is not Fraction and type(value) is not Decimal:
+        value = as_fraction(value)
+    if type(value) is Decimal and not value.is_finite():
+        raise ValueError(f"not a finite number: {value}")
+    return value.as_integer_ratio()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,17 +202,28 @@ def allocate(total_minor: int, weights: Sequence[Number]) -> list[int]:
     Each part is cut towards zero; the units left go one each to the largest remainders, of equals to the earlier.
     A weight of 0 gets nothing. Raises ValueError when there is something to split and the weights sum to 0.
     """
-    exact = [as_fraction(w) for w in weights]
-    whole = sum(exact, Fraction(0))
+    whole_numbers = _integers(weights)
+    whole = sum(whole_numbers)
     if total_minor == 0:
-        return [0] * len(exact)
+        return [0] * len(whole_numbers)
     if whole == 0:
         raise ValueError("nothing to split by: the weights sum to 0")
-    shares = [total_minor * w / whole for w in exact]
-    parts = [int(share) for share in shares]
+    # Shares are numerators over |whole|; the sign goes to the numerators.
+    total, over = (total_minor, whole) if whole > 0 else (-total_minor, -whole)
+    shares = [total * weight for weight in whole_numbers]
+    parts = [share // over if share >= 0 else -(-share // over) for share in shares]
     left = total_minor - sum(parts)
     step = 1 if left > 0 else -1
-    order = sorted(range(len(shares)), key=lambda i: (-step * (shares[i] - parts[i]), i))
+    order = sorted(range(len(shares)), key=lambda i: (-step * (shares[i] - parts[i] * over), i))
     for i in order[: abs(left)]:
         parts[i] += step
     return parts
+
+
+def _integers(weights: Sequence[Number]) -> list[int]:
+    """Whole numbers in the proportions of the weights."""
+    if all(type(weight) is int for weight in weights):
+        return [int(weight) for weight in weights]
+    exact = [as_fraction(weight) for weight in weights]
+    common = lcm(*(weight.denominator for weight in exact))
+    return [weight.numerator * (common // weight.denominator) for weight in exact]

@@ -2,7 +2,15 @@
 {{ config(meta={"dagster": {"ref": {"name": "invoice_draft_lines"}}}) }}
 with
     lines as (
-        select entity, customer, currency, cut_off, corrects, count(*) as lines, sum(amount) as amount
+        select
+            entity,
+            customer,
+            currency,
+            cut_off,
+            corrects,
+            count(*) as lines,
+            sum(amount) as amount,
+            sum(expected) as expected
         from {{ ref("invoice_draft_lines") }}
         group by entity, customer, currency, cut_off, corrects
     )
@@ -21,4 +29,7 @@ full outer join
     and drafts.currency = lines.currency
     and drafts.cut_off = lines.cut_off
     and drafts.corrects = lines.corrects
-where drafts.subtotal is distinct from lines.amount or drafts.lines is distinct from lines.lines
+where
+    drafts.subtotal is distinct from lines.amount
+    or drafts.expected is distinct from lines.expected
+    or drafts.lines is distinct from lines.lines

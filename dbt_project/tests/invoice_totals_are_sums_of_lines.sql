@@ -1,4 +1,4 @@
--- The total of a document is the sum of its lines less coupons and credits, and its tax; no line is without a document.
+-- A document adds up: subtotal, total and amount due, in one currency; no line is without its document.
 {{ config(meta={"dagster": {"ref": {"name": "invoice_lines"}}}) }}
 with lines as (select number, currency, sum(amount) as amount from {{ ref("invoice_lines") }} group by number, currency)
 

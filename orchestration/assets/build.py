@@ -2,15 +2,16 @@
 
 import shutil
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
 
 from orchestration.assets import metadata, progress
 from orchestration.assets.models import finance_models, usage_models
-from orchestration.billing.statements import Statement
 from orchestration.catalog import load_catalog
 from orchestration.ledger.store import Ledger
+from orchestration.money import Money
 from orchestration.pipeline import run
 from orchestration.pipeline.contested import unmet_decisions
 from orchestration.pipeline.instance import Instance
@@ -69,17 +70,17 @@ def drafts(context: dg.AssetExecutionContext, tallystick: TallystickInstance) ->
             return dg.MaterializeResult(metadata=metadata.UNCHANGED)
         with progress.step(working.instance, build, "drafts"):
             found = run.price_drafts(working, catalog, ledger)
-    return dg.MaterializeResult(metadata=_drafts([(day, group) for day, groups in found.items() for group in groups]))
+    return dg.MaterializeResult(metadata=_drafts(found))
 
 
-def _drafts(groups: list[tuple[Any, Statement]]) -> dict[str, Any]:
-    rows = [(day, g.entity, g.customer, len(g.lines), str(g.total)) for day, g in groups]
+def _drafts(found: list[dict[str, Any]]) -> dict[str, Any]:
+    heads = ["cut_off", "entity", "customer", "lines", "total", "expected", "currency"]
     return {
-        "drafts": len(groups),
-        "lines": sum(len(group.lines) for _, group in groups),
-        "customers": len({group.customer for _, group in groups}),
-        "money": metadata.money(group.total for _, group in groups),
-        "preview": metadata.table(["cut-off", "seller", "customer", "lines", "total"], rows[: metadata.PREVIEW_ROWS]),
+        "drafts": len(found),
+        "lines": sum(draft["lines"] for draft in found),
+        "customers": len({draft["customer"] for draft in found}),
+        "money": metadata.money(Money(Decimal(draft["total"]), draft["currency"]) for draft in found),
+        "preview": metadata.table(heads, [[d[h] for h in heads] for d in found[: metadata.PREVIEW_ROWS]]),
     }
 
 

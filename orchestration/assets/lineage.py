@@ -8,7 +8,19 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
-PRICED = ("draft_documents", "draft_lines", "issued_documents", "issued_lines", "missing_input")
+PRICED = (
+    "rated_lines",
+    "billed_days",
+    "grants",
+    "draft_documents",
+    "draft_lines",
+    "issued_documents",
+    "issued_lines",
+    "issued_taxes",
+    "issued_reductions",
+    "issued_totals",
+    "missing_input",
+)
 """Tables of the schema `record` that pricing writes; the others are there when the build begins."""
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from orchestration.billing.segments import ChargeTerms, PriceFrom
@@ -77,7 +79,7 @@ class PriceDetail:
             "tier": "" if self.tier is None else str(self.tier),
             "quantity": decimal_text(self.quantity),
             "price": decimal_text(self.price),
-            "amount": decimal_text(self.amount),
+            "amount": decimal_text(EXACT.multiply(self.quantity, self.price)),
         }
         if self.contract:
             found["contract"] = self.contract
@@ -95,7 +97,8 @@ class Priced:
 
     @property
     def amount(self) -> Fraction:
-        return sum((detail.amount for detail in self.details), Fraction(0))
+        products = (EXACT.multiply(detail.quantity, detail.price) for detail in self.details)
+        return Fraction(reduce(EXACT.add, products, ZERO))
 
 
 Model: TypeAlias = Callable[[ChargeTerms, Sequence[Slice]], Priced]
@@ -104,11 +107,20 @@ Model: TypeAlias = Callable[[ChargeTerms, Sequence[Slice]], Priced]
 
 def by_day(slices: Iterable[Slice]) -> list[Slice]:
     """One slice a day (and rank), ascending: what came within a day is summed, so its order cannot matter."""
+    slices = list(slices)
+    if all(a.day < b.day for a, b in pairwise(slices)) and all(_is_plain(piece) for piece in slices):
+        return slices
     days: dict[tuple[date, int], Decimal] = {}
     for piece in slices:
         key = (piece.day, piece.rank or 0)
         days[key] = EXACT.add(days.get(key, ZERO), piece.quantity)
     return [Slice(day, days[day, rank], rank=rank or None) for day, rank in sorted(days)]
+
+
+def _is_plain(piece: Slice) -> bool:
+    """Whether summing it by day would leave it as it is."""
+    apart = piece.cell or piece.hour_us is not None or piece.events or piece.part != "units"
+    return piece.windows == 1 and piece.rank != 0 and not apart
 
 
 def merged(slices: Iterable[Slice]) -> list[Slice]:

@@ -7,7 +7,7 @@ between its amount now and all that was issued for it, so that a second run find
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -143,11 +143,16 @@ def issued_lines(documents: Iterable[Mapping[str, Any]]) -> dict[LineKey, Issued
     """Fold issued documents, oldest first, into what was issued for each line."""
     issued: dict[LineKey, Issued] = {}
     for document in documents:
-        ranks = {(use.kind, use.id): use.rank for use in uses_in(document, document["currency"])}
-        for line in document["lines"]:
-            key, shown = key_of(line), _shown(document["number"], line, ranks)
-            issued[key] = shown if key not in issued else _together(issued[key], shown)
+        for key, shown in shown_lines(document):
+            issued[key] = together(issued.get(key), shown)
     return issued
+
+
+def shown_lines(document: Mapping[str, Any]) -> Iterator[tuple[LineKey, Issued]]:
+    """What one document says of its lines."""
+    ranks = {(use.kind, use.id): use.rank for use in uses_in(document, document["currency"])}
+    for line in document["lines"]:
+        yield key_of(line), _shown(document["number"], line, ranks)
 
 
 def _shown(number: str, line: Mapping[str, Any], ranks: Mapping[tuple[UseKind, str], int]) -> Issued:
@@ -162,8 +167,11 @@ def _money(text: str, currency: str) -> Money:
     return Money(Decimal(text), currency)
 
 
-def _together(before: Issued, after: Issued) -> Issued:
-    """A line and a later correction of it. The coupons of the original stand on it, and no others."""
+def together(before: Issued | None, after: Issued) -> Issued:
+    """A line, as documents have shown it so far, and one more of them. The coupons of the original stand on it, and no
+    others, so documents are put together one by one, oldest first."""
+    if before is None:
+        return after
     later = {(use.kind, use.id): use.amount for use in after.uses}
     uses = (
         use._replace(amount=use.amount + later[use.kind, use.id]) if (use.kind, use.id) in later else use
@@ -204,14 +212,19 @@ def due_lines(
             raise ValueError(f"{line.key} was issued in {was} and cannot be corrected in {line.currency}")
         if line.amount.amount != before.amount:
             changed.append((line, before))
-    originals: dict[str, dict[LineKey, Issued]] = {before.document: {} for _, before in changed}
+    originals: dict[tuple[str, str, str], dict[LineKey, Issued]] = {_original(before): {} for _, before in changed}
     for key, before in issued.items() if originals else ():
-        if before.document in originals:
-            originals[before.document][key] = before
+        if (original := _original(before)) in originals:
+            originals[original][key] = before
     for line, before in changed:
         cause = _cause(line, before.line, begins, line.key in retracted)
-        found.append(_correction(line, before, cause, originals[before.document]))
+        found.append(_correction(line, before, cause, originals[_original(before)]))
     return sorted(found, key=lambda due: due.order)
+
+
+def _original(issued: Issued) -> tuple[str, str, str]:
+    """The document that was the first to show a line. Zero invoices that were skipped share the name of their entry."""
+    return issued.document, issued.line["customer"], issued.line["currency"]
 
 
 def _correction(line: Line, issued: Issued, cause: str, original: Original) -> DueLine:

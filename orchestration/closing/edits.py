@@ -86,13 +86,39 @@ def refuse_edits(
         return
     was_charged, now_charged = charged_segments(archived, now_us), charged_segments(catalog, now_us)
     before = {line.key: line for line in rate_all(archived, was_charged, _within(was_charged, quantities))}
-    after = {line.key: line for line in lines}
+    billed = [line for key in issued if (line := before.get(key))]
+    customers, meters = {line.customer for line in billed}, {line.meter for line in billed if line.meter}
+    was = Sold(archived, was_charged, before)
+    now = Sold(catalog, now_charged, {line.key: line for line in lines})
+    refuse_differences(was, now, issued, cut_off, customers, meters)
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """What a catalog makes of subscriptions: their charges and lines, from what is measured now."""
+
+    catalog: Catalog
+    charged: Sequence[ChargedSegment]
+    lines: Mapping[LineKey, Line]
+
+
+def refuse_differences(
+    was: Sold,
+    now: Sold,
+    issued: Collection[LineKey],
+    cut_off: date,
+    customers: Collection[str],
+    meters: Collection[str],
+) -> None:
+    """As `refuse_edits`, of the subscriptions that can differ: all of their lines under the archived catalog and under
+    the other, and what was issued for them. `customers` and `meters` are all that were billed."""
+    archived, catalog = was.catalog, now.catalog
     problems = [
-        *_customers(archived, catalog, {line.customer for key in issued if (line := before.get(key))}, cut_off),
-        *_meters(archived, catalog, {line.meter for key in issued if (line := before.get(key)) and line.meter}),
-        *_parts(_divided_by(archived, was_charged), _divided_by(catalog, now_charged), issued),
-        *_lines(before, after, issued, cut_off),
-        *_added(before, after, {key.subscription for key in issued}, cut_off),
+        *_customers(archived, catalog, customers, cut_off),
+        *_meters(archived, catalog, meters),
+        *_parts(_divided_by(archived, was.charged), _divided_by(catalog, now.charged), issued),
+        *_lines(was.lines, now.lines, issued, cut_off),
+        *_added(was.lines, now.lines, {key.subscription for key in issued}, cut_off),
         *_retractions(archived, catalog),
     ]
     if problems:
@@ -114,9 +140,9 @@ def _within(charged: Sequence[ChargedSegment], quantities: Quantities) -> Quanti
     }
 
 
-def _customers(archived: Catalog, catalog: Catalog, billed: set[str], cut_off: date) -> Iterator[Problem]:
+def _customers(archived: Catalog, catalog: Catalog, billed: Collection[str], cut_off: date) -> Iterator[Problem]:
     """A move on the last cut-off or later is an ordinary fact."""
-    for key in sorted(billed):
+    for key in sorted(archived.customers.keys() & catalog.customers.keys() & set(billed)):
         was, now = (
             {"zone": _zone_before(c, key, cut_off), "entity": _sellers_before(c, key, cut_off)}
             for c in (archived, catalog)
@@ -140,8 +166,8 @@ def _sellers_before(catalog: Catalog, customer: str, cut_off: date) -> str:
     return " ".join(s.row.entity if n == 0 else f"{s.boundary} {s.row.entity}" for n, s in enumerate(changes))
 
 
-def _meters(archived: Catalog, catalog: Catalog, billed: set[str]) -> Iterator[Problem]:
-    for key in sorted(billed):
+def _meters(archived: Catalog, catalog: Catalog, billed: Collection[str]) -> Iterator[Problem]:
+    for key in sorted(archived.meters.keys() & set(billed)):
         was, now = archived.meters[key], catalog.meters.get(key)
         same = now is not None and was.model_copy(update={"name": now.name, "description": now.description}) == now
         if moves_endpoints(was, archived.routes, catalog.routes):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from orchestration.billing.credits import Used, used_in
@@ -20,18 +22,18 @@ CLOSE = "close"
 
 def issued_so_far(ledger: Ledger, before_seq: int | None = None) -> dict[LineKey, Issued]:
     """Every line that was issued, folded over its documents; `before_seq` leaves out that journal entry and later."""
-    return issued_lines(body for _, body in _bodies(ledger, before_seq))
+    return issued_lines(body for _, body in issued_bodies(ledger, before_seq))
 
 
 def used_so_far(ledger: Ledger, before_seq: int | None = None) -> Used:
     """What issued documents have used of coupons, credits and credit notes."""
-    return used_in(body for _, body in _bodies(ledger, before_seq))
+    return used_in(body for _, body in issued_bodies(ledger, before_seq))
 
 
 def last_issued(ledger: Ledger, before_seq: int | None = None) -> dict[LineKey, tuple[int, Mapping[str, Any]]]:
     """Every line as it was issued last, with the number of the journal entry that issued it."""
     found: dict[LineKey, tuple[int, Mapping[str, Any]]] = {}
-    for seq, body in _bodies(ledger, before_seq):
+    for seq, body in issued_bodies(ledger, before_seq):
         found |= {key: (seq, issued.line) for key, issued in issued_lines([body]).items()}
     return found
 
@@ -40,7 +42,7 @@ def settled(ledger: Ledger, cut_off: date, before_seq: int | None = None) -> set
     """(entity, customer, currency) of every document of a cut-off, skipped zero invoices included."""
     return {
         (body["seller"]["entity"], body["buyer"]["customer"], body["currency"])
-        for _, body in _bodies(ledger, before_seq)
+        for _, body in issued_bodies(ledger, before_seq)
         if body["cut_off"] == cut_off.isoformat()
     }
 
@@ -51,13 +53,25 @@ def input_digest(files: Iterable[FileRow]) -> str:
     return sha256_hex("\n".join(inputs).encode())
 
 
-def _bodies(ledger: Ledger, before_seq: int | None) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def issued_bodies(
+    ledger: Ledger, before_seq: int | None = None, after_seq: int = 0
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Documents and skipped zero invoices, each with the number of its journal entry, in the order of the journal."""
-    found: dict[int, list[Mapping[str, Any]]] = {
-        entry.seq: list(json.loads(entry.body)["skipped"]) for entry in ledger.journal() if entry.kind == CLOSE
+    skipped: dict[int, list[Mapping[str, Any]]] = {
+        entry.seq: list(json.loads(entry.body)["skipped"])
+        for entry in ledger.journal()
+        if entry.kind == CLOSE and entry.seq > after_seq
     }
-    for document in ledger.documents():
-        found.setdefault(document.journal_seq, []).append(json.loads(document.body))
-    for seq in sorted(found):
-        if before_seq is None or seq < before_seq:
-            yield from ((seq, body) for body in found[seq])
+    for seq, documents in groupby(ledger.documents(after_seq), key=attrgetter("journal_seq")):
+        for earlier in sorted(number for number in skipped if number <= seq):
+            yield from _until(before_seq, earlier, skipped.pop(earlier))
+        yield from _until(before_seq, seq, (json.loads(document.body) for document in documents))
+    for later in sorted(skipped):
+        yield from _until(before_seq, later, skipped[later])
+
+
+def _until(
+    before_seq: int | None, seq: int, bodies: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    if before_seq is None or seq < before_seq:
+        yield from ((seq, body) for body in bodies)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import groupby
@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from orchestration.billing.charges import Slice
 from orchestration.billing.commitments import plan_lines
 from orchestration.billing.rating import Line, rate
+from orchestration.billing.segments import Segment
 from orchestration.catalog import Catalog
 from orchestration.catalog.charges import Charge
 from orchestration.metering.control import ChargedSegment
@@ -41,8 +42,61 @@ class Quantity(NamedTuple):
     part: Literal["units", "free", "at_min", "at_max", "unmeasured"] = "units"
 
 
+QUANTITY_COLUMNS = ", ".join(("local_day", *Quantity._fields[1:]))
+"""The columns of `marts.charge_quantities` that make a Quantity, in its order."""
+QUANTITY_ORDER = "local_day, value, coalesce(hour_us, 0), cell, part, quantity, rank"
+"""The order of the quantities of a line."""
+
 Quantities = Mapping[str, Sequence[Quantity]]
 """By line id: what was measured, by day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rater:
+    """Rates charges under one catalog. What it looks at beside charges, quantities, meters and plans: the first day
+    after each subscription (the greatest date without one), and how each seller rounds."""
+
+    catalog: Catalog
+    ends: Mapping[str, date]
+    roundings: Mapping[str, Rounding]
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> Rater:
+        ends: dict[str, date] = {}
+        for row in catalog.subscriptions:
+            ends[row.subscription] = max(ends.get(row.subscription, date.min), row.end or date.max)
+        return cls(catalog, ends, {entity.key: entity.rounding for entity in catalog.settings.entities})
+
+    def rounding(self, segment: Segment) -> Rounding:
+        """That of who sells to the customer in the period of a segment."""
+        return self.roundings[self.catalog.seller(segment.customer, segment.period_start)]
+
+    def rate(self, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
+        """As `rate_all`."""
+        for subscription, group in groupby(charged, key=lambda item: item.segment.subscription):
+            items = list(group)
+            parts = sorted({item.of_plan for item in items}, key=attrgetter("start"))
+            lines = [line for item in items for line in self.rate_charge(item, quantities.get(item.line_id, ()))]
+            yield from lines
+            end, rounding = self.ends.get(subscription), self.rounding(items[-1].segment)
+            yield from plan_lines(self.catalog.plans, parts, lines, end, rounding)
+
+    def rate_charge(self, item: ChargedSegment, measured: Sequence[Quantity]) -> Iterator[Line]:
+        """The line of one charge in its segment, or its lines by value, without what its plan makes of them."""
+        charge = item.terms.charge
+        meter = self.catalog.meters[charge.meter] if charge.meter is not None else None
+        for value, rows in _by_value(charge, measured):
+            window = next((row.window_us for row in rows if row.window_us is not None), None)
+            line = rate(
+                item.terms,
+                item.segment,
+                slices_of(rows),
+                meter,
+                window=None if window is None else {"start": instant_text(window)},
+                divisor=item.divisor,
+                rounding=self.rounding(item.segment),
+            )
+            yield replace(line, value=value) if value else line
 
 
 def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
@@ -52,38 +106,7 @@ def rate_all(catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Qu
     what they cap or commit to. A charge with lines by value has one for each value that was measured, and none without
     usage.
     """
-    ends: dict[str, date] = {}
-    for row in catalog.subscriptions:
-        ends[row.subscription] = max(ends.get(row.subscription, date.min), row.end or date.max)
-    by_entity = {entity.key: entity.rounding for entity in catalog.settings.entities}
-    for subscription, group in groupby(charged, key=lambda item: item.segment.subscription):
-        items = list(group)
-        parts = sorted({item.of_plan for item in items}, key=attrgetter("start"))
-        last = items[-1].segment
-        rounding = by_entity[catalog.seller(last.customer, last.period_start)]
-        lines = list(_rated(catalog, items, quantities, by_entity))
-        yield from lines
-        yield from plan_lines(catalog.plans, parts, lines, ends.get(subscription), rounding)
-
-
-def _rated(
-    catalog: Catalog, charged: Iterable[ChargedSegment], quantities: Quantities, by_entity: Mapping[str, Rounding]
-) -> Iterator[Line]:
-    for item in charged:
-        charge = item.terms.charge
-        meter = catalog.meters[charge.meter] if charge.meter is not None else None
-        for value, rows in _by_value(charge, quantities.get(item.line_id, ())):
-            window = next((row.window_us for row in rows if row.window_us is not None), None)
-            line = rate(
-                item.terms,
-                item.segment,
-                [_slice(row) for row in rows if row.part != "unmeasured"],
-                meter,
-                window=None if window is None else {"start": instant_text(window)},
-                divisor=item.divisor,
-                rounding=by_entity[catalog.seller(item.segment.customer, item.segment.period_start)],
-            )
-            yield replace(line, value=value) if value else line
+    return Rater.of(catalog).rate(charged, quantities)
 
 
 def _by_value(charge: Charge, rows: Sequence[Quantity]) -> Iterable[tuple[str, Sequence[Quantity]]]:
@@ -96,9 +119,18 @@ def _by_value(charge: Charge, rows: Sequence[Quantity]) -> Iterable[tuple[str, S
     return sorted(found.items())
 
 
-def _slice(row: Quantity) -> Slice:
-    part = "units" if row.part == "unmeasured" else row.part
-    return Slice(row.day, row.quantity, row.windows, row.rank, row.cell, row.hour_us, row.events, part)
+def slices_of(rows: Iterable[Quantity]) -> list[Slice]:
+    """What is priced of measured rows."""
+    return [
+        Slice(row.day, row.quantity, row.windows, row.rank, row.cell, row.hour_us, row.events, row.part)
+        for row in rows
+        if row.part != "unmeasured"
+    ]
+
+
+def rows_of(charge: Charge, value: str, rows: Iterable[Quantity]) -> list[Quantity]:
+    """Of the measured rows of a charge those that one of its lines is rated from."""
+    return [row for row in rows if row.part != "unmeasured" and (charge.line_per is None or row.value == value)]
 
 
 def instant_text(us: int) -> str:

@@ -39,13 +39,18 @@ HAVING coalesce(max_by(restore, row_number) FILTER (WHERE row_number <= $1), tru
 
 
 def retracted_lines(
-    con: duckdb.DuckDBPyConnection, catalog: Catalog, ledger: Ledger, before_seq: int | None = None
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    ledger: Ledger,
+    before_seq: int | None = None,
+    issued: Mapping[LineKey, tuple[int, Mapping[str, Any]]] | None = None,
 ) -> frozenset[LineKey]:
     """The issued lines that retractions concern which came after them.
 
     Args:
         con: a database that holds what `load_retractions` has written under `catalog`.
         before_seq: leaves out that journal entry and later ones.
+        issued: the lines to look at, as `last_issued` has them; by default all of the ledger.
     """
     if not catalog.retractions.rows:
         return frozenset()
@@ -61,7 +66,7 @@ def retracted_lines(
             return {}
         return _by_customer(catalog, con.execute(_CHANGED, [rows]).fetchall())
 
-    issued = last_issued(ledger, before_seq)
+    issued = last_issued(ledger, before_seq) if issued is None else issued
     return frozenset(
         key for key, (seq, line) in issued.items() if _concerns(catalog, key, line, changed_since(rows_known[seq]))
     )

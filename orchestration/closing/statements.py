@@ -80,9 +80,17 @@ def worked_out(
             yield number, whole
 
 
-def drafted(agreements: Agreements, groups: Mapping[date, Sequence[Group]], used: Used) -> dict[date, list[Statement]]:
-    """The statements of drafts, by cut-off: each sees what those before it would use."""
-    numbers = count(1)
+def drafted(
+    agreements: Agreements,
+    groups: Mapping[date, Sequence[Group]],
+    used: Used,
+    numbers: Iterator[int] | None = None,
+) -> dict[date, list[Statement]]:
+    """The statements of drafts, by cut-off: each sees what those before it would use.
+
+    `numbers` tell drafts apart; those that share `used` have no number twice.
+    """
+    numbers = count(1) if numbers is None else numbers
 
     def name(_: Statement) -> str:
         return f"draft-{next(numbers)}"

@@ -203,9 +203,10 @@ class Ledger:
         row = self._db.execute("SELECT coalesce(max(issue_date), '') FROM documents WHERE entity = ?", (entity,))
         return str(row.fetchone()[0])
 
-    def documents(self) -> Iterator[DocumentRow]:
-        """All issued documents in the order of issue."""
-        for row in self._db.execute("SELECT * FROM documents ORDER BY journal_seq, series, sequence"):
+    def documents(self, after_seq: int = 0) -> Iterator[DocumentRow]:
+        """Issued documents in the order of issue; of those journal entries that follow one."""
+        order = "WHERE journal_seq > ? ORDER BY journal_seq, series, sequence"
+        for row in self._db.execute(f"SELECT * FROM documents {order}", (after_seq,)):
             yield DocumentRow(*row)
 
     def journal(self) -> list[JournalRow]:

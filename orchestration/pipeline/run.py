@@ -7,37 +7,28 @@ own. Everything depends on the instance's durable parts and on `now_us`, never o
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
-from orchestration.billing.due import Issued
-from orchestration.billing.rating import Line, LineKey
-from orchestration.billing.statements import Statement
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.clocks import refuse_moved_clocks
-from orchestration.closing.edits import last_close, refuse_edits, refuse_lost
-from orchestration.closing.issued import issued_so_far, used_so_far
-from orchestration.closing.rated import rate_all
-from orchestration.closing.retracted import retracted_lines
-from orchestration.closing.statements import Agreements, drafted
-from orchestration.closing.terms import refuse_term_edits
+from orchestration.closing.edits import refuse_lost
 from orchestration.engine import connect
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ledger.store import Ledger
-from orchestration.metering.control import charged_segments
-from orchestration.pipeline import price
+from orchestration.metering.control import ChargedSegment, charged_segments
 from orchestration.pipeline.accounting import require_balance
 from orchestration.pipeline.contested import retraction_notes, unmet_rows
 from orchestration.pipeline.drift import drift_notices
 from orchestration.pipeline.generation import publish
 from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.issued import issued_heads
 from orchestration.pipeline.missing import find_missing, load_missing
 from orchestration.pipeline.prepare import open_build, prepare
+from orchestration.pipeline.pricing import price_build
 from orchestration.pipeline.state import BuildPlan, plan_build
 from orchestration.pipeline.transform import transform
-from orchestration.zones import local_date
 
 Report = Callable[[str], None]
 
@@ -87,9 +78,9 @@ def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan
     Raises PeriodClosed for a catalog that has lost a customer or changed a currency that was billed, and for zone data
     that tells the local time of an issued period otherwise.
     """
-    refuse_lost(catalog, issued_so_far(ledger))
+    refuse_lost(catalog, issued_heads(context.instance, ledger))
     refuse_moved_clocks(ledger)
-    charged = charged_segments(catalog, context.now_us)
+    charged = _charged_now(catalog, context.now_us)
     plan = plan_build(context.instance, catalog, ledger, charged, context.now_us)
     if plan is not None:
         what = "from nothing" if plan.fresh else f"{len(plan.new_files)} new file(s)"
@@ -97,6 +88,18 @@ def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan
         for said in prepare(context.instance, catalog, ledger, charged, plan).said:
             context.report(said)
     return plan
+
+
+def _charged_now(catalog: Catalog, now_us: int) -> list[ChargedSegment]:
+    """The charges of a run, made once for its steps: they are as many as the history is long."""
+    key = catalog.digest, now_us
+    if key not in _charged:
+        _charged.clear()
+        _charged[key] = charged_segments(catalog, now_us)
+    return _charged[key]
+
+
+_charged: dict[tuple[str, int], list[ChargedSegment]] = {}
 
 
 def preview(context: Context) -> bool:
@@ -123,37 +126,19 @@ def account(context: Context) -> None:
         require_balance(con)
 
 
-def rate_lines(context: Context, catalog: Catalog, ledger: Ledger, issued: Mapping[LineKey, Issued]) -> list[Line]:
-    """Price every charge of every segment from the build's quantities.
+def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> list[dict[str, Any]]:
+    """Rate what can have changed, and put lines, drafts and issued documents into the build; the rows of the drafts.
 
     Raises PeriodClosed for a catalog that prices issued lines otherwise than the one they were issued under.
     """
-    with open_build(context.instance) as con:
-        quantities = price.read_quantities(con)
-    lines = list(rate_all(catalog, charged_segments(catalog, context.now_us), quantities))
-    last = last_close(ledger)
-    if last is not None:
-        refuse_edits(last.catalog, catalog, quantities, lines, issued, last.cut_off, context.now_us)
-        refuse_term_edits(last.catalog, catalog, issued, used_so_far(ledger), last.cut_off)
-    return lines
-
-
-def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> dict[Any, list[Statement]]:
-    """Rate everything, and put drafts and issued documents into the build. Raises PeriodClosed as `rate_lines` does."""
     context.report("pricing")
-    issued = issued_so_far(ledger)
-    lines = rate_lines(context, catalog, ledger, issued)
-    # The earliest day anywhere: a draft without a period of its own stands at tomorrow's cut-off.
-    today = local_date("UTC", context.now_us) + timedelta(days=1)
+    charged = _charged_now(catalog, context.now_us)
     with open_build(context.instance) as con:
-        groups = price.drafts(catalog, lines, issued, today, retracted_lines(con, catalog, ledger))
-        found = drafted(Agreements(catalog), groups, used_so_far(ledger))
-        price.load_drafts(con, context.instance, found)
-        price.load_issued(con, context.instance, ledger)
+        drafts = price_build(con, context.instance, catalog, ledger, charged, context.now_us)
         missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)
         load_missing(con, missing, context.instance.scratch)
         con.execute("CHECKPOINT")
-    return found
+    return drafts
 
 
 def build_finance(context: Context, *, on_event: Callable[[Any], None] | None = None) -> None:

@@ -59,6 +59,7 @@ FAULTS = {
     "requests_are_billed_by_their_status": "UPDATE control.meter_statuses SET to_status = 430 WHERE to_status = 429",
     "requests_are_those_of_the_hours": f"UPDATE metering.requests_daily SET bytes = bytes + 1 WHERE {TOUCHED}",
     "requests_stand_under_one_endpoint": "UPDATE metering.endpoints_by_file SET events = events + 1",
+    "revenue_days_sum_to_lines": "UPDATE record.rated_lines SET amount = amount + 0.01 WHERE charge = 'base'",
     "states_go_on_from_hour_to_hour": "UPDATE metering.carried_hourly SET opening = opening + 1",
     "retractions_stand_in_the_balance": "UPDATE marts.retractions SET in_force = in_force + 1",
     "status_usage_is_whole": f"UPDATE marts.status_usage SET status_class = 'success' WHERE {TOUCHED} AND status = 429",

@@ -14,11 +14,14 @@ from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pytest
+from forecasts import coverage
 from independent import Billed, LineKey, bill, measure, read_inbox, table
 from instances import DERIVED, content, documents, file_hashes, ledger_rows, rows, tables
 
 from orchestration.audit.verify import verify
+from orchestration.catalog import load_catalog
 from orchestration.cli import main
 from orchestration.closing.close import CloseResult
 from orchestration.demo import demo
@@ -424,3 +427,21 @@ def test_exported_text_is_plain_csv(month) -> None:
     assert {len(row) for row in found} == {len(found[0])}
     names = {row["customer"]: row["name"] for row in table(month.home / "catalog" / "customers.csv")}
     assert {row["customer"]: row["customer_name"] for row in table(path)} == names
+
+
+def test_what_came_lay_in_nine_of_ten_intervals_that_drafts_would_have_shown(month, show: Show) -> None:
+    database = (month.home / "warehouse" / "current").resolve() / "tallystick.duckdb"
+    with duckdb.connect(str(database), read_only=True) as con:
+        inside, forecasts = coverage(con, load_catalog(month.home / "catalog"), OCTOBER, NOVEMBER)
+    show(f"forecasts of drafts: {inside} of {forecasts} totals lay in their 90 % interval ({inside / forecasts:.1%})")
+    assert forecasts > 400
+    assert 0.85 <= inside / forecasts <= 0.95
+
+
+def test_the_days_of_revenue_are_those_of_the_lines_and_no_money_is_inexact(month) -> None:
+    lines = rows(month.home, "SELECT currency, sum(amount), sum(issued) FROM marts.rated_usage GROUP BY 1 ORDER BY 1")
+    days = rows(month.home, "SELECT currency, sum(amount), sum(billed) FROM marts.revenue_daily GROUP BY 1 ORDER BY 1")
+    assert lines == days
+    inexact = "SELECT schema_name, table_name, column_name FROM duckdb_columns() "
+    inexact += "WHERE NOT internal AND data_type IN ('FLOAT', 'DOUBLE')"
+    assert rows(month.home, inexact) == []

@@ -45,7 +45,8 @@ def content(home: Path, names: Iterable[str], leave_out: Iterable[str] = ()) -> 
     with open_published(home) as con:
         columns = con.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall()
         for name in names:
-            of_row = ", ".join(sorted(column for table, column in columns if table == name and column not in left_out))
+            kept = sorted(column for table, column in columns if table == name and column not in left_out)
+            of_row = ", ".join(f'"{column}"' for column in kept)
             query = f"SELECT count(*), bit_xor(h), sum(h::HUGEINT) FROM (SELECT hash({of_row}) AS h FROM {name})"
             [(count, xor, total)] = con.execute(query).fetchall()
             found[name] = (count, xor or 0, total or 0)

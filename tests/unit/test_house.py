@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PYTHON = sorted((ROOT / "orchestration").rglob("*.py"))
 MODELS = sorted((ROOT / "dbt_project" / "models").rglob("*.sql"))
-MONEY_ROOMS = ("billing", "closing", "ledger", "audit", "exports", "metering")
+MONEY_ROOMS = ("billing", "catalog", "closing", "ledger", "audit", "exports", "metering", "pipeline", "money.py")
+FORECAST = "pipeline/forecast.py"
+"""A forecast is no money: what it says is billed nowhere."""
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,8 @@ def test_every_model_says_its_grain_and_fits_on_two_screens() -> None:
 def test_money_and_quantity_never_pass_through_a_float() -> None:
     found = []
     for path in PYTHON:
-        if path.relative_to(ROOT / "orchestration").parts[0] not in MONEY_ROOMS:
+        place = path.relative_to(ROOT / "orchestration")
+        if place.parts[0] not in MONEY_ROOMS or place.as_posix() == FORECAST:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             is_name = isinstance(node, ast.Name) and node.id == "float"

@@ -1,11 +1,35 @@
--- Grain: customer, seller, currency, end of the billing period, original that it corrects. Nothing is issued.
+-- Grain: customer, seller, currency, end of the billing period, original that it corrects. What an invoice would say
+-- today; nothing is issued.
+{% set key = "entity, customer, currency, cut_off, corrects" %}
+with
+    ahead as (
+        select
+            {% for column in key.split(", ") %} lines.{{ column }}, {% endfor %}
+            sum(rated.forecast - rated.amount) as rest,
+            {% for end in ["low", "high"] %}
+                {%- set half = "try_cast(rated.forecast_" ~ end ~ " - rated.forecast as decimal(18, 4))" %}
+                sqrt(sum({{ half }} * {{ half }})) as {{ end }}{{ "," if not loop.last }}
+            {% endfor %}
+        from {{ source("record", "draft_lines") }} as lines
+        inner join
+            {{ source("record", "rated_lines") }} as rated
+            on lines.subscription = rated.subscription
+            and lines.charge = rated.charge
+            and lines.period_start = rated.period_start
+            and lines.segment_start = rated."start"
+            and lines.value = rated.value
+        where lines.kind <> 'correction' and rated.forecast is not null
+        group by all
+    )
+
 select
-    entity,
-    customer,
-    currency,
-    cast(cut_off as date) as cut_off,
-    corrects,
+    {{ key }},
     lines,
-    cast(subtotal as decimal(38, 4)) as subtotal,
-    cast(total as decimal(38, 4)) as total
+    subtotal,
+    total,
+    expected,
+    cast(subtotal + expected + coalesce(rest, 0) as decimal(38, 4)) as forecast,
+    cast(subtotal + expected + coalesce(rest, 0) - coalesce(low, 0) as decimal(38, 4)) as forecast_low,
+    cast(subtotal + expected + coalesce(rest, 0) + coalesce(high, 0) as decimal(38, 4)) as forecast_high
 from {{ source("record", "draft_documents") }}
+left join ahead using ({{ key }})

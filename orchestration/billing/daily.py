@@ -1,0 +1,117 @@
+"""A line's amount over its local days: cut by largest remainder, so that the days sum to the line to the last unit.
+
+Usage goes to its days by their exact amounts: each unit at the price of its place among all units of the line, of a
+matrix at that of its cell, of a percentage at what its events pay. What units are included or free is no matter of
+days. Seats go by how many there were on each day; fees, and what no single day caused, go evenly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from orchestration.billing.charges import Slice
+from orchestration.billing.models import MODELS
+from orchestration.billing.rating import Line
+from orchestration.billing.segments import ChargeTerms
+from orchestration.money import CURRENCIES, EXACT, allocate
+
+QUANTITY_STEPS = 9
+PRICE_STEPS = 12
+"""Decimals of quantities and of prices: both are whole numbers of such steps here."""
+_APART = frozenset({"matrix", "percentage", "dynamic"})
+"""Models that price each slice by itself: no unit's price depends on those before it."""
+
+
+def by_days(line: Line, slices: Sequence[Slice], terms: ChargeTerms | None = None) -> list[int]:
+    """Minor units of each day of [line.start, line.end); empty for a line of 0.
+
+    `slices` are what was measured, by day, ascending; days before the line count on its first. `terms` are those of the
+    charge, where one made the line.
+    """
+    if not line.amount or line.end <= line.start:
+        return []
+    days = (line.end - line.start).days
+    weights: list[int] = []
+    if line.kind == "usage" and terms is not None and terms.charge.model in _APART:
+        weights = _amounts_by_day(line, slices, terms, days)
+    elif line.kind == "usage" and line.meter is not None and "items" not in line.formula:
+        weights = _weights(line, slices, days)
+    return allocate(line.amount.minor, weights if sum(weights) else [1] * days)
+
+
+def minor_texts(minors: Iterable[int], currency: str) -> list[str]:
+    """Minor units as amounts are printed: 1230 is "12.30" of a currency with two decimals."""
+    decimals = CURRENCIES[currency]
+    if decimals == 0:
+        return [str(minor) for minor in minors]
+    unit, found = 10**decimals, []
+    for minor in minors:
+        whole, rest = divmod(abs(minor), unit)
+        found.append(f"{'-' if minor < 0 else ''}{whole}.{rest:0{decimals}d}")
+    return found
+
+
+def _amounts_by_day(line: Line, slices: Iterable[Slice], terms: ChargeTerms, days: int) -> list[int]:
+    """What the slices of each day cost by themselves."""
+    amounts = [Fraction(0)] * days
+    for piece in slices:
+        priced = MODELS[terms.charge.model](terms, [piece])
+        amounts[max((piece.day - line.start).days, 0)] += priced.amount * piece.windows
+    return [int(amount * 10 ** (QUANTITY_STEPS + PRICE_STEPS)) for amount in amounts]
+
+
+def _weights(line: Line, slices: Iterable[Slice], days: int) -> list[int]:
+    quantities = [0] * days
+    for piece in slices:
+        measured = EXACT.multiply(piece.quantity, Decimal(piece.windows))
+        quantities[max((piece.day - line.start).days, 0)] += _whole(measured, QUANTITY_STEPS)
+    if "changes" in line.formula:
+        return _running(quantities)
+    prices = _prices(line.formula)
+    return quantities if len(prices) < 2 else _differences(_amounts(_running(quantities), prices))
+
+
+def _running(values: Sequence[int]) -> list[int]:
+    total = 0
+    return [total := total + value for value in values]
+
+
+def _differences(values: Sequence[int]) -> list[int]:
+    return [value - before for before, value in zip([0, *values], values, strict=False)]
+
+
+def _prices(formula: dict[str, Any]) -> list[tuple[int, int]]:
+    """Units and price of each part of the line, in the order of the units' places."""
+    parts = [part for part in formula["details"] if part["part"] == "units"]
+    if len({part["price"] for part in parts}) < 2:
+        return []
+    found = [(_text(part["quantity"], QUANTITY_STEPS), _text(part["price"], PRICE_STEPS)) for part in parts]
+    return [(quantity, price) for quantity, price in found if quantity > 0]
+
+
+def _amounts(places: Sequence[int], prices: Sequence[tuple[int, int]]) -> list[int]:
+    """What all units up to each place cost. Measured units are converted by the ratio of the totals."""
+    measured, priced = places[-1], sum(quantity for quantity, _ in prices)
+    if measured <= 0:
+        return list(places)
+    found = []
+    for place in places:
+        # Both sides times `measured`, so that the ratio leaves no fraction.
+        left, amount = place * priced, 0
+        for quantity, price in prices:
+            taken = max(0, min(left, quantity * measured))
+            amount += taken * price
+            left -= taken
+        found.append(amount)
+    return found
+
+
+def _text(text: str, steps: int) -> int:
+    return _whole(Decimal(text), steps) if "/" not in text else 0
+
+
+def _whole(value: Decimal, steps: int) -> int:
+    return int(EXACT.scaleb(value, steps))

@@ -1,0 +1,180 @@
+"""The pricing step of a build: lines and what was issued brought up to date, then the drafts of what is left.
+
+Customers whose lines cost what was issued for them are settled: these lines stay in their table, only others are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import duckdb
+
+from orchestration.billing.adjustments import adjustment_lines
+from orchestration.billing.daily import minor_texts
+from orchestration.billing.due import Issued
+from orchestration.billing.rating import LineKey
+from orchestration.catalog import Catalog
+from orchestration.closing.edits import LastClose, Sold, last_close, refuse_differences
+from orchestration.closing.rated import Rater
+from orchestration.closing.retracted import retracted_lines
+from orchestration.closing.statements import Agreements
+from orchestration.closing.terms import refuse_term_edits
+from orchestration.engine import load_rows
+from orchestration.ledger.store import Ledger
+from orchestration.metering.control import ChargedSegment, charged_segments
+from orchestration.money import Money, allocate
+from orchestration.pipeline import price
+from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.issued import KEY, fold_issued, read_issued, read_taxed, read_used
+from orchestration.pipeline.rated import rate_changed, rate_groups, read_lines
+from orchestration.pipeline.terms import Digests, groups_of
+from orchestration.sqltext import identifier
+from orchestration.zones import local_date
+
+BILLED_DAYS = {**KEY, "customer": "VARCHAR", "currency": "VARCHAR", "daily": "VARCHAR"}
+GRANTS = {
+    "id": "VARCHAR",
+    "customer": "VARCHAR",
+    "kind": "VARCHAR",
+    "currency": "VARCHAR",
+    "amount": "DECIMAL(38, 4)",
+    "granted": "DATE",
+    "expires": "DATE",
+    "priority": "INTEGER",
+}
+_SAME = " AND ".join(f"lines.{identifier(name)} = issued.{identifier(name)}" for name in KEY)
+_UNSETTLED = f"""
+CREATE OR REPLACE TEMP TABLE unsettled AS SELECT DISTINCT issued.customer
+FROM record.issued_totals AS issued LEFT JOIN record.rated_lines AS lines ON {_SAME}
+WHERE issued.subscription <> ''
+    AND (coalesce(lines.amount, 0) <> issued.amount OR coalesce(lines.currency, issued.currency) <> issued.currency)
+"""
+_BILLED = "WHERE subscription <> '' ORDER BY 1"
+_HANDED_ON = """
+SELECT 1 FROM (SELECT DISTINCT subscription, customer FROM record.issued_totals) AS issued
+JOIN (SELECT DISTINCT subscription, customer FROM record.rated_lines) AS lines USING (subscription)
+WHERE issued.customer <> lines.customer LIMIT 1
+"""
+_OPEN = f"""
+(customer IN (FROM unsettled) OR NOT EXISTS (SELECT 1 FROM record.issued_totals AS issued WHERE {_SAME}))
+"""
+
+
+def price_build(
+    con: duckdb.DuckDBPyConnection,
+    instance: Instance,
+    catalog: Catalog,
+    ledger: Ledger,
+    charged: Sequence[ChargedSegment],
+    now_us: int,
+) -> list[dict[str, Any]]:
+    """Write the tables of lines, of what was issued and of drafts; returns the rows of the drafts."""
+    fold_issued(con, ledger, instance.scratch)
+    load_rows(
+        con, "record.grants", GRANTS, (grant.model_dump(mode="json") for grant in catalog.grants), instance.scratch
+    )
+    rate_changed(con, catalog, charged, instance.scratch)
+    used, last = read_used(con), last_close(ledger)
+    if last is not None:
+        _refuse_edited(con, instance, last, catalog, charged, now_us)
+        refuse_term_edits(last.catalog, catalog, read_taxed(con), used, last.cut_off)
+    together = _find_unsettled(con, catalog)
+    found = read_issued(con, "customer IN (FROM unsettled) OR subscription = ''")
+    issued = {key: before for key, (_, before) in found.items()}
+    load_rows(con, "record.billed_days", BILLED_DAYS, _billed_days(con, issued), instance.scratch)
+    lines_of = {key: (seq, before.line) for key, (seq, before) in found.items()}
+    retracted = retracted_lines(con, catalog, ledger, issued=lines_of)
+    today = {key: local_date(customer.zone, now_us) for key, customer in catalog.customers.items()}
+    # The earliest day anywhere: a draft without a period of its own stands at tomorrow's cut-off.
+    tomorrow = local_date("UTC", now_us) + timedelta(days=1)
+    books = price.Books(catalog, Agreements(catalog), used, today, tomorrow)
+    if together:
+        drafts = price.drafts_of(books, list(read_lines(con, _OPEN)), issued, retracted)
+    else:
+        parts = price.by_customer(read_lines(con, _OPEN), issued, (row.customer for row in catalog.adjustments))
+        each = (price.drafts_of(books, lines, theirs, retracted, customer) for customer, lines, theirs in parts)
+        drafts = chain.from_iterable(each)
+    return price.load_drafts(con, instance, drafts)
+
+
+def _find_unsettled(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> bool:
+    """Write the temporary table `unsettled`: customers with a line that costs another amount than was issued for it.
+
+    Of these all lines are looked at, since corrections are worked out beside what else their originals show; of the
+    others those alone that were not issued. Returns whether everything has to be looked at as one, as a subscription
+    has passed from a customer to another.
+    """
+    con.execute(_UNSETTLED)
+    now = {line.key: line.amount.amount for line in adjustment_lines(catalog.adjustments)}
+    billed = read_issued(con, "subscription = ''")
+    for customer in sorted({b.line["customer"] for key, (_, b) in billed.items() if now.get(key) != b.amount}):
+        con.execute("INSERT INTO unsettled VALUES ($1)", [customer])
+    handed_on = con.execute(_HANDED_ON).fetchone() is not None
+    if handed_on:
+        con.execute("INSERT INTO unsettled SELECT customer FROM record.rated_lines")
+        con.execute("INSERT INTO unsettled SELECT customer FROM record.issued_totals")
+    return handed_on
+
+
+def _refuse_edited(
+    con: duckdb.DuckDBPyConnection,
+    instance: Instance,
+    last: LastClose,
+    catalog: Catalog,
+    charged: Sequence[ChargedSegment],
+    now_us: int,
+) -> None:
+    """Raise PeriodClosed as `refuse_edits` does, with no more rated than the subscriptions that the catalog of the last
+    close and this one rate by other terms."""
+    if last.catalog.digest == catalog.digest:
+        return
+    was_charged, digests = charged_segments(last.catalog, now_us), Digests(last.catalog)
+    groups, now = groups_of(last.catalog, was_charged), groups_of(catalog, charged)
+    stored = dict(con.execute("SELECT rated_with, digest FROM record.rated_groups").fetchall())
+    other = [items for name, items in groups.items() if digests.of(items) != stored.get(name)]
+    other += [items for name, items in now.items() if name not in groups]
+    edited = {item.segment.subscription for items in other for item in items}
+    rows = [{"subscription": name} for name in sorted(edited)]
+    load_rows(con, "record.edited", {"subscription": "VARCHAR"}, rows, instance.scratch)
+    chosen = {name: items for name, items in groups.items() if items[0].segment.subscription in edited}
+    rated = rate_groups(con, Rater.of(last.catalog), chosen, instance.scratch, within=True)
+    before = {line.key: line for _, line, _, _ in rated}
+    after = {line.key: line for line in read_lines(con, "subscription IN (FROM record.edited)")}
+    issued = read_issued(con, "subscription IN (FROM record.edited)")
+    con.execute("DROP TABLE record.edited; DROP TABLE record.lines_to_rate")
+    customers, meters = (
+        [key for (key,) in con.execute(f"SELECT DISTINCT {what} FROM record.issued_totals {_BILLED}").fetchall()]
+        for what in ("customer", "meter")
+    )
+    was_of, now_of = ([i for i in items if i.segment.subscription in edited] for items in (was_charged, charged))
+    was, now_sold = Sold(last.catalog, was_of, before), Sold(catalog, now_of, after)
+    refuse_differences(was, now_sold, issued, last.cut_off, customers, [meter for meter in meters if meter])
+
+
+def _billed_days(con: duckdb.DuckDBPyConnection, issued: Mapping[LineKey, Issued]) -> Iterator[dict[str, Any]]:
+    """What was issued for lines that cost another amount now, over the days of the lines as they are now, or were."""
+    listed = ", ".join(map(identifier, KEY))
+    rows = con.execute(
+        f"SELECT {listed}, CAST(daily AS DECIMAL(38, 4)[]) FROM record.rated_lines WHERE customer IN (FROM unsettled)"
+    ).fetchall()
+    days_now = {LineKey(*key): daily for *key, daily in rows}
+    for key, before in sorted(issued.items(), key=itemgetter(0)):
+        if not key.subscription:
+            continue
+        line = before.line
+        amount = Money.of(before.amount, line["currency"])
+        weights = [Money.of(part, amount.currency).minor for part in days_now.get(key, ())]
+        if not amount:
+            weights = []
+        elif sum(weights) == 0:
+            weights = [1] * max((date.fromisoformat(line["end"]) - key.start).days, 1)
+        yield {
+            **{name: str(value) for name, value in zip(KEY, key, strict=True)},
+            "customer": line["customer"],
+            "currency": line["currency"],
+            "daily": f"[{', '.join(minor_texts(allocate(amount.minor, weights), amount.currency))}]",
+        }

@@ -1,0 +1,74 @@
+"""Lines over their days: exact to the last unit, each unit on the day that used it at the price it has."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from random import Random
+
+import pytest
+from billing_make import METERS, TIERS, charge, segment, terms, used
+
+from orchestration.billing.daily import by_days, minor_texts
+from orchestration.billing.rating import rate
+
+OCTOBER = date(2026, 10, 1)
+
+
+def days_of(line, slices) -> dict[int, int]:
+    parts = by_days(line, slices)
+    return {(OCTOBER + timedelta(days=n)).day: part for n, part in enumerate(parts) if part}
+
+
+def test_a_fee_is_spread_evenly_and_the_cents_left_go_to_the_earliest_days() -> None:
+    line = rate(terms(charge("flat", amount="1.00")), segment())
+    parts = by_days(line, [])
+    assert (len(parts), sum(parts), parts) == (31, 100, [4] * 7 + [3] * 24)
+
+
+def test_units_go_to_their_days_at_the_price_of_their_tier() -> None:
+    slices = used(("2026-10-02", 900), ("2026-10-05", 200), ("2026-10-09", 100))
+    line = rate(terms(charge("graduated", tiers=TIERS)), segment(), slices, METERS["calls"])
+    assert line.amount.text == "110.00"
+    assert days_of(line, slices) == {2: 90_00, 5: 15_00, 9: 5_00}
+
+
+def test_units_go_to_their_days_at_the_price_of_their_version() -> None:
+    slices = used(("2026-10-02", 100), ("2026-10-20", 100))
+    first, later = charge(price="0.10"), charge(price="0.30")
+    line = rate(terms(first, ("2026-10-16", later)), segment(), slices, METERS["calls"])
+    assert days_of(line, slices) == {2: 10_00, 20: 30_00}
+
+
+def test_a_line_that_no_day_explains_is_spread_evenly() -> None:
+    tiers = [{"up_to": "10", "price": "0"}, {"price": "0", "flat_fee": "0"}]
+    fee = rate(
+        terms(charge("graduated", tiers=[{"price": "0", "flat_fee": "3.10"}], flat_fee_at_zero=True)),
+        segment(),
+        (),
+        METERS["calls"],
+    )
+    nothing = rate(terms(charge("graduated", tiers=tiers)), segment(), used(("2026-10-02", 5)), METERS["calls"])
+    assert by_days(fee, []) == [10] * 31
+    assert by_days(nothing, []) == []
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_days_sum_to_the_line_whatever_was_used(seed: int) -> None:
+    dice = Random(seed)
+    slices = used(*((f"2026-10-{n:02d}", Decimal(dice.randrange(-50, 900)).scaleb(-1)) for n in range(1, 32)))
+    convert = {"divide_by": "7", "unit": "seven", "rounding": dice.choice(["none", "up"])}
+    tiers = [{"up_to": "30", "price": "1.03"}, {"up_to": "300", "price": "0.7", "flat_fee": "2"}, {"price": "0.001"}]
+    priced = dice.choice(
+        [charge("graduated", tiers=tiers), charge("graduated", tiers=tiers, convert=convert), charge()]
+    )
+    line = rate(terms(priced), segment(), slices, METERS["calls"])
+    parts = by_days(line, slices)
+    assert sum(parts) == line.amount.minor
+    assert len(parts) == (31 if line.amount else 0)
+
+
+def test_minor_units_are_printed_as_money_is() -> None:
+    assert minor_texts([1230, -5, 0], "EUR") == ["12.30", "-0.05", "0.00"]
+    assert minor_texts([7, -7], "JPY") == ["7", "-7"]
+    assert minor_texts([1, -12_345], "KWD") == ["0.001", "-12.345"]
