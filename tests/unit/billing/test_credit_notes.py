@@ -6,9 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from billing_make import D
 from books import VAT, Book, adjustment, agreed, buyer, coupon, grant, line, off, sums
 
 from orchestration.billing.credits import Account, used_in
+from orchestration.billing.due import due_lines, issued_lines
 
 ACME = Account("main", "acme", "EUR")
 
@@ -208,3 +210,13 @@ def test_a_true_up_that_late_usage_makes_needless_goes_as_a_true_up_and_for_late
     assert (true_up["correction"]["cause"], true_up["end"]) == ("late usage", "2026-11-01")
     (body,) = book.issue([line("1040.00"), line("0.00", "true_up", **missing)], "2027-01-01")
     assert [shown["amount"] for shown in body["lines"]] == ["-10.00"]
+
+
+def test_zero_invoices_that_were_skipped_in_one_close_are_originals_of_their_own_customers() -> None:
+    """They share a name, that of the journal entry; what stands of the one is nothing to give back for the other."""
+    skipped = [{**body, "number": "journal-5"} for body in Book(agreed(buyer=VAT)).issue([line("0.00")])]
+    other = [{**one, "customer": "beta", "subscription": "sub-2"} for one in skipped[0]["lines"]]
+    issued = issued_lines([*skipped, {**skipped[0], "lines": other}])
+    late = [line("10.00"), line("20.00", subscription="sub-2", customer="beta")]
+    found = due_lines(late, issued, D("2026-11-01"))
+    assert [[key.subscription for key in due.before.original] for due in found if due.before] == [["sub-1"], ["sub-2"]]

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from billing_make import METERS, TIERS, charge, segment, terms, used
 
+from orchestration.billing.charges import Slice, by_day
 from orchestration.billing.daily import by_days, minor_texts
 from orchestration.billing.rating import rate
 
@@ -38,6 +39,36 @@ def test_units_go_to_their_days_at_the_price_of_their_version() -> None:
     first, later = charge(price="0.10"), charge(price="0.30")
     line = rate(terms(first, ("2026-10-16", later)), segment(), slices, METERS["calls"])
     assert days_of(line, slices) == {2: 10_00, 20: 30_00}
+
+
+SHOPS = [{"match": {"shop": "x"}, "price": "1"}, {"match": {"shop": "y"}, "price": "100"}]
+
+
+def test_units_of_a_matrix_go_to_their_days_at_the_price_of_their_cell() -> None:
+    x, y = ('{"shop":"x"}', '{"shop":"y"}')
+    slices = [
+        Slice(date(2026, 10, 2), Decimal(10), cell=y),
+        Slice(date(2026, 10, 3), Decimal(10), cell=x),
+        Slice(date(2026, 10, 3), Decimal(1), cell=y),
+    ]
+    priced = terms(charge("matrix", cells=SHOPS))
+    line = rate(priced, segment(), slices, METERS["calls"])
+    assert line.amount.text == "1110.00"
+    parts = by_days(line, slices, priced)
+    assert (parts[1], parts[2], sum(parts)) == (1000_00, 110_00, 1110_00)
+
+
+def test_fees_of_events_go_to_the_days_of_the_events() -> None:
+    slices = [
+        Slice(date(2026, 10, 2), Decimal(100), events=1),
+        Slice(date(2026, 10, 5), Decimal(0), events=3, part="at_min"),
+        Slice(date(2026, 10, 9), Decimal(50), events=1, part="free"),
+    ]
+    priced = terms(charge("percentage", meter="tokens", rate="0.01", fixed="0.3", min_per_event="0.5"))
+    line = rate(priced, segment(), slices, METERS["tokens"])
+    assert line.amount.text == "2.80"
+    parts = by_days(line, slices, priced)
+    assert (parts[1], parts[4], parts[8], sum(parts)) == (130, 150, 0, 280)
 
 
 def test_a_line_that_no_day_explains_is_spread_evenly() -> None:
@@ -72,3 +103,18 @@ def test_minor_units_are_printed_as_money_is() -> None:
     assert minor_texts([1230, -5, 0], "EUR") == ["12.30", "-0.05", "0.00"]
     assert minor_texts([7, -7], "JPY") == ["7", "-7"]
     assert minor_texts([1, -12_345], "KWD") == ["0.001", "-12.345"]
+
+
+def test_a_day_has_one_slice_without_what_tells_its_parts_apart() -> None:
+    day = date(2026, 10, 2)
+    plain = [Slice(day, Decimal(5)), Slice(date(2026, 10, 3), Decimal(6), rank=2)]
+    assert by_day(plain) == plain
+    for piece in (
+        Slice(day, Decimal(5), windows=2),
+        Slice(day, Decimal(5), rank=0),
+        Slice(day, Decimal(5), cell="{}"),
+        Slice(day, Decimal(5), hour_us=0),
+        Slice(day, Decimal(5), events=1),
+        Slice(day, Decimal(5), part="free"),
+    ):
+        assert by_day([piece]) == [Slice(day, Decimal(5))]
