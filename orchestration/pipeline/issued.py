@@ -131,7 +131,9 @@ def _together(con: duckdb.DuckDBPyConnection) -> Iterator[Row]:
 
 
 def _uses(ledger: Ledger, after_seq: int) -> Iterator[Row]:
-    for place, (seq, body) in enumerate(issued_bodies(ledger, after_seq=after_seq)):
+    last, place = 0, 0
+    for seq, body in issued_bodies(ledger, after_seq=after_seq):
+        last, place = seq, place + 1 if seq == last else 1
         if any(body.get(name) for name in LISTS.values()) or Decimal(body["total"]) < 0:
             shown = {name: body[name] for name in ("number", "currency", "total", *LISTS.values()) if name in body}
             shown["seller"] = {"entity": body["seller"]["entity"]}

@@ -30,7 +30,8 @@ from orchestration.pipeline.rated import read_lines
 from orchestration.zones import local_date
 
 _TABLES = ("rated_lines", "rated_groups", "billed_days", "draft_lines", "draft_documents", "issued_documents")
-TABLES = (*_TABLES, "issued_lines", "issued_taxes", "issued_reductions", "issued_totals", "issued_through", "grants")
+_ISSUED = ("issued_lines", "issued_taxes", "issued_reductions", "issued_totals", "issued_uses", "issued_through")
+TABLES = (*_TABLES, *_ISSUED, "grants")
 UNBALANCED = """
 SELECT * FROM (FROM record.issued_totals WHERE subscription <> '') AS i FULL JOIN record.rated_lines AS l
     USING (subscription, charge, period_start, "start", "value")
