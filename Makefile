@@ -82,8 +82,9 @@ fuzz: $(INSTALLED)
 
 # Random worlds and lives of instances beside an oracle in plain Python (an hour).
 worlds: $(INSTALLED)
-	@CAMPAIGN_WORLDS=30 CAMPAIGN_STEPS=60 $(BIN)/python -m pytest --verbose \
-		tests/property/test_metering_worlds.py tests/property/test_metering_machine.py
+	@CAMPAIGN_WORLDS=30 CAMPAIGN_STEPS=60 CAMPAIGN_LIVES=100 $(BIN)/python -m pytest --verbose \
+		tests/property/test_metering_worlds.py tests/property/test_metering_machine.py \
+		tests/property/test_incremental_rating.py
 
 # 100,000 random cases of prices beside a second computation, unit by unit (20 minutes).
 pricing-campaign: $(INSTALLED)

@@ -6,6 +6,7 @@ build that is carried along must be those of one that starts from nothing, and t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -29,6 +30,7 @@ from orchestration.pipeline.pricing import price_build
 from orchestration.pipeline.rated import read_lines
 from orchestration.zones import local_date
 
+LIVES = int(os.environ.get("CAMPAIGN_LIVES", "2"))
 _TABLES = ("rated_lines", "rated_groups", "billed_days", "draft_lines", "draft_documents", "issued_documents")
 _ISSUED = ("issued_lines", "issued_taxes", "issued_reductions", "issued_totals", "issued_uses", "issued_through")
 TABLES = (*_TABLES, *_ISSUED, "grants")
@@ -140,12 +142,42 @@ def step(life: Life, name: str) -> None:
         checked(life)
 
 
-@pytest.mark.parametrize("life", range(3), indirect=True)
+@pytest.mark.parametrize("life", range(LIVES), indirect=True)
 def test_rating_what_changed_gives_the_tables_and_drafts_of_rating_everything(life: Life) -> None:
     life.usage()
     checked(life)
-    for _ in range(12):
+    for _ in range(10):
         step(life, life.dice.choice(STEPS))
+
+
+@pytest.mark.parametrize("life", [3], indirect=True)
+def test_late_usage_of_billed_months_gives_coupons_credits_and_taxes_back_as_from_nothing(life: Life) -> None:
+    life.tax()
+    for _ in range(3):
+        life.coupon()
+        life.credit()
+    for month in (8, 9, 10):
+        life.today = date(2026, month + 1, 6)
+        for _ in range(5):
+            life.usage()
+        checked(life)
+        life.close()
+        checked(life)
+    corrected = ask(life, "SELECT count(*) FROM record.issued_lines WHERE kind = 'correction'")
+    coupons = "SELECT count(*) FROM record.issued_totals WHERE json_array_length(standing->'$.uses') > 0"
+    assert corrected > [(5,)] and ask(life, f"{coupons} AND seq > 1") > [(5,)]
+
+
+@pytest.mark.parametrize("life", [5], indirect=True)
+def test_a_price_of_a_month_that_has_ended_and_is_not_billed_is_rated_again(life: Life) -> None:
+    for _ in range(3):
+        life.usage()
+    life.today = date(2026, 9, 6)
+    checked(life)
+    life.prices |= {"calls": "0.12", "tokens": 5, "cap": 70}
+    checked(life)
+    life.moves.append(("c0", BEGIN))
+    checked(life)
 
 
 def ask(life: Life, query: str) -> list[Any]:
