@@ -2,8 +2,8 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
-  overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  releases.yaml  taxes.yaml (what customers agreed; may be
-  absent)
+  overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  releases.yaml  taxes.yaml (what customers
+  agreed, and what was decided of their documents; may be absent)
   decisions.yaml, retractions.yaml, retractions/*.jsonl (reviewed decisions; may be absent), and the OpenAPI documents
   that routes.yaml names
 """
