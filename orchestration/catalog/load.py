@@ -2,8 +2,8 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
-  overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  taxes.yaml (what customers agreed; may be
-  absent)
+  overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  releases.yaml  taxes.yaml (what customers
+  agreed, and what was decided of their documents; may be absent)
   decisions.yaml, retractions.yaml, retractions/*.jsonl (reviewed decisions; may be absent), and the OpenAPI documents
   that routes.yaml names
 """
@@ -39,14 +39,14 @@ from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints
 from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import Routes
 from orchestration.catalog.termcheck import Terms
-from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Taxes
+from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Release, Taxes
 from orchestration.catalog.yamltext import UNFIT, Lines, parse_yaml
 from orchestration.errors import CatalogInvalid, Problem
 
 M = TypeVar("M", bound=Model)
 
-TERMS_FILES = ("overrides.yaml", "coupons.yaml", "credits.yaml", "adjustments.yaml", "refunds.yaml", "taxes.yaml")
-_OPTIONAL = ("routes.yaml", "decisions.yaml", RETRACTIONS, *TERMS_FILES)
+TERMS = ("overrides", "coupons", "credits", "adjustments", "refunds", "releases", "taxes")
+_OPTIONAL = ("routes.yaml", "decisions.yaml", RETRACTIONS, *(f"{name}.yaml" for name in TERMS))
 YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", *_OPTIONAL)
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
 _NAMED_BY: dict[type[Model], str] = {Plan: "key", Meter: "key", Customer: "customer", Source: "name"}
@@ -73,6 +73,7 @@ class Catalog:
     grants: tuple[Grant, ...]
     adjustments: tuple[Adjustment, ...]
     refunds: tuple[Refund, ...]
+    releases: tuple[Release, ...]
     taxes: Taxes | None
     conflicts: tuple[ConflictDecision, ...]
     retractions: Retractions
@@ -175,6 +176,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         grants=tuple(terms.grants),
         adjustments=tuple(terms.adjustments),
         refunds=tuple(terms.refunds),
+        releases=tuple(terms.releases),
         taxes=terms.taxes,
         conflicts=tuple(decisions),
         retractions=retractions,
@@ -189,6 +191,7 @@ def _terms(reader: _Reader, texts: Mapping[str, str]) -> Terms:
         grants=reader.listed(Grant, "credits.yaml", "credits", texts),
         adjustments=reader.listed(Adjustment, "adjustments.yaml", "adjustments", texts),
         refunds=reader.listed(Refund, "refunds.yaml", "refunds", texts),
+        releases=reader.listed(Release, "releases.yaml", "releases", texts),
         taxes=reader.one(Taxes, "taxes.yaml", texts) if "taxes.yaml" in texts else None,
     )
 

@@ -5,12 +5,16 @@ Every model refuses unknown fields, so that a misspelt option is an error and no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Literal
 
 from pydantic import Field
 
 from orchestration.catalog.fields import (
+    CurrencyCode,
     Day,
+    DecimalText,
     ExternalKey,
     Instant,
     Key,
@@ -32,6 +36,18 @@ class Entity(Model):
     rounding: Literal["half_away", "half_even"] = "half_away"
 
 
+class Safety(Model):
+    """What is not issued without a release (`releases.yaml`): the customer waits, nobody else.
+
+    A line above the limit of its currency, and an invoice above `times_the_usual` times the greatest of the customer's
+    last `invoices` ones. Quantities below 0 that a model prices as 0 wait always.
+    """
+
+    line_limits: Mapping[CurrencyCode, DecimalText] = {}
+    times_the_usual: DecimalText = Decimal(10)
+    invoices: int = Field(default=3, ge=1, le=60)
+
+
 class Settings(Model):
     """Rules of the whole instance (`instance.yaml`)."""
 
@@ -39,6 +55,7 @@ class Settings(Model):
     grace_days: int = Field(default=3, ge=0, le=90)
     future_skew_minutes: int = Field(default=5, ge=0, le=1440)
     unmeasured_limit: int = Field(default=0, ge=0)
+    safety: Safety = Safety()
     quarantine_alert_percent: int = Field(default=50, ge=0, le=100)
 
 

@@ -16,7 +16,7 @@ from orchestration.catalog.plans import Plan
 from orchestration.catalog.retractions import Retraction
 from orchestration.catalog.routes import RouteSet
 from orchestration.catalog.sources import Source
-from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Taxes
+from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Release, Taxes
 
 _LISTS: dict[str, type[Model]] = {
     "sources": Source,
@@ -28,6 +28,7 @@ _LISTS: dict[str, type[Model]] = {
     "credits": Grant,
     "adjustments": Adjustment,
     "refunds": Refund,
+    "releases": Release,
 }
 
 

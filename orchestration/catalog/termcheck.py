@@ -11,19 +11,20 @@ from orchestration.catalog.fields import Model
 from orchestration.catalog.models import Customer, Subscription
 from orchestration.catalog.places import Places
 from orchestration.catalog.plans import Plan
-from orchestration.catalog.terms import Adjustment, Coupon, Exemption, Grant, Refund, Taxes, TaxRate
+from orchestration.catalog.terms import Adjustment, Coupon, Exemption, Grant, Refund, Release, Taxes, TaxRate
 from orchestration.errors import Problem
 from orchestration.money import CURRENCIES
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Coupons, credits, adjustments, refunds and taxes of a catalog; `taxes` is None without `taxes.yaml`."""
+    """Coupons, credits, adjustments, refunds, releases and taxes of a catalog; `taxes` is None without `taxes.yaml`."""
 
     coupons: Sequence[Coupon] = ()
     grants: Sequence[Grant] = ()
     adjustments: Sequence[Adjustment] = ()
     refunds: Sequence[Refund] = ()
+    releases: Sequence[Release] = ()
     taxes: Taxes | None = None
 
 
@@ -64,6 +65,7 @@ def check_terms(
         *_unique(terms.adjustments, "adjustment", places),
         *(problem for row in rows for problem in _row(row, sold)),
         *_refunds(terms.refunds, places),
+        *_releases(terms.releases, sold),
         *(_taxes(terms.taxes, terms.adjustments, sold) if terms.taxes is not None else ()),
     ]
 
@@ -112,6 +114,17 @@ def _amount(row: Coupon | Grant | Adjustment, amount: Decimal, currency: str, so
     if billed and currency not in billed and not isinstance(row, Adjustment):
         message = f"{name} is in {currency}, but '{row.customer}' is billed in {', '.join(sorted(billed))}"
         yield Problem("currency_mismatch", message, sold.places.of(row, "currency"))
+
+
+def _releases(rows: Sequence[Release], sold: _Sold) -> Iterator[Problem]:
+    seen: dict[tuple[str, date], Release] = {}
+    for row in rows:
+        if row.customer not in sold.customers:
+            yield Problem("unknown_customer", f"a release names unknown customer '{row.customer}'", sold.places.of(row))
+        first = seen.setdefault((row.customer, row.cut_off), row)
+        if first is not row:
+            message = f"'{row.customer}' at cut-off {row.cut_off} is also released at {sold.places.of(first)}"
+            yield Problem("duplicate", message, sold.places.of(row))
 
 
 def _refunds(rows: Sequence[Refund], places: Places) -> Iterator[Problem]:

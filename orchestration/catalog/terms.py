@@ -1,7 +1,7 @@
 """What a customer agreed beside the plan: overrides of prices, coupons, credits, adjustments, and the taxes they pay.
 
 Files, each of which may be absent: overrides.yaml, coupons.yaml, credits.yaml, adjustments.yaml, refunds.yaml,
-taxes.yaml. Days are local to the customer; an interval includes its first day and excludes its last.
+releases.yaml, taxes.yaml. Days are local to the customer; an interval includes its first day and excludes its last.
 """
 
 from __future__ import annotations
@@ -101,6 +101,16 @@ class Refund(Model):
     """A credit note that was paid out: what it still owes pays no later document any more."""
 
     document: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+    by: str = Field(min_length=1)
+    on: Day
+
+
+class Release(Model):
+    """A reviewed row: the documents of a customer at a cut-off are issued although they lie outside the bounds."""
+
+    customer: Key
+    cut_off: Day
     reason: str = Field(min_length=1)
     by: str = Field(min_length=1)
     on: Day

@@ -206,6 +206,7 @@ def _entry(
         "root": root_hash(leaves).hex(),
         "skipped": list(skipped),
         "parked": dict(parked),
+        "released": [row.model_dump(mode="json") for row in catalog.releases if row.cut_off == cut_off],
         "waived_conflicts": [row.model_dump(mode="json") for row in catalog.conflicts if row.waive],
         "waived": {"reason": knowledge.waived, "held": list(knowledge.waived_inputs)} if knowledge.waived else None,
     }

@@ -12,6 +12,7 @@ from typing import Any
 from orchestration.billing.credits import Used, used_in
 from orchestration.billing.due import Issued, issued_lines
 from orchestration.billing.rating import LineKey
+from orchestration.billing.safety import Totals, totals_of
 from orchestration.canonical import sha256_hex
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
@@ -45,6 +46,11 @@ def settled(ledger: Ledger, cut_off: date, before_seq: int | None = None) -> set
         for _, body in issued_bodies(ledger, before_seq)
         if body["cut_off"] == cut_off.isoformat()
     }
+
+
+def usual_totals(ledger: Ledger) -> Totals:
+    """What issued invoices came to, by account."""
+    return totals_of(json.loads(row.body) for row in ledger.documents())
 
 
 def input_digest(files: Iterable[FileRow]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import duckdb
 
 from orchestration.billing.due import Group
+from orchestration.billing.safety import outside
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.close import (
     CloseResult,
@@ -19,6 +20,7 @@ from orchestration.closing.close import (
     missing_input,
     require_whole_input,
 )
+from orchestration.closing.issued import usual_totals
 from orchestration.closing.rated import rate_all
 from orchestration.closing.retracted import retracted_lines
 from orchestration.engine import connect
@@ -99,7 +101,7 @@ def issue_due(
     with connect(path, temp=context.instance.scratch, read_only=True) as con:
         lines = list(rate_all(catalog, charged, price.read_quantities(con)))
         groups = due_groups(catalog, ledger, lines, cut_off, retracted_lines(con, catalog, ledger))
-        waiting = parked(con, catalog, groups, cut_off)
+        waiting = _both(parked(con, catalog, groups, cut_off), _unsafe(catalog, ledger, groups, cut_off))
         missing = _missing(context, con, catalog, ledger, groups, cut_off, others)
     require_whole_input(missing, waive)
     waived = tuple(missing) if waive else ()
@@ -107,6 +109,17 @@ def issue_due(
     result = issue(catalog, ledger, groups, cut_off, waiting, knowledge)
     context.report(f"issued {len(result.documents)} document(s) at cut-off {cut_off}")
     return result
+
+
+def _unsafe(catalog: Catalog, ledger: Ledger, groups: Sequence[Group], cut_off: date) -> dict[str, str]:
+    """Customers whose documents lie outside the bounds, of those that no reviewed row has released."""
+    released = {row.customer for row in catalog.releases if row.cut_off == cut_off}
+    return outside(catalog.settings.safety, groups, usual_totals(ledger), released)
+
+
+def _both(reasons: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    names = sorted({*reasons, *others})
+    return {name: "; ".join(found[name] for found in (reasons, others) if name in found) for name in names}
 
 
 def _missing(
