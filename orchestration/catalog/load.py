@@ -160,7 +160,6 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
     by_plan = {p.key: p for p in plans}
     known = histories(customers, subscriptions, by_plan)
-    files = {name: texts[name] for name in sorted(texts)}
     return Catalog(
         settings=settings,
         sources=tuple(sources),
@@ -180,8 +179,8 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         taxes=terms.taxes,
         conflicts=tuple(decisions),
         retractions=retractions,
-        files=files,
-        digest=sha256_hex(canonical_bytes(files)),
+        files=dict(sorted(texts.items())),
+        digest=sha256_hex(canonical_bytes(dict(texts))),
     )
 
 

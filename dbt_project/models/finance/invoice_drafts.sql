@@ -7,7 +7,10 @@ with
             {% for column in key.split(", ") %} lines.{{ column }}, {% endfor %}
             sum(rated.forecast - rated.amount) as rest,
             {% for end in ["low", "high"] %}
-                {%- set half = "try_cast(rated.forecast_" ~ end ~ " - rated.forecast as decimal(18, 4))" %}
+                {#- Above 10^13 a spread is left out: sums of squares have to fit. Two factors of at most 18 digits have
+                a product of 18 here, so they are cast to one more. -#}
+                {%- set half = "try_cast(rated.forecast_" ~ end ~ " - rated.forecast as decimal(17, 4))" %}
+                {%- set half = "cast(" ~ half ~ " as decimal(19, 4))" %}
                 sqrt(sum({{ half }} * {{ half }})) as {{ end }}{{ "," if not loop.last }}
             {% endfor %}
         from {{ source("record", "draft_lines") }} as lines
