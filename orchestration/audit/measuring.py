@@ -168,7 +168,7 @@ def _unique(part: Part) -> list[Quantity]:
     earlier = [
         (other.segment.start, other.segment.end)
         for other in part.siblings
-        if other.segment.period_start == segment.period_start
+        if (other.segment.period_start, other.segment.period_end) == (segment.period_start, segment.period_end)
         and other.segment.start <= segment.start
         and measure_of(other.terms.charge, part.taken.meter) == "unique"
     ]

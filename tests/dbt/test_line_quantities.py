@@ -64,6 +64,8 @@ def lines(home: Path, customer: str, charge: str) -> list[tuple[Decimal, str]]:
     [
         ("worked", "level-time", [(50, "50.00"), (50, "50.00")]),
         ("worked", "users", [(100, "100.00"), (0, "0.00")]),
+        # The quarter of the second plan begins on the day of the first one's month, and is another period.
+        ("longer", "users", [(5, "5.00"), (5, "10.00")]),
         ("worked", "seats", [(50, "50.00"), (50, "100.00")]),
         ("worked", "gauge-kept", [(100, "50.00"), (100, "100.00")]),
         ("worked", "last-kept", [(100, "50.00"), (100, "100.00")]),
@@ -86,7 +88,7 @@ def test_every_measure_is_the_same_from_models_and_from_single_events(home: Path
     by_models = measured(home)
     assert differences(by_models, again(home, tmp_path)) == {}
     # The 95th of a hundred sparse windows is 0, which is no quantity: that mark stands on the steady customer's line.
-    charges = {line_id.split("/")[1] for line_id in by_models if not line_id.startswith("s-worked")}
+    charges = {line_id.split("/")[1] for line_id in by_models if not line_id.startswith(("s-worked", "s-longer"))}
     assert charges == set(measures.CHARGES)
 
 

@@ -78,6 +78,7 @@ ZONES = {
     "newfound": "America/St_Johns",
     "worked": "UTC",
     "steady": "UTC",
+    "longer": "UTC",
 }
 _SUBSCRIPTIONS = """subscription,customer,plan,start,end,stacking
 s-berlin,berlin,every,2026-10-01,,
@@ -88,6 +89,8 @@ s-newfound,newfound,every,2026-10-14,2026-11-24,
 s-worked,worked,every,2026-11-01,2026-11-16,
 s-worked,worked,more,2026-11-16,,
 s-steady,steady,every,2026-11-16,,
+s-longer,longer,months,2026-11-01,2026-11-16,
+s-longer,longer,quarters,2026-11-16,,
 """
 
 
@@ -98,6 +101,12 @@ def _plan(key: str, price: str) -> str:
     )
     head = f"key: {key}\nname: P\ncurrency: USD\ninterval: month\nversions:\n  - effective: 2026-01-01\n    charges:\n"
     return head + charges.replace('price: "2", meter: level_time', 'price: "1", meter: level_time')
+
+
+def _counted_from_start(interval: str, price: str) -> str:
+    head = f"key: {interval}s\nname: P\ncurrency: USD\ninterval: {interval}\nanchor: subscription\nversions:\n"
+    charge = f'{{key: users, name: x, model: per_unit, price: "{price}", meter: users}}'
+    return f"{head}  - effective: 2026-01-01\n    charges:\n      - {charge}\n"
 
 
 def make(home: Path, *, key: str = "5a" * 32) -> Path:
@@ -112,6 +121,8 @@ def make(home: Path, *, key: str = "5a" * 32) -> Path:
         "meters.yaml": _METERS.lstrip(),
         "plans/every.yaml": _plan("every", "1"),
         "plans/more.yaml": _plan("more", "2"),
+        "plans/months.yaml": _counted_from_start("month", "1"),
+        "plans/quarters.yaml": _counted_from_start("quarter", "2"),
         "customers.csv": "customer,name,address,country,zone,entity\n"
         + "".join(f"{name},N,A,DE,{zone},seller\n" for name, zone in ZONES.items()),
         "credentials.csv": "credential,customer,source,valid_from,valid_to\n"
@@ -155,6 +166,8 @@ def _worked() -> Iterator[dict[str, Any]]:
     for half in (first, first + timedelta(days=16)):
         for user in range(100):
             yield _event(f"w-{half.day}-{user}", "visit", half, "worked", user=f"u{user}", region="eu")
+        for user in range(5):
+            yield _event(f"l-{half.day}-{user}", "visit", half, "longer", user=f"u{user}", region="eu")
     start = datetime(2026, 11, 16, tzinfo=UTC)
     for window in range(15 * 288):
         rate = "300" if 1000 <= window < 1360 else "100"

@@ -3,7 +3,8 @@
 with
     segments as (select * from {{ ref("touched_segments") }} where measure in ('unique', 'active')),
 
-    -- A value counts once in a period, in whichever segment of the subscription its first day is.
+    -- A value counts once in a period, in whichever segment of the subscription its first day is. After a change of
+    -- interval another period may begin on the same day.
     members as (
         select
             segments.line_id,
@@ -16,6 +17,7 @@ with
             on segments.subscription = parts.subscription
             and segments.meter = parts.meter
             and segments.period_start = parts.period_start
+            and segments.period_end = parts.period_end
             and segments.measure = parts.measure
             and parts.start_day <= segments.start_day
         inner join
