@@ -202,7 +202,7 @@ def test_C3_a_tax_is_rounded_and_never_cut() -> None:
     assert Book(agreed(buyer=half, rounding="half_even")).issue([line("0.05")])[0]["tax"] == "0.02"
 
 
-def test_C10_C11_a_discount_is_taken_once_and_never_more_than_the_gross() -> None:
+def test_C11_a_discount_is_taken_once_and_never_more_than_the_gross() -> None:
     """A line states gross and discount; a coupon works on what is left, and 100 % of it twice is still 100 %."""
     one = line("40.00")
     eur = {name: Money(Decimal(text), "EUR") for name, text in (("gross", "50.00"), ("discount", "10.00"))}
