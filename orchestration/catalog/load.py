@@ -158,9 +158,8 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         problems = [p for p in problems if not reader.follows_from_broken(p)]
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
-    by_plan = {p.key: p for p in plans}
+    by_plan, files = {p.key: p for p in plans}, {name: texts[name] for name in sorted(texts)}
     known = histories(customers, subscriptions, by_plan)
-    files = {name: texts[name] for name in sorted(texts)}
     return Catalog(
         settings=settings,
         sources=tuple(sources),
