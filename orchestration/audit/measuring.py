@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -162,6 +163,14 @@ def _key(part: Part, value: str, dimensions: str) -> tuple[str, str]:
     return value, dimensions if part.item.terms.charge.by_dimension == "each" else ""
 
 
+def _line_value(part: Part, dimensions: str) -> str:
+    """The value that has a line of its own; empty without one."""
+    name = part.item.terms.charge.line_per
+    if name is None:
+        return ""
+    return json.loads(dimensions)[sorted(part.taken.meter.dimensions).index(name)] or ""
+
+
 def _unique(part: Part) -> list[Quantity]:
     """First days of values in the period, of which those count that lie in this segment and not in an earlier one."""
     segment = part.item.segment
@@ -172,13 +181,13 @@ def _unique(part: Part) -> list[Quantity]:
         and other.segment.start <= segment.start
         and measure_of(other.terms.charge, part.taken.meter) == "unique"
     ]
-    firsts: dict[tuple[str, str], date] = {}
+    firsts: dict[tuple[str, tuple[str, str]], date] = {}
     for value, dimensions, day in part.seen:
         if any(start <= day < end for start, end in earlier):
-            key = _key(part, value, dimensions)
+            key = _line_value(part, dimensions), _key(part, value, dimensions)
             firsts[key] = min(day, firsts.get(key, date.max))
-    counts = Counter(day for day in firsts.values() if segment.start <= day < segment.end)
-    return [Quantity(day, Decimal(counts[day])) for day in sorted(counts)]
+    counts = Counter((day, of) for (of, _), day in firsts.items() if segment.start <= day < segment.end)
+    return [Quantity(day, Decimal(counts[day, of]), value=of) for day, of in sorted(counts)]
 
 
 def _items(part: Part) -> list[Quantity]:
@@ -193,7 +202,7 @@ def _active(part: Part) -> list[Quantity]:
     segment, active = part.item.segment, part.item.terms.charge.active
     assert active is not None
     until = min(segment.end, part.item.known)
-    groups: dict[date, set[tuple[str, str]]] = defaultdict(set)
+    groups: dict[tuple[date, str], set[tuple[str, str]]] = defaultdict(set)
     for value, dimensions, day in part.seen:
         counted_on = day
         if active.per == "week":
@@ -201,11 +210,13 @@ def _active(part: Part) -> list[Quantity]:
                 counted_on += timedelta(days=1)
         begins = segment.start if active.per == "day" else part.item.active_from
         if begins <= day and segment.start <= counted_on < until:
-            groups[counted_on].add(_key(part, value, dimensions))
-    found = [Quantity(day, Decimal(len(groups[day]))) for day in sorted(groups)]
-    if active.take == "max" and found:
-        greatest = max(quantity.quantity for quantity in found)
-        return [next(quantity for quantity in found if quantity.quantity == greatest)]
+            groups[counted_on, _line_value(part, dimensions)].add(_key(part, value, dimensions))
+    found = [Quantity(day, Decimal(len(groups[day, of])), value=of) for day, of in sorted(groups)]
+    if active.take == "max":
+        # The first day of those on which a line has most.
+        best = {of: max(one.quantity for one in found if one.value == of) for _, of in groups}
+        firsts = {of: min(one.day for one in found if (one.value, one.quantity) == (of, best[of])) for of in best}
+        return [one for one in found if one.day == firsts[one.value]]
     return found
 
 

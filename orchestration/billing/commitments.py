@@ -7,7 +7,7 @@ documents: coupons, credits, adjustments, tax and corrections of other periods d
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -48,13 +48,13 @@ def plan_lines(
     parts: Sequence[Segment],
     lines: Sequence[Line],
     end: date | None,
-    rounding: Rounding = "half_away",
+    rounding: Callable[[date], Rounding] = lambda _: "half_away",
 ) -> list[Line]:
     """The lines that the plans of one subscription add to those of its charges, by start: caps, then true-ups.
 
     `parts` are its segments, ascending, `lines` all lines of its charges in them, and `end` is the first day after the
-    subscription, None for one without. `rounding` is that of the seller's money. Raises ValueError for a
-    line outside every segment.
+    subscription, None for one without. `rounding` is that of the money of who sells in the period that begins on a
+    day. Raises ValueError for a line outside every segment.
     """
     if not any(
         v.cap is not None or v.commitment is not None for key in {p.plan for p in parts} for v in plans[key].versions
@@ -66,7 +66,9 @@ def plan_lines(
     return caps + [
         line
         for commitment, scope in _committed(plans, parts)
-        for line in _true_up(commitment, scope, [line for line in known if _counts(line, scope)], end, rounding)
+        for line in _true_up(
+            commitment, scope, [line for line in known if _counts(line, scope)], end, rounding(scope.period_start)
+        )
     ]
 
 

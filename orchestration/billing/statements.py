@@ -222,8 +222,11 @@ def _statement(
 def _reduced(
     currency: str, lines: Sequence[DueLine], agreed: Agreed, used: Used, day: date, by_line: list[list[Use]]
 ) -> list[Use]:
-    """Coupons, then promotional credits, each on what is left of the lines it names; the shares go to `by_line`."""
-    touched = [n for n, due in enumerate(lines) if due.kind not in UNTOUCHED]
+    """Coupons, then promotional credits, each on what is left of the lines it names; the shares go to `by_line`.
+
+    A trial uses up none: a document of its lines alone is none that a coupon has served.
+    """
+    touched = [n for n, due in enumerate(lines) if due.kind not in UNTOUCHED and not due.line.trial]
     lefts = [due.amount.minor for due in lines]
     uses: list[Use] = []
     means = valid_coupons(agreed.coupons, used, currency, day)

@@ -74,7 +74,12 @@ def _cells(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
 def _line_per(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
     if charge.line_per is None:
         return
-    yield from _divides(charge, meter, "'line_per'")
+    if meter.aggregation == "unique_count":
+        for option in ("watermark", "prorate"):
+            if getattr(charge, option) is not None:
+                yield "part_kind", f"'line_per' counts distinct values apart, '{option}' all of them; leave one out"
+    else:
+        yield from _divides(charge, meter, "'line_per'")
     if charge.line_per not in meter.dimensions:
         known = ", ".join(sorted(meter.dimensions)) or "none"
         yield "no_dimension", f"'line_per: {charge.line_per}' is no dimension of meter '{meter.key}' (it has {known})"
@@ -82,7 +87,10 @@ def _line_per(charge: Charge, meter: Meter) -> Iterator[tuple[str, str]]:
 
 def _divides(charge: Charge, meter: Meter, what: str) -> Iterator[tuple[str, str]]:
     if not adds_up(meter):
-        yield "part_kind", f"{what} divides what adds up, but {_kind(meter)}; it needs a 'count' or a 'sum'"
+        message = f"{what} divides what adds up, but {_kind(meter)}; it needs a 'count' or a 'sum'"
+        if meter.aggregation == "unique_count":
+            message += ". For distinct values by a dimension say 'line_per', which has a line and a price for each"
+        yield "part_kind", message
     for option in _others(charge):
         yield "part_kind", f"{what} divides what adds up, '{option}' doesn't; leave one of them out"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Literal, NamedTuple
@@ -14,7 +15,6 @@ from typing import Literal, NamedTuple
 from orchestration.billing.charges import Slice
 from orchestration.billing.commitments import plan_lines
 from orchestration.billing.rating import Line, rate
-from orchestration.billing.segments import Segment
 from orchestration.catalog import Catalog
 from orchestration.catalog.charges import Charge
 from orchestration.metering.control import ChargedSegment
@@ -67,9 +67,9 @@ class Rater:
             ends[row.subscription] = max(ends.get(row.subscription, date.min), row.end or date.max)
         return cls(catalog, ends, {entity.key: entity.rounding for entity in catalog.settings.entities})
 
-    def rounding(self, segment: Segment) -> Rounding:
-        """That of who sells to the customer in the period of a segment."""
-        return self.roundings[self.catalog.seller(segment.customer, segment.period_start)]
+    def rounding(self, customer: str, day: date) -> Rounding:
+        """That of who sells to a customer in the period that begins on a day."""
+        return self.roundings[self.catalog.seller(customer, day)]
 
     def rate(self, charged: Iterable[ChargedSegment], quantities: Quantities) -> Iterator[Line]:
         """As `rate_all`."""
@@ -78,8 +78,8 @@ class Rater:
             parts = sorted({item.of_plan for item in items}, key=attrgetter("start"))
             lines = [line for item in items for line in self.rate_charge(item, quantities.get(item.line_id, ()))]
             yield from lines
-            end, rounding = self.ends.get(subscription), self.rounding(items[-1].segment)
-            yield from plan_lines(self.catalog.plans, parts, lines, end, rounding)
+            rounding = partial(self.rounding, items[0].segment.customer)
+            yield from plan_lines(self.catalog.plans, parts, lines, self.ends.get(subscription), rounding)
 
     def rate_charge(self, item: ChargedSegment, measured: Sequence[Quantity]) -> Iterator[Line]:
         """The line of one charge in its segment, or its lines by value, without what its plan makes of them."""
@@ -94,7 +94,7 @@ class Rater:
                 meter,
                 window=None if window is None else {"start": instant_text(window)},
                 divisor=item.divisor,
-                rounding=self.rounding(item.segment),
+                rounding=self.rounding(item.segment.customer, item.segment.period_start),
             )
             yield replace(line, value=value) if value else line
 

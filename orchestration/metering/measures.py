@@ -61,7 +61,8 @@ def measure_of(charge: Charge, meter: Meter, prices: Iterable[Charge] = ()) -> M
         return "active"
     if any(map(prices_events, (charge, *prices))):
         return "events"
-    if charge.model == "matrix" or charge.line_per is not None or meter.currency is not None:
+    by_line = charge.line_per is not None and meter.aggregation != "unique_count"
+    if charge.model == "matrix" or by_line or meter.currency is not None:
         return "cells"
     if meter.by_items and charge.prorate is not None:
         return "items"

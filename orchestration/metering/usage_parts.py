@@ -75,11 +75,12 @@ def segment_columns(segment: Segment, terms: ChargeTerms, meter: Meter, measure:
 
     `split` are the dimensions that tell the cells of a matrix, as a JSON array; `by_hour` says that these share
     included units, which are used up by the hour; `currency_field` is the dimension that has to be `currency`. A trial
-    uses up nothing. `priced_by` names all prices that decide about a part: others have the line measured again.
+    uses up nothing. `priced_by` names all prices that decide about a part: others have the line measured again. Of
+    distinct values only `line_per` is looked at.
     """
-    if measure not in ("cells", "events"):
-        return {}
     charge = terms.charge
+    if measure not in ("cells", "events"):
+        return {} if charge.line_per is None else {"line_per": charge.line_per}
     prices = [{**row, "end_day": ""} for row in _prices(segment, terms)]
     return {
         "line_per": charge.line_per,

@@ -67,7 +67,11 @@ class Digests:
         for item in items:
             meter = item.terms.charge.meter
             measured = "" if meter is None else self._text(self._catalog.meters[meter])
-            texts += [self._text(item), measured, self._rater.rounding(item.segment)]
+            texts += [
+                self._text(item),
+                measured,
+                self._rater.rounding(item.segment.customer, item.segment.period_start),
+            ]
         for plan in sorted({item.segment.plan for item in items} & self._bounded):
             texts.append(self._text(self._catalog.plans[plan]))
         for subscription in sorted({i.segment.subscription for i in items if i.segment.plan in self._bounded}):

@@ -146,7 +146,7 @@ def add_coupon(case: Case, terms: Terms, key: str, row: dict[str, Any], charges:
     if charges is not None:
         fields["applies_to"] = charges or [NOTHING]
     if "frequency" in row:
-        fields["lasts"] = {"recurring": int(row["remaining"])}[row["frequency"]]
+        fields["lasts"] = lasting(case, row)
     if row["type"] == "percentage":
         terms.coupon(key, percent=row["rate_percent"], **fields)
         return
@@ -159,6 +159,15 @@ def add_coupon(case: Case, terms: Terms, key: str, row: dict[str, Any], charges:
         earlier = Use("coupon", key, cents(row["already_used_cents"], terms.currency))
         none = Money.zero(terms.currency)
         terms.used.add("EARLIER", Account("seller", "buyer", terms.currency), none, [earlier])
+
+
+def lasting(case: Case, row: dict[str, Any]) -> str | int:
+    """For how many documents a coupon is good."""
+    if row["frequency"] == "recurring":
+        return int(row["remaining"])
+    if row["frequency"] not in ("once", "forever"):
+        raise UnknownCase(f"{case.id}: unknown frequency '{row['frequency']}' of a coupon")
+    return str(row["frequency"])
 
 
 def coupons(case: Case) -> Answer:
@@ -240,6 +249,17 @@ def rated(plans: Sequence[Plan], phases: Sequence[Subscription], days: Sequence[
             metered = terms.charge.meter is not None
             lines.append(rate(terms, segment, slices if metered else (), METER if metered else None))
     return lines
+
+
+def maximum_spend(case: Case) -> Answer:
+    """The whole of a period. What was billed of it before (progressive billing) is none of ours."""
+    case.known({"maximum_spend", "unit_price", "rounding"}, {"quantity", "previously_billed"})
+    if Decimal(case.input["previously_billed"]):
+        raise UnknownCase(f"{case.id}: a period that is billed in parts ('previously_billed')")
+    fields = {"price": case.params["unit_price"], "maximum": case.params["maximum_spend"]}
+    priced = {"key": "units", "name": "Units", "model": "per_unit", "meter": "units", **fields}
+    (found,) = used(Terms(case.currency), Charge.model_validate(priced), [(MONTH[0], Decimal(case.input["quantity"]))])
+    return {"discount": None if found.excess is None else found.excess.amount}
 
 
 def credit_cap(case: Case) -> Answer:
@@ -393,6 +413,7 @@ MODELS: dict[tuple[str, str], Callable[[Case], Answer]] = {
     ("credit", "prepaid_wallets"): prepaid_wallets,
     ("credit", "unused_days_credit"): unused_days_credit,
     ("discount", "coupons"): coupons,
+    ("discount", "maximum_spend"): maximum_spend,
     ("discount", "single"): single,
     ("discount", "usage_discount"): usage_discount,
     ("invoice", "coupons_and_taxes"): coupons_and_taxes,

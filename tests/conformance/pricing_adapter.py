@@ -37,6 +37,7 @@ from orchestration.billing.per_event import sliced
 from orchestration.billing.rating import Line, rate
 from orchestration.billing.seats import Change, weighed
 from orchestration.billing.segments import ChargeTerms, Segment
+from orchestration.billing.taxes import tax_of
 from orchestration.catalog.charges import Conversion
 from orchestration.catalog.meters import Meter
 from orchestration.money import CURRENCIES, Money, Rounding, allocate, round_fraction
@@ -100,8 +101,7 @@ def by_events(case: Case, events: Iterable[str]) -> Fields:
     params = {name: value for name, value in case.params.items() if name != "tax_percent"}
     fields = fields_of(case, "percentage", params)
     line = line_of(case, fields, sliced(terms_of(fields), [(START, Decimal(event)) for event in events]))
-    percent = Fraction(case.params.get("tax_percent", "0"))
-    tax = Money.of(Fraction(line.amount.amount) * percent / 100, case.currency)
+    tax = tax_of(line.amount, Decimal(case.params.get("tax_percent", "0")))
     return {**plain(case, line), "total_with_tax_cents": minor(line.amount + tax)}
 
 

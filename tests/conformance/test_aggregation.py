@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from aggregation_adapter import MODELS, Results, shown, translate
 from aggregation_world import World
-from conformance_cases import FOLDER, OUTSTANDING, Case, differences, load, must
+from conformance_cases import FOLDER, OUTSTANDING, OWN, Case, differences, load, must
 from pricing_adapter import MEASURED
 
 CASES = load()
 PRICED = [case for case in must(CASES, "pricing") if case.model in MEASURED]
 MUST = [*must(CASES, "aggregation"), *PRICED]
+OURS = must(load(OWN), "aggregation")
 pytestmark = pytest.mark.skipif(not CASES, reason=f"no conformance cases in {FOLDER}")
 
 
@@ -23,13 +24,13 @@ pytestmark = pytest.mark.skipif(not CASES, reason=f"no conformance cases in {FOL
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What this project says to every case, under the case's names."""
     world = World(tmp_path_factory.mktemp("aggregation") / "home")
-    asked = {case.id: translate(case, world) for case in MUST}
+    asked = {case.id: translate(case, world) for case in [*MUST, *OURS]}
     world.build()
     results = Results(world.home)
     return {key: answer(results) for key, answer in asked.items()}
 
 
-@pytest.mark.parametrize("case", MUST, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", [*MUST, *OURS], ids=lambda case: case.id)
 def test_an_aggregate_that_follows_from_the_semantics_is_the_one_expected(
     case: Case, answers: dict[str, dict[str, Any]]
 ) -> None:

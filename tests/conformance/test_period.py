@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from conformance_cases import DISPUTED, FOLDER, Case, UnknownCase, differences, load, must
+from conformance_cases import DISPUTED, FOLDER, OWN, Case, UnknownCase, differences, load, must
 from period_adapter import MODELS, compute
 
 CASES = load()
@@ -38,7 +38,7 @@ def change(case: Case, **changes: Any) -> Case:
 
 
 def test_what_a_case_says_and_the_adapter_does_not_know_fails_by_its_name() -> None:
-    case = next(c for c in MUST if c.model == "billing_dates")
+    case = next(c for c in [*MUST, *load(OWN)] if c.model == "billing_dates")
     unknown = [
         (replace(case, model="billing_moon"), "billing_moon"),
         (change(case, params={"grace": "1"}), "grace"),

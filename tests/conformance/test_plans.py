@@ -10,7 +10,7 @@ from typing import Any
 import commitment_adapter
 import proration_adapter
 import pytest
-from conformance_cases import FOLDER, Case, UnknownCase, differences, load, must
+from conformance_cases import FOLDER, OWN, Case, UnknownCase, differences, load, must
 
 CASES = load()
 ADAPTERS = {"commitment": commitment_adapter, "proration": proration_adapter}
@@ -37,7 +37,7 @@ def test_the_counts_are_told_and_no_model_is_left_out(kind: str, show: Callable[
 
 @pytest.mark.parametrize("kind", sorted(ADAPTERS))
 def test_what_a_case_says_and_the_adapter_does_not_know_fails_by_its_name(kind: str) -> None:
-    case = next(case for case in MUST if case.kind == kind)
+    case = next(case for case in [*MUST, *load(OWN)] if case.kind == kind)
     for strange, name in (
         (replace(case, model="billing_moon"), "billing_moon"),
         (replace(case, params=case.params | {"grace": "1"}), "grace"),

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conformance_cases import FOLDER, Case, UnknownCase, differences, load, must
+from conformance_cases import FOLDER, OWN, Case, UnknownCase, differences, load, must
 from pricing_adapter import MEASURED, MODELS, compute, shown
 
 KINDS = ("pricing", "rounding")
@@ -42,7 +42,7 @@ def change(case: Case, **changes: Any) -> Case:
 
 
 def first_of(model: str) -> Case:
-    return next(case for case in MUST if case.model == model)
+    return next(case for case in [*MUST, *load(OWN)] if case.model == model)
 
 
 def test_what_a_case_says_and_the_adapter_does_not_know_fails_by_its_name() -> None:

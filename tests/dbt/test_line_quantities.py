@@ -28,8 +28,8 @@ NOW_US = parse_instant(measures.NOW, "test")
 def measured(home: Path) -> dict[str, list[Quantity]]:
     """What the published generation has, by line."""
     found: dict[str, list[Quantity]] = defaultdict(list)
-    columns = "line_id, local_day, quantity, window_us, windows, rank"
-    query = f"SELECT {columns} FROM marts.charge_quantities ORDER BY line_id, local_day, rank, quantity"
+    columns = "line_id, local_day, quantity, window_us, windows, rank, value"
+    query = f"SELECT {columns} FROM marts.charge_quantities ORDER BY line_id, local_day, value, rank, quantity"
     for line_id, *quantity in rows(home, query):
         found[line_id].append(Quantity(*quantity))
     return dict(found)
@@ -66,6 +66,8 @@ def lines(home: Path, customer: str, charge: str) -> list[tuple[Decimal, str]]:
         ("worked", "users", [(100, "100.00"), (0, "0.00")]),
         # The quarter of the second plan begins on the day of the first one's month, and is another period.
         ("longer", "users", [(5, "5.00"), (5, "10.00")]),
+        ("worked", "users-by-line", [(100, "100.00")]),
+        ("worked", "peak-by-line", [(100, "100.00"), (100, "200.00")]),
         ("worked", "seats", [(50, "50.00"), (50, "100.00")]),
         ("worked", "gauge-kept", [(100, "50.00"), (100, "100.00")]),
         ("worked", "last-kept", [(100, "50.00"), (100, "100.00")]),

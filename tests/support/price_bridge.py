@@ -63,7 +63,7 @@ def program_lines(case: Case) -> list[Line]:
                     lines.append(_rated(case, own, charge_terms(plan, own, terms.charge.key, case.overrides)))
     ends = [phase.end for phase in case.phases]
     end = None if None in ends else max(day for day in ends if day is not None)
-    return lines + plan_lines(case.plans, parts, lines, end)
+    return lines + plan_lines(case.plans, parts, lines, end, lambda _: rounding_of(case))
 
 
 def rounding_of(case: Case) -> Rounding:

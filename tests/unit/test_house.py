@@ -20,9 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PYTHON = sorted((ROOT / "orchestration").rglob("*.py"))
 MODELS = sorted((ROOT / "dbt_project" / "models").rglob("*.sql"))
-MONEY_ROOMS = ("billing", "catalog", "closing", "ledger", "audit", "exports", "metering", "pipeline", "money.py")
-FORECAST = "pipeline/forecast.py"
-"""A forecast is no money: what it says is billed nowhere."""
+NO_MONEY = {
+    "assets": "figures of a run: seconds and shares",
+    "example": "the generator of an example's traffic",
+    "ingest": "text of files; a number of JSON is told apart from a decimal by its type",
+    "pipeline/forecast.py": "a forecast is no money: what it says is billed nowhere",
+}
+"""Where a float may be, and why. All other code is in the way of money or of quantities, or may come to be."""
 
 
 @pytest.mark.parametrize(
@@ -65,13 +69,48 @@ def test_money_and_quantity_never_pass_through_a_float() -> None:
     found = []
     for path in PYTHON:
         place = path.relative_to(ROOT / "orchestration")
-        if place.parts[0] not in MONEY_ROOMS or place.as_posix() == FORECAST:
+        if place.parts[0] in NO_MONEY or place.as_posix() in NO_MONEY:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             is_name = isinstance(node, ast.Name) and node.id == "float"
             is_literal = isinstance(node, ast.Constant) and isinstance(node.value, float)
-            if is_name or is_literal:
+            is_math = isinstance(node, ast.ImportFrom) and node.module in ("math", "statistics")
+            inexact = is_math and {alias.name for alias in node.names} - {"lcm", "gcd", "ceil", "floor"}
+            is_import = isinstance(node, ast.Import) and {a.name for a in node.names} & {"math", "statistics", "numpy"}
+            if is_name or is_literal or inexact or is_import or _divides_whole_numbers(node):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not found
+
+
+def _divides_whole_numbers(node: ast.AST) -> bool:
+    """`/` between plain numbers gives a float: one side is a Fraction, a path, or text that is a path."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Div):
+        return False
+    sides = (node.left, node.right)
+    return any(isinstance(n, ast.Constant) and isinstance(n.value, int) for n in sides) and not any(
+        isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "Fraction"
+        for side in sides
+        for n in ast.walk(side)
+    )
+
+
+INEXACT = r"\b(?:DOUBLE|FLOAT[48]?|REAL)\b"
+
+
+def test_no_column_is_of_an_inexact_type_wherever_it_is_declared() -> None:
+    """Tables made in Python, models, macros and checks of dbt, the ledger; test_example_month asks the built ones."""
+    found = []
+    for path in [*PYTHON, *(ROOT / "orchestration").rglob("*.sql"), *(ROOT / "dbt_project").rglob("*.*")]:
+        if path.suffix not in (".py", ".sql", ".yml") or {"dbt_packages", "target"} & set(path.parts):
+            continue
+        text = path.read_text()
+        if path.suffix == ".sql":
+            code = re.sub(r"--.*", "", re.sub(r"\{#.*?#\}", "", text, flags=re.S))
+            words = re.findall(INEXACT, code, re.I)
+        else:
+            # SQL in Python is written in capitals, a contract has a `data_type`; words of a sentence are neither.
+            words = re.findall(INEXACT, text) + re.findall(rf"data_type: .?(?i:{INEXACT})", text)
+        found += [f"{path.relative_to(ROOT)}: {word}" for word in words]
     assert not found
 
 

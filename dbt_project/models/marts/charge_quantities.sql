@@ -8,10 +8,9 @@
     touched_by="lines", touched_keys=["line_id"]
 ) }}
 {% set lines, prices = ref("touched_segments"), source("control", "line_prices") %}
-{% set whole -%}
-    '' as value, '' as cell, cast(null as bigint) as hour_us, cast(0 as bigint) as events, 'units' as part
-{%- endset %}
-{% for model in ["quantities_by_day", "quantities_of_readings", "quantities_of_distinct"] %}
+{% set one_part -%} '' as cell, cast(null as bigint) as hour_us, cast(0 as bigint) as events, 'units' as part {%- endset %}
+{% set whole -%} '' as value, {{ one_part }} {%- endset %}
+{% for model in ["quantities_by_day", "quantities_of_readings"] %}
     select
         line_id,
         local_day,
@@ -23,6 +22,17 @@
     from {{ ref(model) }}
     union all
 {% endfor %}
+select
+    line_id,
+    local_day,
+    quantity,
+    cast(null as bigint) as window_us,
+    cast(1 as bigint) as windows,
+    cast(null as bigint) as rank,
+    value,
+    {{ one_part }}
+from {{ ref("quantities_of_distinct") }}
+union all
 select line_id, local_day, quantity, cast(null as bigint) as window_us, cast(1 as bigint) as windows, rank, {{ whole }}
 from {{ ref("quantities_of_items") }}
 union all

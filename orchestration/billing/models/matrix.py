@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from decimal import Decimal
 
@@ -29,20 +29,21 @@ def matrix(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
     as 0 and reported. Raises ValueError for a combination that has no price: no event that falls in it is measured.
     """
     cells: dict[str, list[Slice]] = defaultdict(list)
-    stated = {cell_text(cell.match) for cell in terms.charge.cells}
+    prices = {price.from_day: _prices(price) for price in terms.prices}
+    stated = prices[terms.prices[0].from_day].keys() - {DEFAULT}
     for piece in slices:
         cells[_cell_of(piece.cell, stated)].append(piece)
     details: list[PriceDetail] = []
     problems: list[Problem] = []
     for cell in sorted(cells):
         runs, reached = positions(terms, by_day(cells[cell]))
-        found = [detail_of(price, None, quantity, _price(price, cell)) for price, quantity in units(runs)]
+        found = [detail_of(at, None, quantity, _price(at, prices[at.from_day], cell)) for at, quantity in units(runs)]
         details += [replace(detail, cell=cell) for detail in found]
         problems += below_zero(terms, reached, f"quantity of cell {cell or 'default'}")
     return Priced(tuple(details), tuple(problems))
 
 
-def _cell_of(text: str, stated: set[str]) -> str:
+def _cell_of(text: str, stated: Set[str]) -> str:
     """The cell that prices a combination, in whatever way its JSON is spaced."""
     if text == DEFAULT or text in stated:
         return text
@@ -50,9 +51,13 @@ def _cell_of(text: str, stated: set[str]) -> str:
     return written if written in stated else DEFAULT
 
 
-def _price(price: PriceFrom, cell: str) -> Decimal:
-    if cell == DEFAULT:
-        if price.charge.default is None:
-            raise ValueError(f"charge '{price.charge.key}' has no price for a cell that it doesn't name")
-        return price.charge.default
-    return next(one.price for one in price.charge.cells if cell_text(one.match) == cell)
+def _prices(price: PriceFrom) -> dict[str, Decimal]:
+    """By cell what a unit costs in a version; of the default, if there is one."""
+    default = {} if price.charge.default is None else {DEFAULT: price.charge.default}
+    return {**default, **{cell_text(cell.match): cell.price for cell in price.charge.cells}}
+
+
+def _price(price: PriceFrom, prices: Mapping[str, Decimal], cell: str) -> Decimal:
+    if cell not in prices:
+        raise ValueError(f"charge '{price.charge.key}' has no price for a cell that it doesn't name")
+    return prices[cell]

@@ -248,10 +248,10 @@ def test_a_line_of_no_segment_is_refused_and_a_plan_without_either_adds_nothing(
     assert lines([plain], [row("2026-10-01")], "2026-10-31", used(("2026-10-02", 5)))[1] == []
 
 
-def test_a_true_up_is_rounded_as_its_sellers_money_is() -> None:
+@pytest.mark.parametrize(("rounding", "expected"), [("half_away", "0.05"), ("half_even", "0.04")])
+def test_a_true_up_is_rounded_as_its_sellers_money_is(rounding: Any, expected: str) -> None:
     charged = version("2020-01-01", charge(), commitment={"amount": "0.09"})
     plan = sold(charged, interval="day", every=30, anchor="2026-10-01")
     parts = segments([row("2026-10-01", "2026-10-16")], {"pro": plan}, D("2026-10-15"))
-    for rounding, expected in (("half_away", "0.05"), ("half_even", "0.04")):
-        (line,) = plan_lines({"pro": plan}, parts, [], D("2026-10-16"), rounding)  # type: ignore[arg-type]
-        assert (line.amount.text, line.formula["exact"]) == (expected, "0.045")
+    (line,) = plan_lines({"pro": plan}, parts, [], D("2026-10-16"), lambda _: rounding)
+    assert (line.amount.text, line.formula["exact"]) == (expected, "0.045")

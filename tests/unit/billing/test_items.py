@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from billing_make import charge, segment, terms
 
+from orchestration.audit.clock import Clock
+from orchestration.audit.items import days_by_rank
+from orchestration.audit.states import Reading
 from orchestration.billing.charges import Slice
 from orchestration.billing.rating import Line, rate
 from orchestration.billing.segments import Segment
 from orchestration.catalog.meters import Meter
+from orchestration.zones import midnight_us
 
 ITEMS = Meter.model_validate(
     {
@@ -92,6 +97,30 @@ def test_without_prorating_items_count_whole() -> None:
     counted = terms(charge(meter="items"), start="2026-10-01")
     one = rate(counted, OCTOBER, [Slice(OCTOBER.start, Decimal(2))], ITEMS)
     assert (one.quantity, one.amount.text) == (Decimal(2), "2.00")
+
+
+@pytest.mark.parametrize(
+    ("changes", "days"),
+    [
+        ("05+ 05- 05+", 27),
+        ("05+ 05-", 1),
+        ("05- 05+", 27),
+        ("05+ 05- 05+ 05- 09+", 24),
+        ("05+ 05+ 05- 05+", 27),
+        ("05+ 06- 06+ 06-", 2),
+    ],
+)
+def test_C10_an_item_that_comes_and_goes_on_a_day_is_there_for_that_day_once(changes: str, days: int) -> None:
+    """31.00 a month: each day on which it is there, both ends counted, costs 1.00, however often it comes and goes."""
+    events = []
+    for number, change in enumerate(changes.split()):
+        at = midnight_us("UTC", date(2026, 10, int(change[:2]))) + number
+        events.append(Reading(at, "s", str(number), Decimal(f"{change[2]}1"), "{}", "seat-7"))
+    clock = Clock("UTC", OCTOBER.start, OCTOBER.end)
+    found = days_by_rank(events, clock, OCTOBER.start, OCTOBER.end, midnight_us("UTC", OCTOBER.end))
+    assert (sum(found.values()), {rank for _, rank in found}) == (days, {1})
+    one = line([Slice(day, Decimal(n), rank=rank) for (day, rank), n in found.items()], price="31.00")
+    assert one.amount.text == f"{days}.00"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,18 @@ CELLS = {"model": "matrix", "cells": [{"match": {"shop": "x"}, "price": "1"}]}
         ),
         (
             USERS,
+            {"line_per": "app", "watermark": {"of": "unique_count"}},
+            "counts distinct values apart, 'watermark' all",
+        ),
+        (ITEMS, {"line_per": "app", "prorate": "days"}, "counts distinct values apart, 'prorate' all"),
+        (USERS, {"line_per": "shop"}, "'line_per: shop' is no dimension of meter 'm'"),
+        (
+            USERS,
+            {"model": "matrix", "cells": ({"match": {"app": "x"}, "price": "1"},)},
+            "For distinct values by a dimension say 'line_per'",
+        ),
+        (
+            USERS,
             {"included": "5"},
             "used up one by one, but 'm' is a 'unique_count'; they belong to a 'count' or a 'sum'",
         ),
@@ -120,6 +132,8 @@ def test_a_flat_fee_measures_nothing(fields: dict[str, Any]) -> None:
         (meter("percentile", percentile=95), {}, "rank"),
         (USERS, {"by_dimension": "each"}, "unique"),
         (USERS, {"by_dimension": "each", "active": {"per": "week", "take": "mean"}}, "active"),
+        (USERS, {"line_per": "app"}, "unique"),
+        (USERS, {"line_per": "app", "active": {"per": "day"}}, "active"),
         (USERS, {"watermark": {"of": "unique_count", "percentile": 95}}, "mark"),
         (ITEMS, {}, "unique"),
         (ITEMS, {"prorate": "days"}, "items"),

@@ -327,22 +327,6 @@ def test_a_fee_of_31_for_october_that_ends_on_the_25th_is_24_and_7_come_back() -
     assert whole.key == ended.key
 
 
-def test_100_gb_all_month_on_a_plan_that_changes_on_the_16th_of_30_days_cost_50_and_50() -> None:
-    stored = charge(meter="stored", price="1.00", watermark={"of": "max"})
-    plans = [plan(("2026-01-01", [stored]), key=key) for key in ("pro", "max")]
-    rows = [phase("2026-11-01", "2026-11-16"), phase("2026-11-16", None, "max")]
-    usage = {"stored": used(("2026-11-01", 100), ("2026-11-16", 100))}
-    assert [x.amount.text for x in rated(plans, rows, "2026-11-30", usage)] == ["50.00", "50.00"]
-
-
-def test_v1_and_v2_inside_a_segment_cost_140() -> None:
-    first = charge("graduated", tiers=({"up_to": "1000", "price": "0.10"}, {"price": "0.05"}))
-    later = charge("graduated", tiers=({"up_to": "1000", "price": "0.12"}, {"price": "0.06"}))
-    priced = plan(("2026-01-01", [first]), ("2026-11-16", [later]))
-    usage = {"calls": used(("2026-11-10", 800), ("2026-11-20", 800))}
-    assert [x.amount.text for x in rated([priced], [phase("2026-11-01")], "2026-11-30", usage)] == ["140.00"]
-
-
 def test_A17_usage_of_a_period_is_that_of_its_segments_once_whatever_cuts_it() -> None:
     cutting = {
         "trial": ([row("2026-10-01", trial_end=D("2026-10-16"))], [plan(("2020-01-01", [charge()]))]),

@@ -41,6 +41,17 @@ def test_a_change_weighs_the_days_from_its_own_to_the_end_both_counted(
     assert one.measured == sum(Decimal(n) for _, n in changes)
 
 
+def test_C10_seats_added_taken_and_added_on_a_day_weigh_as_what_is_left_of_them() -> None:
+    tiers = ({"up_to": "2", "price": "30"}, {"price": "10"})
+    there_and_back = line(
+        used(("2026-11-21", 3), ("2026-11-21", -2), ("2026-11-21", 1)), model="graduated", tiers=tiers
+    )
+    at_once = line(used(("2026-11-21", 2)), model="graduated", tiers=tiers)
+    # Two seats for 10 of 30 days; the third was never held at a day's end.
+    assert there_and_back.amount.text == at_once.amount.text == "20.00"
+    assert there_and_back.quantity == at_once.quantity
+
+
 def test_the_tier_goes_by_the_units_held_and_the_price_by_the_weighed_ones() -> None:
     tiers = ({"up_to": "10", "price": "3"}, {"price": "1"})
     one = line(used(("2026-11-01", 8), ("2026-11-16", 4)), model="graduated", tiers=tiers)

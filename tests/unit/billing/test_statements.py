@@ -96,6 +96,15 @@ def test_a_document_of_nothing_uses_up_no_amount_and_no_percentage_that_is_taken
     assert taken(body, "coupons") == [("c1", "10.00"), ("f", "5.00")]
 
 
+def test_A19_a_trial_uses_up_no_coupon_of_a_number_of_documents_and_no_credit() -> None:
+    free = line("0.00", period="2026-09-01", trial=True)
+    book = Book(agreed(coupon(percent="20", lasts=1), grant("5.00")))
+    (body,) = book.issue([free], "2026-10-01")
+    assert not {"coupons", "promotional"} & body.keys() and not {"coupons"} & body["lines"][0].keys()
+    (body,) = book.issue([free, line("100.00")])
+    assert (taken(body, "coupons"), taken(body, "promotional")) == ([("c1", "20.00")], [("g1", "5.00")])
+
+
 @pytest.mark.parametrize(
     ("cut_off", "used"), [("2026-10-15", False), ("2026-10-16", True), ("2026-11-01", True), ("2026-11-02", False)]
 )
@@ -193,7 +202,7 @@ def test_C3_a_tax_is_rounded_and_never_cut() -> None:
     assert Book(agreed(buyer=half, rounding="half_even")).issue([line("0.05")])[0]["tax"] == "0.02"
 
 
-def test_C10_C11_a_discount_is_taken_once_and_never_more_than_the_gross() -> None:
+def test_C11_a_discount_is_taken_once_and_never_more_than_the_gross() -> None:
     """A line states gross and discount; a coupon works on what is left, and 100 % of it twice is still 100 %."""
     one = line("40.00")
     eur = {name: Money(Decimal(text), "EUR") for name, text in (("gross", "50.00"), ("discount", "10.00"))}

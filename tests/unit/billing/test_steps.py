@@ -251,30 +251,3 @@ def test_a_formula_gives_the_amount_again_by_itself(model: str) -> None:
         assert one.gross - one.discount - one.excess + one.top_up == one.amount
         seen |= {name for name in ("discount", "maximum", "minimum", "included") if name in one.formula}
     assert seen >= {"discount", "maximum", "minimum"}
-
-
-# -- worked examples -------------------------------------------------------------------------------------------------
-
-
-def test_worked_example_late_usage_in_the_next_tier() -> None:
-    tiers = ({"up_to": "1000", "price": "0.10"}, {"price": "0.05"})
-    before, now = (line(n, model="graduated", tiers=tiers).amount for n in (950, 1050))
-    assert (now - before).text == "7.50"
-
-
-def test_worked_example_one_more_unit_in_volume() -> None:
-    tiers = ({"up_to": "15", "price": "10"}, {"price": "5"})
-    before, now = (line(n, model="volume", tiers=tiers).amount for n in (15, 16))
-    assert (before.text, (now - before).text) == ("150.00", "-70.00")
-
-
-def test_worked_example_500_cells_on_one_line() -> None:
-    match = [{"match": {"m": str(n)}, "price": "0.004"} for n in range(500)]
-    slices = [Slice(D("2026-10-01"), Decimal(1), cell=f'{{"m":"{n}"}}') for n in range(500)]
-    one = rate(terms(charge("matrix", cells=match)), segment(), slices, METERS["calls"])
-    assert (one.amount.text, len(one.formula["details"])) == ("2.00", 500)
-
-
-def test_worked_example_a_minimum_takes_in_late_usage() -> None:
-    before, now = line(700, minimum="1000"), line(850, minimum="1000")
-    assert (before.top_up and before.top_up.text, (now.amount - before.amount).text) == ("300.00", "0.00")

@@ -1,5 +1,7 @@
--- Grain: line and local day. Distinct values: on the first day in the period, or of each day or week.
+-- Grain: line, value of its dimension and local day. Distinct values: on the first day in the period, or of each day or
+-- week. A line by value (`line_per`) counts each value of the dimension by itself.
 {{ config(materialized="view") }}
+{% set line_value = "coalesce(" ~ json_field("users.dimensions", "segments.line_per") ~ ", '')" %}
 with
     segments as (select * from {{ ref("touched_segments") }} where measure in ('unique', 'active')),
 
@@ -9,6 +11,7 @@ with
         select
             segments.line_id,
             case when segments.by_dimension = 'each' then users.dimensions else '' end as dimensions,
+            {{ line_value }} as value,
             users.value_key,
             min(users.local_day) as local_day
         from segments
@@ -30,12 +33,14 @@ with
         group by
             segments.line_id,
             case when segments.by_dimension = 'each' then users.dimensions else '' end,
+            {{ line_value }},
             users.value_key
         union all
         -- A week counts on its Sunday, with all its days on which the subscription was active.
         select distinct
             segments.line_id,
             case when segments.by_dimension = 'each' then users.dimensions else '' end as dimensions,
+            {{ line_value }} as value,
             users.value_key,
             case
                 segments.active_per
@@ -57,18 +62,21 @@ with
         select
             segments.line_id,
             segments.take,
+            members.value,
             members.local_day,
             cast(count(*) as decimal(38, 9)) as quantity,
-            row_number() over (partition by segments.line_id order by count(*) desc, members.local_day) as place
+            row_number() over (
+                partition by segments.line_id, members.value order by count(*) desc, members.local_day
+            ) as place
         from segments
         inner join
             members
             on segments.line_id = members.line_id
             and members.local_day >= segments.start_day
             and members.local_day < segments.until_day
-        group by segments.line_id, segments.take, members.local_day
+        group by segments.line_id, segments.take, members.value, members.local_day
     )
 
-select line_id, local_day, quantity
+select line_id, value, local_day, quantity
 from counted
 where coalesce(take, 'sum') <> 'max' or place = 1
