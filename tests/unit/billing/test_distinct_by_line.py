@@ -56,10 +56,11 @@ def counted() -> Iterator[dict[str, list[tuple[str, int, int]]]]:
         con.execute(
             "CREATE TABLE touched_segments (line_id VARCHAR, subscription VARCHAR, measure VARCHAR, line_per VARCHAR, "
             "take VARCHAR, start_day DATE, end_day DATE, until_day DATE, reads_from DATE, customer VARCHAR, "
-            "meter VARCHAR, period_start DATE, by_dimension VARCHAR, active_per VARCHAR)"
+            "meter VARCHAR, period_start DATE, period_end DATE, by_dimension VARCHAR, active_per VARCHAR)"
         )
-        rows = [(*line, line[6], line[5], "acme", "users", "2026-10-01", "total", "day") for line in LINES]
-        con.executemany(f"INSERT INTO touched_segments VALUES ({', '.join('?' * 14)})", rows)
+        period = "2026-10-01", "2026-11-01"
+        rows = [(*line, line[6], line[5], "acme", "users", *period, "total", "day") for line in LINES]
+        con.executemany(f"INSERT INTO touched_segments VALUES ({', '.join('?' * 15)})", rows)
         con.execute("CREATE TABLE distinct_values (customer VARCHAR, meter VARCHAR, dimensions VARCHAR, "
                     "local_day DATE, value_key VARCHAR)")  # fmt: skip
         days = [
