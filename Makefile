@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
+# The packages are installed uncompiled: where this is set, each process would compile dbt and Dagster again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 3000
 
 .PHONY: help setup manifest demo test bench lint format ui verify schemas lock browser kill-campaign fuzz worlds bombs pricing-campaign mutants clean

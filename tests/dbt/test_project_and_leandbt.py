@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,3 +75,38 @@ def test_an_event_has_what_it_was_made_of_when_it_is_read_later() -> None:
     assert "pb_msg" not in event.__dict__
     assert (event.sql, event.conn_name) == ("select 1", "c")
     assert "select 1" in event.message()
+
+
+def test_a_warning_that_is_an_error_is_raised_although_nobody_listens() -> None:
+    make_lean()
+    from dbt_common.events.base_types import EventLevel
+    from dbt_common.events.event_manager import EventManager
+    from dbt_common.events.types import Note
+    from dbt_common.exceptions.events import EventCompilationError
+
+    manager = EventManager()
+    manager.warn_error = True
+    with pytest.raises(EventCompilationError, match="careful"):
+        manager.fire_event(Note(msg="careful"), level=EventLevel.WARN, force_warn_or_error_handling=True)
+
+
+def test_a_macro_is_that_of_the_package_then_of_the_project_then_of_the_adapter_then_of_dbt() -> None:
+    make_lean()
+    from dbt.clients.jinja import MacroStack
+    from dbt.context.macros import MacroNamespaceBuilder
+
+    names = {"dbt": "abcd", "dbt_duckdb": "bcd", "project": "cd", "package": "d"}
+    given = {package: {n: SimpleNamespace(name=n, package_name=package) for n in names[package]} for package in names}
+    context, node, stack = {"this": 1}, object(), MacroStack()
+    builder = MacroNamespaceBuilder("project", "package", stack, ["dbt_duckdb", "dbt"], node)
+    found = builder.build_namespace(given, context)
+    assert {n: found[n].macro.package_name for n in "abcd"} == {
+        "a": "dbt",
+        "b": "dbt_duckdb",
+        "c": "project",
+        "d": "package",
+    }
+    assert found.get_from_package("dbt", "d").macro.package_name == "dbt_duckdb"
+    assert found.get_from_package("project", "d").macro.package_name == "project"
+    assert set(found) == {*"abcd", "dbt", "project", "package"}
+    assert found["d"].context is context and found["d"].node is node and found["d"].stack is stack

@@ -155,7 +155,7 @@ class ForkServer:
             text=True,
             cwd=REPOSITORY,
             env={k: v for k, v in os.environ.items() if not k.startswith("TALLYSTICK_")}
-            | {"PYTHONPATH": str(REPOSITORY)},
+            | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests" / "support")])},
         )
         self._answer()
 

@@ -1,4 +1,4 @@
-"""Forks the `tallystick` command out of a process that has imported and parsed everything: start-up costs nothing.
+"""Forks the `tallystick` command out of a process that has built an instance already: start-up costs nothing.
 
 Requests come as JSON lines: {"argv", "env", "log"} starts a command in a process group of its own, {"wait": pid} asks
 for its exit code.
@@ -6,25 +6,23 @@ for its exit code.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
 import tempfile
 from pathlib import Path
 
-import dbt.adapters.duckdb.connections
-import dbt.cli.main
-import dbt.task.build  # noqa: F401
+import tiny
 
 import orchestration.audit.verify
 import orchestration.exports.csvfiles
 import orchestration.pipeline.close
-import orchestration.pipeline.overview
-import orchestration.pipeline.run  # noqa: F401
+import orchestration.pipeline.overview  # noqa: F401
 from orchestration.cli import main
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.transform import load_project
-from orchestration.settings import offer_build
+from orchestration.pipeline.run import Context, run
+from orchestration.settings import parse_instant
 
 
 def child(argv: list[str], env: dict[str, str], log: str) -> None:
@@ -47,15 +45,16 @@ def child(argv: list[str], env: dict[str, str], log: str) -> None:
     os._exit(code)
 
 
-def parse_project() -> None:
+def build_once() -> None:
+    """Half of what a first build costs is imports and the templates of dbt; both stay in memory."""
     with tempfile.TemporaryDirectory() as folder:
-        instance = Instance(Path(folder))
-        offer_build(instance.home, instance.build_db)
-        load_project(instance)
+        run(Context(Instance(tiny.make(Path(folder))), parse_instant(tiny.NOW, "the fork server")))
+    gc.collect()
+    gc.freeze()
 
 
 def serve() -> None:
-    parse_project()
+    build_once()
     requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     answers.write("{}\n")
     answers.flush()
