@@ -10,7 +10,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -18,6 +17,8 @@ import typer
 
 from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
+from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of
+from orchestration.cli_simulate import simulate
 from orchestration.console import Progress, err, out, print_close, print_listed, print_overview, print_run
 from orchestration.console_quarantine import print_quarantined, print_quarantined_lines, print_retry
 from orchestration.engine import is_exhausted
@@ -31,7 +32,7 @@ from orchestration.errors import (
 )
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.lock import instance_lock
-from orchestration.settings import Environment, clock_us, parse_instant, read_environment
+from orchestration.settings import Environment, clock_us, parse_instant
 
 app = typer.Typer(
     help="From gateway logs to invoices that anyone can re-perform.\n\n"
@@ -47,17 +48,8 @@ app.add_typer(export, name="export")
 quarantine = typer.Typer(help="Look at the lines that could not be read, and try them again.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
 
-Home = Annotated[Path | None, typer.Option(help="Folder of the instance. Default: TALLYSTICK_HOME, or `data`.")]
-Now = Annotated[str | None, typer.Option(help="The run's now, e.g. 2026-11-05T09:00:00Z. Default: the clock.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait while another process works on the instance.")]
 OfSource = Annotated[str | None, typer.Option("--source", help="Only lines of this source.")]
 WithReason = Annotated[str | None, typer.Option("--reason", help="Only lines that were quarantined for this reason.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-
-
-def _environment(home: Path | None) -> Environment:
-    environment = read_environment()
-    return replace(environment, home=home.absolute()) if home is not None else environment
 
 
 def _now(environment: Environment, now: str | None) -> int:
@@ -75,7 +67,7 @@ def run(home: Home = None, now: Now = None, wait: Wait = False) -> None:
     from orchestration.pipeline.run import Context
     from orchestration.pipeline.run import run as run_steps
 
-    environment = _environment(home)
+    environment = environment_of(home)
     instance = Instance.of(environment)
     with Progress().shown() as progress, instance_lock(instance.home, "run", wait=wait):
         context = Context(instance, _now(environment, now), progress)
@@ -94,12 +86,15 @@ def plan(home: Home = None, now: Now = None, wait: Wait = False) -> None:
     """Say what the next run would measure again after an edit of the catalog. Takes no file and changes nothing."""
     from orchestration.pipeline.run import Context, preview
 
-    environment = _environment(home)
+    environment = environment_of(home)
     instance = Instance.of(environment)
     said: list[str] = []
     with instance_lock(instance.home, "plan", wait=wait):
         preview(Context(instance, _now(environment, now), said.append))
     typer.echo("\n".join(said) or "nothing would be built: the published generation is up to date")
+
+
+app.command()(simulate)
 
 
 @app.command()
@@ -115,7 +110,7 @@ def close(
     from orchestration.pipeline.close import parse_cut_off
     from orchestration.pipeline.run import Context
 
-    environment = _environment(home)
+    environment = environment_of(home)
     instance = Instance.of(environment)
     cut_off = parse_cut_off(period)
     with Progress().shown() as progress, instance_lock(instance.home, f"close {period}", wait=wait):
@@ -133,7 +128,7 @@ def retract(
     from orchestration.pipeline.retract import write_list
     from orchestration.pipeline.run import Context
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     with Progress().shown() as progress, instance_lock(instance.home, f"retract {name}", wait=wait):
         print_listed(write_list(Context(instance, 0, progress), name))
 
@@ -148,7 +143,7 @@ def verify(
     """Check the record: raw files, chain, numbers, and every issued document recomputed from raw and compared."""
     from orchestration.audit.verify import verify as verify_record
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     scratch = instance.scratch / f"verify-{os.getpid()}"
     with Progress().shown() as progress:
         result = verify_record(instance.home, instance.exports, scratch, fast=fast, report=progress)
@@ -166,7 +161,7 @@ def status(home: Home = None, as_json: AsJson = False) -> None:
     """What the instance holds: files, lines, drafts, issued documents, what is held."""
     from orchestration.pipeline.overview import overview
 
-    print_overview(overview(Instance.of(_environment(home))), as_json=as_json)
+    print_overview(overview(Instance.of(environment_of(home))), as_json=as_json)
 
 
 @export.command("invoices")
@@ -178,7 +173,7 @@ def export_invoices_command(
     from orchestration.exports.csvfiles import export_invoices
     from orchestration.ledger.store import Ledger
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     with Ledger.open(instance.home, create=False) as ledger, instance_lock(instance.home, "export", wait=True):
         paths = export_invoices(ledger, to or instance.exports)
     for path in paths:
@@ -194,7 +189,7 @@ def quarantine_list(source: OfSource = None, reason: WithReason = None, home: Ho
     from orchestration.ingest.quarantined import Wanted, listed
     from orchestration.ledger.store import Ledger
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     with Ledger.open(instance.home, create=False) as ledger:
         print_quarantined(listed(Workshop.of(instance.home, ledger), ledger, Wanted(source, None, reason)))
 
@@ -211,7 +206,7 @@ def quarantine_show(
     from orchestration.ingest.quarantined import Wanted, shown
     from orchestration.ledger.store import Ledger
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     with Ledger.open(instance.home, create=False) as ledger:
         lines = shown(Workshop.of(instance.home, ledger), ledger, Wanted(file=file), line)
         if not print_quarantined_lines(lines, raw=raw):
@@ -237,7 +232,7 @@ def quarantine_retry(
     from orchestration.ingest.retry import retry
     from orchestration.ledger.store import Ledger
 
-    environment = _environment(home)
+    environment = environment_of(home)
     instance, wanted = Instance.of(environment), Wanted(source, file, reason)
     with Progress().shown() as progress, instance_lock(instance.home, "quarantine retry", wait=wait):
         catalog, now_us = load_catalog(instance.catalog), _now(environment, now)
@@ -260,7 +255,7 @@ def validate(home: Home = None) -> None:
     """Check the catalog; report everything that is wrong in one go."""
     from orchestration.ingest.formats import check_source
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     catalog = load_catalog(instance.catalog)
     problems = [problem for source in catalog.sources for problem in check_source(source)]
     if problems:
@@ -284,7 +279,7 @@ def demo(home: Home = None) -> None:
     """Generate a month of example traffic, run, close it, export it, and show the result."""
     from orchestration.demo import demo as run_demo
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     with Progress().shown() as progress, instance_lock(instance.home, "demo"):
         run_demo(instance, progress)
     from orchestration.pipeline.overview import overview

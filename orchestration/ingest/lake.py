@@ -17,10 +17,12 @@ _BY_BATCH = ("verdicts", "keys", "fields")
 
 
 class Lake:
-    """The folder `lake/` of an instance, or a scratch folder of the same layout."""
+    """The folder `lake/` of an instance, or a scratch folder of the same layout. `extracted` is another folder for
+    what is extracted."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, extracted: Path | None = None) -> None:
         self.root = root
+        self._extracted = extracted or root / "extracted"
 
     def events(self, batch_id: int, file_id: int) -> Path:
         return self.root / "events" / f"{batch_id:06d}" / f"{file_id:08d}.parquet"
@@ -41,10 +43,10 @@ class Lake:
 
     def extracted(self, file_id: int, digest: str) -> Path:
         """Properties of a file that were not read with it; `digest` is of what they are and how they are read."""
-        return self.root / "extracted" / f"{file_id:08d}-{digest}.parquet"
+        return self._extracted / f"{file_id:08d}-{digest}.parquet"
 
     def extracted_files(self) -> list[Path]:
-        return sorted((self.root / "extracted").glob("*.parquet"))
+        return sorted(self._extracted.glob("*.parquet"))
 
     @property
     def engine(self) -> Path:

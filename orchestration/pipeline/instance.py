@@ -10,11 +10,16 @@ from orchestration.settings import Environment
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Paths of an instance and the limits of the engine. `home` is absolute."""
+    """Paths of an instance and the limits of the engine. `home` is absolute.
+
+    With `aside`, a folder below it, builds are made there, and what they take from raw files stays there: a trial
+    leaves the warehouse and the lake as they are.
+    """
 
     home: Path
     threads: int = 2
     memory: str = "2GB"
+    aside: Path | None = None
 
     @classmethod
     def of(cls, environment: Environment) -> Instance:
@@ -29,16 +34,21 @@ class Instance:
         return self.home / "lake"
 
     @property
+    def extracted(self) -> Path:
+        """Properties of files that were not read with them."""
+        return self.lake / "extracted" if self.aside is None else self.aside / "lake"
+
+    @property
     def warehouse(self) -> Path:
         return self.home / "warehouse"
 
     @property
     def build_folder(self) -> Path:
-        return self.warehouse / "build"
+        return (self.aside or self.warehouse) / "build"
 
     @property
     def build_db(self) -> Path:
-        """The build always has this one path, so that dbt's profile and manifest never change."""
+        """The build always has this one name, so that dbt's profile and manifest never change."""
         return self.build_folder / "tallystick.duckdb"
 
     @property

@@ -35,6 +35,11 @@ SELECT customer, local_day, meter, sum(events) FROM (
 """Events of a day that a meter can't measure, and those that it measures but that no price takes."""
 
 
+def unmeasured(con: duckdb.DuckDBPyConnection) -> list[tuple[str, date, str, int]]:
+    """Customer, local day, meter and number of events that are not measured, or that no price takes."""
+    return con.execute(_UNMEASURED).fetchall()
+
+
 def parked(con: duckdb.DuckDBPyConnection, catalog: Catalog, groups: Sequence[Group], cut_off: date) -> dict[str, str]:
     """Reason by customer, over the days of the lines that are due; from the marts of a generation."""
     first: dict[str, date] = {}
@@ -43,7 +48,7 @@ def parked(con: duckdb.DuckDBPyConnection, catalog: Catalog, groups: Sequence[Gr
         for begins in (due.line.start for due in group.lines if due.line.kind != "adjustment"):
             first[group.customer] = min(begins, first.get(group.customer, begins))
     reasons: dict[str, list[str]] = {}
-    for customer, day, meter, events in con.execute(_UNMEASURED).fetchall():
+    for customer, day, meter, events in unmeasured(con):
         if customer in first and first[customer] <= day < cut_off and events > catalog.settings.unmeasured_limit:
             reasons.setdefault(customer, []).append(f"{events} unmeasured event(s) for '{meter}' on {day}")
     for customer, day, source, event_id in con.execute(

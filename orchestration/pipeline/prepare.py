@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import duckdb
@@ -58,7 +58,7 @@ def prepare(
 ) -> Work:
     """Start the build and fill its schemas `control`, `record` and `lake`. The connection is closed afterwards."""
     start_build(instance, fresh=plan.fresh)
-    lake, files = Lake(instance.lake), ledger.files()
+    lake, files, shop = Lake(instance.lake, instance.extracted), ledger.files(), _workshop(instance, ledger)
     with open_build(instance) as con:
         remember(con)
         _control(con, instance, catalog, charged, plan, files)
@@ -70,7 +70,7 @@ def prepare(
         load_rows(con, "record.extracted", EXTRACTED, again, instance.scratch)
 
         def over(read: Sequence[FileRow]) -> None:
-            extract(Workshop.of(instance.home, ledger), ledger, catalog, read)
+            extract(shop, ledger, catalog, read)
             create_event_views(con, catalog, lake, read)
 
         work = find_touched(con, catalog, files, plan.new_files, over, fresh=plan.fresh)
@@ -78,6 +78,13 @@ def prepare(
         over(work.read_files)
         con.execute("CHECKPOINT")
     return work
+
+
+def _workshop(instance: Instance, ledger: Ledger) -> Workshop:
+    shop = Workshop.of(instance.home, ledger)
+    if instance.aside is None:
+        return shop
+    return replace(shop, lake=Lake(shop.lake.root, instance.extracted), scratch=instance.aside)
 
 
 def open_build(instance: Instance) -> duckdb.DuckDBPyConnection:
