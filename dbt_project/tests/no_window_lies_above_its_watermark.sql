@@ -1,6 +1,5 @@
 -- The greatest window of a month is reached by the one that it names, and exceeded by none that is known. A month in
--- which
--- every window is below 0 and some are empty has its greatest at 0.
+-- which every window is below 0 and some are empty has its greatest at 0. Only months that this build wrote.
 {{ config(meta={"dagster": {"ref": {"name": "high_watermarks"}}}) }}
 with
     months as (
@@ -16,10 +15,22 @@ with
             {{ source("control", "customers") }} as customers
             on windows.customer = customers.customer
             and windows.local_day < customers.known_day
+        inner join
+            {{ source("control", "restated_months") }} as restated
+            on windows.customer = restated.customer
+            and {{ month_start("windows.local_day") }} = restated.month_start
         group by windows.customer, windows.meter, {{ month_start("windows.local_day") }}, windows.window_length
     ),
 
-    greatest_windows as (select * from {{ ref("high_watermarks") }} where percentile is null)
+    greatest_windows as (
+        select marks.*
+        from {{ ref("high_watermarks") }} as marks
+        inner join
+            {{ source("control", "restated_months") }} as restated
+            on marks.customer = restated.customer
+            and marks.month_start = restated.month_start
+        where marks.percentile is null
+    )
 
 select
     coalesce(months.customer, marks.customer) as customer,
