@@ -37,9 +37,10 @@ def settle(charge: Charge, gross: Money, share: tuple[int, int], rounding: Round
     def above_zero(exact: Fraction) -> Money:
         return Money.of(max(exact, Fraction(0)), gross.currency, rounding)
 
-    part, excess, top_up = Fraction(*share), Money.zero(gross.currency), Money.zero(gross.currency)
-    discount = Money.of(Fraction(gross.amount) * Fraction(charge.discount_percent) / 100, gross.currency, rounding)
-    net = gross - discount
+    discount = excess = top_up = Money.zero(gross.currency)
+    if charge.discount_percent:
+        discount = Money.of(Fraction(gross.amount) * Fraction(charge.discount_percent) / 100, gross.currency, rounding)
+    net, part = gross - discount, Fraction(*share)
     if charge.maximum is not None:
         excess = above_zero(Fraction(net.amount) - Fraction(charge.maximum) * part)
     if charge.minimum is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -13,8 +12,17 @@ from orchestration.money import EXACT, Rounding, round_fraction
 
 QUANTITY_DECIMALS = 9
 """A quantity on a line has at most so many decimals, and is priced as shown."""
+_STEP = Decimal(1).scaleb(-QUANTITY_DECIMALS)
 
 _MODES: dict[str, Rounding] = {"up": "up", "down": "down", "half_up": "half_away", "half_even": "half_even"}
+
+
+def is_quantity(value: Decimal) -> bool:
+    """Whether a number is finite and has no more decimals than a quantity, zeros at its end counted."""
+    if value.same_quantum(_STEP):  # as the engine gives them
+        return True
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -QUANTITY_DECIMALS
 
 
 def converted(measured: Decimal, conversion: Conversion) -> Decimal:
@@ -36,7 +44,7 @@ def convert(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:
 
 def convert_windows(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:
     """Each window by itself, as it is priced."""
-    return [replace(piece, quantity=converted(piece.quantity, conversion)) for piece in slices]
+    return [piece._replace(quantity=converted(piece.quantity, conversion)) for piece in slices]
 
 
 def divided(slices: Sequence[Slice], divisor: int) -> list[Slice]:
@@ -57,5 +65,5 @@ def running(slices: Sequence[Slice], function: Callable[[Decimal], Decimal]) -> 
     for piece in merged(slices):
         total = EXACT.add(total, piece.quantity)
         before, shown = shown, function(total)
-        found.append(replace(piece, quantity=EXACT.subtract(shown, before)))
+        found.append(piece._replace(quantity=EXACT.subtract(shown, before)))
     return found

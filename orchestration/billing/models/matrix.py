@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 from orchestration.billing.charges import Priced, PriceDetail, Slice, below_zero, by_day, detail_of
@@ -37,7 +36,7 @@ def matrix(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
     for cell in sorted(cells):
         runs, reached = positions(terms, by_day(cells[cell]))
         found = [detail_of(price, None, quantity, _price(price, cell)) for price, quantity in units(runs)]
-        details += [replace(detail, cell=cell) for detail in found]
+        details += [detail._replace(cell=cell) for detail in found]
         problems += below_zero(terms, reached, f"quantity of cell {cell or 'default'}")
     return Priced(tuple(details), tuple(problems))
 
