@@ -166,7 +166,9 @@ class Money:
         if not isinstance(other, Money):
             return NotImplemented
         added = self._other(other)
-        return Money(EXACT.add(self.amount, added), self.currency) if added else self
+        if not added:
+            return self
+        return Money(EXACT.add(self.amount, added), self.currency) if self.amount else other
 
     def __sub__(self, other: Money) -> Money:
         if not isinstance(other, Money):
@@ -222,18 +224,15 @@ def allocate(total_minor: int, weights: Sequence[Number]) -> list[int]:
         raise ValueError("nothing to split by: the weights sum to 0")
     # Shares are numerators over |whole|; the sign goes to the numerators.
     total, over = (total_minor, whole) if whole > 0 else (-total_minor, -whole)
-    parts, rests = [], []
-    for share in (total * weight for weight in whole_numbers):
-        part, rest = divmod(share, over) if share >= 0 else (-(-share // over), -(-share % over))
-        parts.append(part)
-        rests.append(rest)
+    shares = [total * weight for weight in whole_numbers]
+    parts = [share // over if share >= 0 else -(-share // over) for share in shares]
     left = total_minor - sum(parts)
     if left:
-        step = 1 if left > 0 else -1
-        # A sort in reverse keeps the order of equals too.
-        order = sorted((i for i, rest in enumerate(rests) if rest), key=lambda i: step * rests[i], reverse=True)
+        rests = [share - part * over for share, part in zip(shares, parts, strict=True)]
+        # In reverse too, a sort leaves equals in their order.
+        order = sorted(range(len(rests)), key=rests.__getitem__, reverse=left > 0)
         for i in order[: abs(left)]:
-            parts[i] += step
+            parts[i] += 1 if left > 0 else -1
     return parts
 
 

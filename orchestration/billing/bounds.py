@@ -40,7 +40,10 @@ def settle(charge: Charge, gross: Money, share: tuple[int, int], rounding: Round
     discount = excess = top_up = Money.zero(gross.currency)
     if charge.discount_percent:
         discount = Money.of(Fraction(gross.amount) * Fraction(charge.discount_percent) / 100, gross.currency, rounding)
-    net, part = gross - discount, Fraction(*share)
+    net = gross - discount
+    if charge.maximum is None and charge.minimum is None:
+        return Settled(gross, discount, excess, top_up)
+    part = Fraction(*share)
     if charge.maximum is not None:
         excess = above_zero(Fraction(net.amount) - Fraction(charge.maximum) * part)
     if charge.minimum is not None:

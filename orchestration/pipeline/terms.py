@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -51,6 +52,12 @@ def has_ended(items: Sequence[ChargedSegment]) -> bool:
     return all(item.segment.period_end < item.known for item in items)
 
 
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass that are terms."""
+    return tuple(field.name for field in fields(kind) if field.name not in _NOT_TERMS)
+
+
 class Digests:
     """Digests of the terms under one catalog; what many groups share is made into text once."""
 
@@ -91,8 +98,7 @@ class Digests:
         return self._fields if is_dataclass(kind) else repr
 
     def _fields(self, value: Any) -> str:
-        names = (field.name for field in fields(value) if field.name not in _NOT_TERMS)
-        return f"{{{','.join([self._text(getattr(value, name)) for name in names])}}}"
+        return f"{{{','.join([self._text(getattr(value, name)) for name in _names(type(value))])}}}"
 
     def _terms(self, terms: ChargeTerms) -> str:
         # Their own digest: as many terms may be kept as there are customers with a contract.
