@@ -68,7 +68,11 @@ def round_fraction(value: Number, decimals: int, mode: Rounding = "half_away") -
 
     `up` is away from zero and `down` towards it, so that a charge and its reversal are mirror images.
     """
-    numerator, denominator = _ratio(value)
+    return round_ratio(*_ratio(value), decimals, mode)
+
+
+def round_ratio(numerator: int, denominator: int, decimals: int, mode: Rounding = "half_away") -> Decimal:
+    """As `round_fraction`, of a quotient that need not be in lowest terms; the denominator is above 0."""
     denominator *= 10 ** max(-decimals, 0)
     whole, rest = divmod(abs(numerator) * 10 ** max(decimals, 0), denominator)
     twice = 2 * rest - denominator

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from orchestration.billing.charges import ZERO, Slice, merged
 from orchestration.catalog.charges import Conversion
-from orchestration.money import EXACT, Rounding, round_fraction
+from orchestration.money import EXACT, Rounding, round_fraction, round_ratio
 
 QUANTITY_DECIMALS = 9
 """A quantity on a line has at most so many decimals, and is priced as shown."""
@@ -27,10 +27,20 @@ def is_quantity(value: Decimal) -> bool:
 
 def converted(measured: Decimal, conversion: Conversion) -> Decimal:
     """One quantity in the unit that is priced, rounded as the conversion says."""
-    exact = Fraction(measured) * conversion.ratio
-    if conversion.rounding == "none":
-        return round_fraction(exact, QUANTITY_DECIMALS)
-    return round_fraction(exact, conversion.decimals, _MODES[conversion.rounding])
+    return _converter(conversion)(measured)
+
+
+def _converter(conversion: Conversion) -> Callable[[Decimal], Decimal]:
+    ratio, decimals, mode = conversion.ratio, conversion.decimals, _MODES.get(conversion.rounding)
+    times, over = ratio.numerator, ratio.denominator
+
+    def convert_one(measured: Decimal) -> Decimal:
+        units, parts = measured.as_integer_ratio()
+        if mode is None:
+            return round_ratio(units * times, parts * over, QUANTITY_DECIMALS)
+        return round_ratio(units * times, parts * over, decimals, mode)
+
+    return convert_one
 
 
 def convert(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:
@@ -39,7 +49,7 @@ def convert(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:
     The running total is converted and rounded day by day, and a day has what it adds to it. So the days sum exactly to
     the total converted and rounded once, and a rounded-up unit belongs to the day on which it was begun.
     """
-    return running(slices, lambda total: converted(total, conversion))
+    return running(slices, _converter(conversion))
 
 
 def convert_windows(slices: Sequence[Slice], conversion: Conversion) -> list[Slice]:

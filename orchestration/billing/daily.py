@@ -45,16 +45,7 @@ def by_days(line: Line, slices: Sequence[Slice], terms: ChargeTerms | None = Non
 def minor_texts(minors: Iterable[int], currency: str) -> list[str]:
     """Minor units as amounts are printed: 1230 is "12.30" of a currency with two decimals."""
     decimals = CURRENCIES[currency]
-    if decimals == 0:
-        return [str(minor) for minor in minors]
-    nothing, found = f"0.{'0' * decimals}", []
-    for minor in minors:
-        if minor:
-            digits = f"{abs(minor):0{decimals + 1}d}"
-            found.append(f"{'-' if minor < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}")
-        else:
-            found.append(nothing)
-    return found
+    return [f"{EXACT.scaleb(minor, -decimals):f}" for minor in minors]
 
 
 def _amounts_by_day(line: Line, slices: Iterable[Slice], terms: ChargeTerms, days: int) -> list[int]:

@@ -98,7 +98,8 @@ class Digests:
         return self._fields if is_dataclass(kind) else repr
 
     def _fields(self, value: Any) -> str:
-        return f"{{{','.join([self._text(getattr(value, name)) for name in _names(type(value))])}}}"
+        kind: type = type(value)
+        return f"{{{','.join([self._text(getattr(value, name)) for name in _names(kind)])}}}"
 
     def _terms(self, terms: ChargeTerms) -> str:
         # Their own digest: as many terms may be kept as there are customers with a contract.
