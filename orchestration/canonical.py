@@ -26,11 +26,13 @@ def _check(value: Any) -> None:
         for key, item in value.items():
             if not (isinstance(key, str) and key.isascii()):
                 raise TypeError(f"object key {key!r} is not ASCII text")
-            _check(item)
+            if type(item) is not str:
+                _check(item)
         return
     if isinstance(value, list | tuple):
         for item in value:
-            _check(item)
+            if type(item) is not str:
+                _check(item)
         return
     raise TypeError(f"{type(value).__name__} {value!r} has no place in canonical JSON; write numbers as text")
 

@@ -96,11 +96,10 @@ def load_rows(
     target = f"{identifier(schema)}.{identifier(name)}"
     scratch.mkdir(parents=True, exist_ok=True)
     path = scratch / f"{schema}.{name}.jsonl"
-    count = 0
+    count, encode = 0, json.JSONEncoder(ensure_ascii=False).encode
     with path.open("w", encoding="utf-8") as handle:
         for row in rows:
-            handle.write(json.dumps({c: row.get(c) for c in columns}, ensure_ascii=False))
-            handle.write("\n")
+            handle.write(encode({c: value for c in columns if (value := row.get(c)) is not None}) + "\n")
             count += 1
     con.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
     typed = ", ".join(f"{identifier(c)} {kind}" for c, kind in columns.items())

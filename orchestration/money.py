@@ -19,6 +19,7 @@ from decimal import (
     Rounded,
 )
 from fractions import Fraction
+from functools import cache
 from math import lcm
 from typing import Literal, TypeAlias
 
@@ -46,6 +47,7 @@ _BY_DECIMALS = {
 }
 CURRENCIES: dict[str, int] = {code: n for n, codes in sorted(_BY_DECIMALS.items()) for code in codes.split()}
 """ISO 4217: code -> decimals of the minor unit. Codes without a minor unit (metals, tests, XDR) cannot be billed."""
+_MINOR_UNITS = {code: Decimal(1).scaleb(-decimals) for code, decimals in CURRENCIES.items()}
 
 
 class CurrencyMismatch(ValueError):
@@ -66,7 +68,11 @@ def round_fraction(value: Number, decimals: int, mode: Rounding = "half_away") -
 
     `up` is away from zero and `down` towards it, so that a charge and its reversal are mirror images.
     """
-    numerator, denominator = _ratio(value)
+    return round_ratio(*_ratio(value), decimals, mode)
+
+
+def round_ratio(numerator: int, denominator: int, decimals: int, mode: Rounding = "half_away") -> Decimal:
+    """As `round_fraction`, of a quotient that need not be in lowest terms; the denominator is above 0."""
     denominator *= 10 ** max(-decimals, 0)
     whole, rest = divmod(abs(numerator) * 10 ** max(decimals, 0), denominator)
     twice = 2 * rest - denominator
@@ -125,29 +131,25 @@ class Money:
     currency: str
 
     def __post_init__(self) -> None:
-        decimals = CURRENCIES.get(self.currency)
-        if decimals is None:
-            raise ValueError(f"unknown currency '{self.currency}' (ISO 4217, upper case)")
+        decimals = _decimals(self.currency)
         if not isinstance(self.amount, Decimal):
             raise TypeError(f"an amount is a Decimal, not {type(self.amount).__name__}: use Money.of")
-        if self.amount.as_tuple().exponent != -decimals:
+        if not self.amount.same_quantum(_MINOR_UNITS[self.currency]):
             raise ValueError(f"{self.amount} does not have the {decimals} decimals of {self.currency}: use Money.of")
 
     @classmethod
     def of(cls, value: Number, currency: str, rounding: Rounding = "half_away") -> Money:
         """`value`, in whole currency units, rounded once to the minor unit. Raises TypeError for a float."""
-        if currency not in CURRENCIES:
-            raise ValueError(f"unknown currency '{currency}' (ISO 4217, upper case)")
-        return cls(round_fraction(value, CURRENCIES[currency], rounding), currency)
+        return cls(round_fraction(value, _decimals(currency), rounding), currency)
 
     @classmethod
     def of_minor(cls, minor: int, currency: str) -> Money:
         """An amount given as a whole number of minor units (cents)."""
-        return cls.of(Fraction(minor, 10 ** CURRENCIES[currency]), currency)
+        return cls(EXACT.scaleb(minor, -_decimals(currency)), currency)
 
     @classmethod
     def zero(cls, currency: str) -> Money:
-        return cls.of(0, currency)
+        return _zero(currency)
 
     @property
     def minor(self) -> int:
@@ -167,12 +169,16 @@ class Money:
     def __add__(self, other: Money) -> Money:
         if not isinstance(other, Money):
             return NotImplemented
-        return Money(EXACT.add(self.amount, self._other(other)), self.currency)
+        added = self._other(other)
+        if not added:
+            return self
+        return Money(EXACT.add(self.amount, added), self.currency) if self.amount else other
 
     def __sub__(self, other: Money) -> Money:
         if not isinstance(other, Money):
             return NotImplemented
-        return Money(EXACT.subtract(self.amount, self._other(other)), self.currency)
+        taken = self._other(other)
+        return Money(EXACT.subtract(self.amount, taken), self.currency) if taken else self
 
     def __neg__(self) -> Money:
         return Money(EXACT.minus(self.amount), self.currency)
@@ -196,6 +202,18 @@ class Money:
         return f"{self.text} {self.currency}"
 
 
+def _decimals(currency: str) -> int:
+    decimals = CURRENCIES.get(currency)
+    if decimals is None:
+        raise ValueError(f"unknown currency '{currency}' (ISO 4217, upper case)")
+    return decimals
+
+
+@cache
+def _zero(currency: str) -> Money:
+    return Money.of(0, currency)
+
+
 def allocate(total_minor: int, weights: Sequence[Number]) -> list[int]:
     """Split whole minor units over `weights` by largest remainder; the parts sum exactly to `total_minor`.
 
@@ -213,17 +231,20 @@ def allocate(total_minor: int, weights: Sequence[Number]) -> list[int]:
     shares = [total * weight for weight in whole_numbers]
     parts = [share // over if share >= 0 else -(-share // over) for share in shares]
     left = total_minor - sum(parts)
-    step = 1 if left > 0 else -1
-    order = sorted(range(len(shares)), key=lambda i: (-step * (shares[i] - parts[i] * over), i))
-    for i in order[: abs(left)]:
-        parts[i] += step
+    if left:
+        rests = [share - part * over for share, part in zip(shares, parts, strict=True)]
+        # In reverse too, a sort leaves equals in their order.
+        order = sorted(range(len(rests)), key=rests.__getitem__, reverse=left > 0)
+        for i in order[: abs(left)]:
+            parts[i] += 1 if left > 0 else -1
     return parts
 
 
 def _integers(weights: Sequence[Number]) -> list[int]:
     """Whole numbers in the proportions of the weights."""
-    if all(type(weight) is int for weight in weights):
-        return [int(weight) for weight in weights]
+    whole = [weight for weight in weights if type(weight) is int]
+    if len(whole) == len(weights):
+        return whole
     exact = [as_fraction(weight) for weight in weights]
     common = lcm(*(weight.denominator for weight in exact))
     return [weight.numerator * (common // weight.denominator) for weight in exact]

@@ -37,9 +37,13 @@ def settle(charge: Charge, gross: Money, share: tuple[int, int], rounding: Round
     def above_zero(exact: Fraction) -> Money:
         return Money.of(max(exact, Fraction(0)), gross.currency, rounding)
 
-    part, excess, top_up = Fraction(*share), Money.zero(gross.currency), Money.zero(gross.currency)
-    discount = Money.of(Fraction(gross.amount) * Fraction(charge.discount_percent) / 100, gross.currency, rounding)
+    discount = excess = top_up = Money.zero(gross.currency)
+    if charge.discount_percent:
+        discount = Money.of(Fraction(gross.amount) * Fraction(charge.discount_percent) / 100, gross.currency, rounding)
     net = gross - discount
+    if charge.maximum is None and charge.minimum is None:
+        return Settled(gross, discount, excess, top_up)
+    part = Fraction(*share)
     if charge.maximum is not None:
         excess = above_zero(Fraction(net.amount) - Fraction(charge.maximum) * part)
     if charge.minimum is not None:

@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from fractions import Fraction
-from functools import reduce
 from itertools import pairwise
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from orchestration.billing.segments import ChargeTerms, PriceFrom
 from orchestration.errors import Problem
@@ -27,8 +25,7 @@ DetailPart: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """The quantity of one local day, in the unit that the prices are for.
 
     `windows` is above 1 where windows are priced each by itself: so many of the day have this quantity. `rank` is set
@@ -48,8 +45,7 @@ class Slice:
     part: SlicePart = "units"
 
 
-@dataclass(frozen=True, slots=True)
-class PriceDetail:
+class PriceDetail(NamedTuple):
     """A part of an amount: `quantity` units at `price` each, by one version of the plan.
 
     `tier` counts from 1, None where the model has none. `part` is "units" for what usage caused, "fee" for a fixed fee,
@@ -67,9 +63,9 @@ class PriceDetail:
     cell: str | None = None
 
     @property
-    def amount(self) -> Fraction:
+    def amount(self) -> Decimal:
         """Exact, before proration and rounding."""
-        return Fraction(self.quantity) * Fraction(self.price)
+        return EXACT.multiply(self.quantity, self.price)
 
     def as_dict(self) -> dict[str, str]:
         """As documents hold it: every number as text."""
@@ -79,7 +75,7 @@ class PriceDetail:
             "tier": "" if self.tier is None else str(self.tier),
             "quantity": decimal_text(self.quantity),
             "price": decimal_text(self.price),
-            "amount": decimal_text(EXACT.multiply(self.quantity, self.price)),
+            "amount": decimal_text(self.amount),
         }
         if self.contract:
             found["contract"] = self.contract
@@ -96,9 +92,12 @@ class Priced:
     problems: tuple[Problem, ...] = ()
 
     @property
-    def amount(self) -> Fraction:
-        products = (EXACT.multiply(detail.quantity, detail.price) for detail in self.details)
-        return Fraction(reduce(EXACT.add, products, ZERO))
+    def amount(self) -> Decimal:
+        """Exact, before proration and rounding."""
+        found = ZERO
+        for detail in self.details:
+            found = EXACT.add(found, detail.amount)
+        return found
 
 
 Model: TypeAlias = Callable[[ChargeTerms, Sequence[Slice]], Priced]
@@ -108,7 +107,7 @@ Model: TypeAlias = Callable[[ChargeTerms, Sequence[Slice]], Priced]
 def by_day(slices: Iterable[Slice]) -> list[Slice]:
     """One slice a day (and rank), ascending: what came within a day is summed, so its order cannot matter."""
     slices = list(slices)
-    if all(a.day < b.day for a, b in pairwise(slices)) and all(_is_plain(piece) for piece in slices):
+    if all(map(_is_plain, slices)) and all(a.day < b.day for a, b in pairwise(slices)):
         return slices
     days: dict[tuple[date, int], Decimal] = {}
     for piece in slices:
@@ -117,10 +116,12 @@ def by_day(slices: Iterable[Slice]) -> list[Slice]:
     return [Slice(day, days[day, rank], rank=rank or None) for day, rank in sorted(days)]
 
 
+_PLAIN = Slice(date.min, ZERO)[2:]
+
+
 def _is_plain(piece: Slice) -> bool:
     """Whether summing it by day would leave it as it is."""
-    apart = piece.cell or piece.hour_us is not None or piece.events or piece.part != "units"
-    return piece.windows == 1 and piece.rank != 0 and not apart
+    return piece[2:] == _PLAIN or (bool(piece.rank) and piece._replace(rank=None)[2:] == _PLAIN)
 
 
 def merged(slices: Iterable[Slice]) -> list[Slice]:
@@ -144,7 +145,8 @@ def total(slices: Iterable[Slice]) -> Decimal:
     """The sum of the quantities; of windows that are priced each by itself, of all of them."""
     found = ZERO
     for piece in slices:
-        found = EXACT.add(found, EXACT.multiply(piece.quantity, Decimal(piece.windows)))
+        quantity, windows = piece.quantity, piece.windows
+        found = EXACT.add(found, quantity if windows == 1 else EXACT.multiply(quantity, windows))
     return found
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
-from orchestration.billing.charges import Slice
+from orchestration.billing.charges import ZERO, Slice
 from orchestration.billing.models import MODELS
+from orchestration.billing.models.percentages import fee_of
 from orchestration.billing.rating import Line
 from orchestration.billing.segments import ChargeTerms
 from orchestration.money import CURRENCIES, EXACT, allocate
@@ -45,42 +45,35 @@ def by_days(line: Line, slices: Sequence[Slice], terms: ChargeTerms | None = Non
 def minor_texts(minors: Iterable[int], currency: str) -> list[str]:
     """Minor units as amounts are printed: 1230 is "12.30" of a currency with two decimals."""
     decimals = CURRENCIES[currency]
-    if decimals == 0:
-        return [str(minor) for minor in minors]
-    unit, found = 10**decimals, []
-    for minor in minors:
-        whole, rest = divmod(abs(minor), unit)
-        found.append(f"{'-' if minor < 0 else ''}{whole}.{rest:0{decimals}d}")
-    return found
+    return [f"{EXACT.scaleb(minor, -decimals):f}" for minor in minors]
 
 
 def _amounts_by_day(line: Line, slices: Iterable[Slice], terms: ChargeTerms, days: int) -> list[int]:
     """What the slices of each day cost by themselves."""
-    amounts = [Fraction(0)] * days
+    amounts, first = [ZERO] * days, line.start.toordinal()
     for piece in slices:
-        priced = MODELS[terms.charge.model](terms, [piece])
-        amounts[max((piece.day - line.start).days, 0)] += priced.amount * piece.windows
-    return [int(amount * 10 ** (QUANTITY_STEPS + PRICE_STEPS)) for amount in amounts]
+        if terms.charge.model == "percentage":
+            amount = fee_of(terms, piece)
+        else:
+            amount = MODELS[terms.charge.model](terms, [piece]).amount
+        day = max(piece.day.toordinal() - first, 0)
+        amounts[day] = EXACT.add(amounts[day], EXACT.multiply(amount, piece.windows))
+    return [_whole(amount, QUANTITY_STEPS + PRICE_STEPS) if amount else 0 for amount in amounts]
 
 
 def _weights(line: Line, slices: Iterable[Slice], days: int) -> list[int]:
-    quantities = [0] * days
+    quantities, first = [0] * days, line.start.toordinal()
     for piece in slices:
-        measured = EXACT.multiply(piece.quantity, Decimal(piece.windows))
-        quantities[max((piece.day - line.start).days, 0)] += _whole(measured, QUANTITY_STEPS)
+        quantities[max(piece.day.toordinal() - first, 0)] += _whole(piece.quantity, QUANTITY_STEPS) * piece.windows
     if "changes" in line.formula:
         return _running(quantities)
     prices = _prices(line.formula)
-    return quantities if len(prices) < 2 else _differences(_amounts(_running(quantities), prices))
+    return quantities if len(prices) < 2 else _amounts(quantities, prices)
 
 
 def _running(values: Sequence[int]) -> list[int]:
     total = 0
     return [total := total + value for value in values]
-
-
-def _differences(values: Sequence[int]) -> list[int]:
-    return [value - before for before, value in zip([0, *values], values, strict=False)]
 
 
 def _prices(formula: dict[str, Any]) -> list[tuple[int, int]]:
@@ -92,21 +85,32 @@ def _prices(formula: dict[str, Any]) -> list[tuple[int, int]]:
     return [(quantity, price) for quantity, price in found if quantity > 0]
 
 
-def _amounts(places: Sequence[int], prices: Sequence[tuple[int, int]]) -> list[int]:
-    """What all units up to each place cost. Measured units are converted by the ratio of the totals."""
-    measured, priced = places[-1], sum(quantity for quantity, _ in prices)
+def _amounts(quantities: Sequence[int], prices: Sequence[tuple[int, int]]) -> list[int]:
+    """What the units of each day cost at their places. Measured units are converted by the ratio of the totals."""
+    measured, priced = sum(quantities), sum(quantity for quantity, _ in prices)
     if measured <= 0:
-        return list(places)
+        return list(quantities)
+    # Both sides times `measured`, so that the ratio leaves no fraction.
+    scaled = [(quantity * measured, price) for quantity, price in prices]
+    place = before = 0
     found = []
-    for place in places:
-        # Both sides times `measured`, so that the ratio leaves no fraction.
-        left, amount = place * priced, 0
-        for quantity, price in prices:
-            taken = max(0, min(left, quantity * measured))
-            amount += taken * price
-            left -= taken
-        found.append(amount)
+    for quantity in quantities:
+        place += quantity
+        amount = _up_to(place * priced, scaled) if quantity else before
+        found.append(amount - before)
+        before = amount
     return found
+
+
+def _up_to(left: int, prices: Iterable[tuple[int, int]]) -> int:
+    """What so many units cost, from the first on."""
+    amount = 0
+    for quantity, price in prices:
+        if left <= quantity:
+            return amount + max(left, 0) * price
+        amount += quantity * price
+        left -= quantity
+    return amount
 
 
 def _text(text: str, steps: int) -> int:

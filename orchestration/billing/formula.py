@@ -26,7 +26,7 @@ class Steps:
 
     priced: Priced
     proration: tuple[int, int]
-    exact: Fraction
+    exact: Fraction | Decimal
     rounding: Rounding
     settled: Settled
     share: tuple[int, int]

@@ -17,8 +17,8 @@ from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 from orchestration.billing.bounds import Settled, settle
-from orchestration.billing.charges import ONE, Priced, Slice, by_day, merged, total
-from orchestration.billing.conversion import QUANTITY_DECIMALS, convert, convert_windows, divided
+from orchestration.billing.charges import ONE, ZERO, Priced, Slice, by_day, merged, total
+from orchestration.billing.conversion import QUANTITY_DECIMALS, convert, convert_windows, divided, is_quantity
 from orchestration.billing.formula import Steps, formula_of, measuring_of
 from orchestration.billing.included import less_included
 from orchestration.billing.items import items
@@ -132,15 +132,16 @@ def _steps(
     charge, currency = terms.charge, segment.currency
     # 1. quantity
     units = left = counted(charge, measured)
-    included = included_in(charge, segment, meter)
+    included, used = included_in(charge, segment, meter), ZERO
     if charge.included and not segment.trial:
         left = less_included(units, Fraction(charge.included) * Fraction(*included))
+        used = EXACT.subtract(total(units), total(left))
     # 2. gross
     priced, quantity = _by_model(terms, segment, left, meter)
     if segment.trial:
         priced = Priced(())
     whole = proration(charge, segment, meter)
-    exact = priced.amount * Fraction(*whole)
+    exact = priced.amount if whole[0] == whole[1] else Fraction(priced.amount) * Fraction(*whole)
     # 3. discount, excess, top-up
     share = active_share(charge, segment)
     gross = Money.of(exact, currency, rounding)
@@ -152,7 +153,7 @@ def _steps(
         settled=Settled.zero(currency) if segment.trial else settle(charge, gross, share, rounding),
         share=share,
         included=included,
-        used=EXACT.subtract(total(units), total(left)),
+        used=used,
         trial=segment.trial,
     )
 
@@ -170,7 +171,9 @@ def _line(
     problems: tuple[Problem, ...],
 ) -> Line:
     charge = terms.charge
-    place = f"{segment.subscription}, charge '{charge.key}', {segment.start} to {segment.end}"
+    if problems:
+        place = f"{segment.subscription}, charge '{charge.key}', {segment.start} to {segment.end}"
+        problems = tuple(replace(problem, where=place) for problem in problems)
     return Line(
         subscription=segment.subscription,
         customer=segment.customer,
@@ -189,7 +192,7 @@ def _line(
         unit=_unit(charge, meter),
         amount=settled.amount,
         formula=formula,
-        problems=tuple(replace(problem, where=place) for problem in problems),
+        problems=problems,
         kind="fee" if meter is None else "usage",
         value=value,
         tax_category=charge.tax_category,
@@ -275,9 +278,9 @@ def _refuse_misplaced(charge: Charge, segment: Segment, slices: Sequence[Slice],
     """Usage of another meter or day, or finer than quantities are, is a fault of the caller, never a price."""
     if charge.meter != (None if meter is None else meter.key):
         raise ValueError(f"charge '{charge.key}' does not price meter '{meter.key if meter else None}'")
+    start, end = segment.start, segment.end
     for piece in slices:
-        if not segment.start <= piece.day < segment.end:
-            raise ValueError(f"charge '{charge.key}': {piece.day} is not in [{segment.start}, {segment.end})")
-        exponent = piece.quantity.as_tuple().exponent
-        if not isinstance(exponent, int) or exponent < -QUANTITY_DECIMALS:
+        if not start <= piece.day < end:
+            raise ValueError(f"charge '{charge.key}': {piece.day} is not in [{start}, {end})")
+        if not is_quantity(piece.quantity):
             raise ValueError(f"charge '{charge.key}': {piece.quantity} is not a quantity of at most 9 decimals")

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from orchestration.billing.corrections import given_back, summed, taken_again
@@ -56,7 +57,7 @@ class StatedLine:
         return sum((tax.amount for tax in self.taxes), self.net)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statement:
     """A document without number and dates. `corrects` is the one that a credit note was made for, empty otherwise.
 
@@ -81,35 +82,35 @@ class Statement:
     def account(self) -> Account:
         return Account(self.entity, self.customer, self.currency)
 
-    @property
+    @cached_property
     def subtotal(self) -> Money:
         return sum((stated.due.amount for stated in self.stated), Money.zero(self.currency))
 
-    @property
+    @cached_property
     def coupons(self) -> Money:
         return total_of(self.uses, "coupon", self.currency)
 
-    @property
+    @cached_property
     def promotional(self) -> Money:
         return total_of(self.uses, "promotional", self.currency)
 
-    @property
+    @cached_property
     def tax(self) -> Money:
         return sum((tax.amount for tax in self.taxes), Money.zero(self.currency))
 
-    @property
+    @cached_property
     def total(self) -> Money:
         return self.subtotal - self.coupons - self.promotional + self.tax
 
-    @property
+    @cached_property
     def credit_notes(self) -> Money:
         return total_of(self.payments, "credit_note", self.currency)
 
-    @property
+    @cached_property
     def prepaid(self) -> Money:
         return total_of(self.payments, "prepaid", self.currency)
 
-    @property
+    @cached_property
     def amount_due(self) -> Money:
         return self.total - self.credit_notes - self.prepaid
 

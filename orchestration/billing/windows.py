@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -20,11 +19,11 @@ def each_window(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
     found: dict[tuple[int, date, str, str, str, Decimal], PriceDetail] = {}
     problems: dict[str, Problem] = {}
     for piece in slices:
-        priced = model(terms, [replace(piece, windows=1)])
+        priced = model(terms, [piece._replace(windows=1)])
         for detail in priced.details:
             key = (detail.tier or 0, detail.version, detail.contract, detail.cell or "", detail.part, detail.price)
             before = found[key].quantity if key in found else ZERO
             times = EXACT.multiply(detail.quantity, Decimal(piece.windows))
-            found[key] = replace(detail, quantity=EXACT.add(before, times))
+            found[key] = detail._replace(quantity=EXACT.add(before, times))
         problems |= {problem.message: problem for problem in priced.problems}
     return Priced(tuple(found[key] for key in sorted(found)), tuple(problems[m] for m in sorted(problems)))

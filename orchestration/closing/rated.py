@@ -122,9 +122,9 @@ def _by_value(charge: Charge, rows: Sequence[Quantity]) -> Iterable[tuple[str, S
 def slices_of(rows: Iterable[Quantity]) -> list[Slice]:
     """What is priced of measured rows."""
     return [
-        Slice(row.day, row.quantity, row.windows, row.rank, row.cell, row.hour_us, row.events, row.part)
-        for row in rows
-        if row.part != "unmeasured"
+        Slice(day, quantity, windows, rank, cell, hour_us, events, part)
+        for day, quantity, _, windows, rank, _, cell, hour_us, events, part in rows
+        if part != "unmeasured"
     ]
 
 

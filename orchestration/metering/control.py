@@ -19,7 +19,7 @@ from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential
 from orchestration.metering import usage_parts
 from orchestration.metering.measures import divisor_of, measure_of, until_day, window_count, window_of
-from orchestration.metering.planned import charges_in, contracts_of, plan_segments
+from orchestration.metering.planned import ChargesIn, plan_segments
 from orchestration.zones import local_date, midnight_us, offset_intervals
 
 Row = dict[str, Any]
@@ -135,12 +135,12 @@ def charged_segments(catalog: Catalog, now_us: int) -> list[ChargedSegment]:
     """Every charge of every segment that has begun by now in its customer's zone, in a total order."""
     found = []
     before: Segment | None = None
-    active_from, overrides = date.min, contracts_of(catalog.overrides)
+    active_from, charges = date.min, ChargesIn(catalog)
     for part, known in plan_segments(catalog, now_us):
         zone = catalog.customers[part.customer].zone
         goes_on = before is not None and (before.subscription, before.end) == (part.subscription, part.start)
         active_from, before = active_from if goes_on else part.start, part
-        for segment, terms in charges_in(catalog, part, known, overrides):
+        for segment, terms in charges.of(part, known):
             charge = terms.charge
             meter = None if charge.meter is None else catalog.meters[charge.meter]
             divisor = divisor_of(charge, meter, segment, zone, known)
@@ -285,12 +285,10 @@ def billing_day_rows(catalog: Catalog, now_us: int) -> Iterator[Row]:
     for part, known in plan_segments(catalog, now_us + catalog.settings.future_skew_minutes * MINUTE_US):
         phase = max(start for start in starts[part.subscription] if start <= part.start)
         ranked.append((stacking[part.subscription, phase], part.subscription, part.start, part, known))
-    overrides = contracts_of(catalog.overrides)
+    charges = ChargesIn(catalog)
     claims: dict[tuple[str, str], list[_Claim]] = defaultdict(list)
     for *_, part, known in sorted(ranked, key=itemgetter(0, 1, 2)):
-        metered = [
-            (c.charge.meter, s) for s, c in charges_in(catalog, part, known, overrides) if c.charge.meter is not None
-        ]
+        metered = [(c.charge.meter, s) for s, c in charges.of(part, known) if c.charge.meter is not None]
         for meter, segment in sorted(metered, key=itemgetter(0)):
             _claim(claims[segment.customer, meter], segment)
     for customer, meter in sorted(claims):

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from orchestration.billing.segments import ChargeTerms, Segment, charge_prices, charge_segments, charge_terms, segments
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Subscription
+from orchestration.catalog.plans import Plan
 from orchestration.catalog.terms import Override
 from orchestration.metering.measures import known_day
 
@@ -23,18 +24,30 @@ def contracts_of(overrides: Sequence[Override]) -> Contracts:
     return found
 
 
-def charges_in(
-    catalog: Catalog, part: Segment, known: date, overrides: Contracts
-) -> Iterator[tuple[Segment, ChargeTerms]]:
-    """Every charge of a plan's segment, by the periods of its own interval that have begun before `known`."""
-    plan, through = catalog.plans[part.plan], known - timedelta(days=1)
-    own_prices = overrides.get((part.customer, part.plan), ())
-    for terms in charge_prices(plan, part, own_prices):
-        if terms.charge.interval is None:
-            yield part, terms
-            continue
-        for own in charge_segments(part, terms.charge, through):
-            yield own, charge_terms(plan, own, terms.charge.key, own_prices)
+class ChargesIn:
+    """The charges in segments of plans under one catalog. Segments of the same days share their terms, where no
+    contract of a customer has other prices."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._plans = catalog.plans
+        self._contracts = contracts_of(catalog.overrides)
+        self._known: dict[tuple[str, date, date, date | None], list[ChargeTerms]] = {}
+
+    def of(self, part: Segment, known: date) -> Iterator[tuple[Segment, ChargeTerms]]:
+        """Every charge of a plan's segment, by the periods of its own interval that have begun before `known`."""
+        plan, own_prices = self._plans[part.plan], self._contracts.get((part.customer, part.plan), ())
+        for terms in charge_prices(plan, part, own_prices) if own_prices else self._without_contract(plan, part):
+            if terms.charge.interval is None:
+                yield part, terms
+                continue
+            for own in charge_segments(part, terms.charge, known - timedelta(days=1)):
+                yield own, charge_terms(plan, own, terms.charge.key, own_prices)
+
+    def _without_contract(self, plan: Plan, part: Segment) -> Sequence[ChargeTerms]:
+        days = part.plan, part.start, part.end, part.version
+        if days not in self._known:
+            self._known[days] = charge_prices(plan, part)
+        return self._known[days]
 
 
 def plan_segments(catalog: Catalog, until_us: int) -> Iterator[tuple[Segment, date]]:

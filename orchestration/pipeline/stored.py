@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
+from operator import attrgetter
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from orchestration.billing.conversion import QUANTITY_DECIMALS
+from orchestration.billing.conversion import QUANTITY_DECIMALS, is_quantity
 from orchestration.billing.rating import Line
 from orchestration.errors import Problem
 from orchestration.money import CURRENCIES, EXACT, Money
@@ -46,7 +47,10 @@ LINE_FIELDS: dict[str, str] = {name: _TYPES.get(kind, JSON) for name, kind in FI
 
 def line_row(line: Line) -> dict[str, Any]:
     """The stored columns of a line, as `load_rows` takes them."""
-    return {name: write(getattr(line, name)) for name, write in _WRITERS}
+    return {
+        name: value if write is None else write(value)
+        for name, write, value in zip(FIELDS, _WRITERS, _VALUES(line), strict=True)
+    }
 
 
 def line_of(row: Sequence[Any]) -> Line:
@@ -55,7 +59,8 @@ def line_of(row: Sequence[Any]) -> Line:
     return Line(**{name: _read(kind, stored[name], stored["currency"]) for name, kind in FIELDS.items()})
 
 
-def _written(kind: Any) -> Callable[[Any], Any]:
+def _written(kind: Any) -> Callable[[Any], Any] | None:
+    """How values of a field are stored; None for those that are stored as they are."""
     if kind is Money:
         return lambda money: None if money is None else money.text
     if kind is Decimal:
@@ -63,24 +68,29 @@ def _written(kind: Any) -> Callable[[Any], Any]:
     if kind is date:
         return lambda day: None if day is None else day.isoformat()
     if kind in (str, bool):
-        return lambda value: value
+        return None
     if kind is tuple:
-        return lambda problems: json.dumps([asdict(problem) for problem in problems], ensure_ascii=False)
-    return lambda formula: json.dumps(formula, sort_keys=True, ensure_ascii=False)
+        return _problems
+    return json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
+
+
+def _problems(problems: Sequence[Problem]) -> str:
+    return json.dumps([asdict(problem) for problem in problems], ensure_ascii=False) if problems else "[]"
 
 
 def _quantity(value: Decimal | None) -> str | None:
     """Raises ValueError for more decimals than the column has, which the engine would round."""
     if value is None:
         return None
-    if -int(value.as_tuple().exponent) > QUANTITY_DECIMALS:
+    if not is_quantity(value):
         value = value.normalize(EXACT)
-        if -int(value.as_tuple().exponent) > QUANTITY_DECIMALS:
+        if not is_quantity(value):
             raise ValueError(f"{value} is not a quantity of at most {QUANTITY_DECIMALS} decimals")
     return f"{value:f}"
 
 
-_WRITERS = [(name, _written(kind)) for name, kind in FIELDS.items()]
+_WRITERS = [_written(kind) for kind in FIELDS.values()]
+_VALUES = attrgetter(*FIELDS)
 
 
 def _read(kind: Any, value: Any, currency: str) -> Any:

@@ -6,11 +6,13 @@ digests and quantities are equal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
+from orchestration.billing.segments import ChargeTerms, Segment
 from orchestration.catalog import Catalog
 from orchestration.catalog.fields import Model
 from orchestration.closing.rated import Rater
@@ -50,6 +52,12 @@ def has_ended(items: Sequence[ChargedSegment]) -> bool:
     return all(item.segment.period_end < item.known for item in items)
 
 
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass that are terms."""
+    return tuple(field.name for field in fields(kind) if field.name not in _NOT_TERMS)
+
+
 class Digests:
     """Digests of the terms under one catalog; what many groups share is made into text once."""
 
@@ -58,7 +66,8 @@ class Digests:
         self._rater = Rater.of(catalog)
         self._bounded = bounded_plans(catalog)
         self._known: dict[int, tuple[object, str]] = {}
-        self._names: dict[type, tuple[str, ...]] = {}
+        self._last: tuple[Segment | None, str] = None, ""
+        self._ways: dict[type, Callable[[Any], str]] = {ChargeTerms: self._terms, Segment: self._segment}
 
     def of(self, items: Sequence[ChargedSegment]) -> str:
         """Hex SHA-256 over the terms of a group: of each charge with its meter and how its seller rounds, and of plans
@@ -79,20 +88,36 @@ class Digests:
         return sha256("\n".join(texts).encode()).hexdigest()
 
     def _text(self, value: Any) -> str:
-        if isinstance(value, Model):
-            return self._once(value)
-        if isinstance(value, tuple):
-            return f"({','.join(map(self._text, value))})"
         kind = type(value)
-        if kind not in self._names:
-            found = fields(value) if is_dataclass(value) else ()
-            self._names[kind] = tuple(field.name for field in found if field.name not in _NOT_TERMS)
-        names = self._names[kind]
-        return f"{{{','.join([self._text(getattr(value, name)) for name in names])}}}" if names else repr(value)
+        if kind not in self._ways:
+            self._ways[kind] = self._way(kind)
+        return self._ways[kind](value)
 
-    def _once(self, model: Model) -> str:
+    def _way(self, kind: type) -> Callable[[Any], str]:
+        """How values of a type are made into text."""
+        if issubclass(kind, Model):
+            return lambda model: self._once(model, model.model_dump_json)
+        if kind is tuple:
+            return lambda values: f"({','.join(map(self._text, values))})"
+        return self._fields if is_dataclass(kind) else repr
+
+    def _fields(self, value: Any) -> str:
+        kind: type = type(value)
+        return f"{{{','.join([self._text(getattr(value, name)) for name in _names(kind)])}}}"
+
+    def _terms(self, terms: ChargeTerms) -> str:
+        # Their own digest: as many terms may be kept as there are customers with a contract.
+        return self._once(terms, lambda: sha256(self._fields(terms).encode()).hexdigest())
+
+    def _segment(self, segment: Segment) -> str:
+        # The charges of a segment come one after the other.
+        if self._last[0] is not segment:
+            self._last = segment, self._fields(segment)
+        return self._last[1]
+
+    def _once(self, value: object, text: Callable[[], str]) -> str:
         # The object is kept beside its text: its id belongs to it as long as it is.
-        found = self._known.get(id(model))
+        found = self._known.get(id(value))
         if found is None:
-            found = self._known[id(model)] = (model, model.model_dump_json())
+            found = self._known[id(value)] = (value, text())
         return found[1]

@@ -11,6 +11,7 @@ import duckdb
 
 from tests.bench.measure import Measured
 from tests.bench.metering import differences, one_more_day, report_days
+from tests.bench.rating import LINES, MIX, rated
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "4a1e10d64de9c5ee1603554a76544778dc137407040fa827e97ca51ce39c0681"
@@ -90,3 +91,17 @@ def test_what_grows_with_the_history_is_named() -> None:
     named = [line.split("|")[1].strip() for line in said.splitlines() if "/model" in line]
     assert named == ["dbt usage/model slow", "dbt usage/model x"]
     assert "10.00 s + 1.000 s for each 100 days of history: +9.9 % of the run at 10 days; target 2 %: NOT met" in said
+
+
+def test_the_lines_that_are_rated_have_the_stated_mix(tmp_path: Path) -> None:
+    found = rated(str(tmp_path), 0, 3, 2)
+    assert (found["lines"], found["documents made"]) == (LINES, 1)
+    with duckdb.connect(str(tmp_path / "0/build.duckdb")) as con:
+        rows = con.execute("""
+            SELECT CASE WHEN plan = 'committed' THEN 'commitment, coupon and tax'
+                WHEN formula->>'$.model' IN ('graduated', 'volume') THEN 'tiered'
+                WHEN meter IS NULL THEN 'fee' WHEN formula->>'$.model' = 'per_unit' THEN 'per unit, converted'
+                ELSE formula->>'$.model' END, count(*)
+            FROM record.rated_lines WHERE amount > 0 GROUP BY 1
+        """).fetchall()
+    assert dict(rows) == MIX

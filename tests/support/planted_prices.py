@@ -63,5 +63,5 @@ BUGS = (
     Bug("tax is taken of what was there before coupons", B + "statements", "taxed = [(_net(due, taken), x)", "taxed = [(due.amount, x)"),
     Bug("C2 tax is rounded line by line", B + "taxes", "amount = tax_of(base, rate.percent, rounding) if amount is None else amount", "amount = sum((tax_of(nets[p][0], rate.percent, rounding) for p in positions), Money.zero(currency))"),
     Bug("the tax date is the first day of the period", B + "taxes", 'if line.due == "advance" else', "if line.currency else"),
-    Bug("C1 the last of equal remainders gets the cent", "orchestration.money", "(-step * (shares[i] - parts[i] * over), i)", "(-step * (shares[i] - parts[i] * over), -i)"),
+    Bug("C1 the last of equal remainders gets the cent", "orchestration.money", "sorted(range(len(rests)),", "sorted(reversed(range(len(rests))),"),
 )  # fmt: skip

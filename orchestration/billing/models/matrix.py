@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
 from decimal import Decimal
 
 from orchestration.billing.charges import Priced, PriceDetail, Slice, below_zero, by_day, detail_of
@@ -38,7 +37,7 @@ def matrix(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
     for cell in sorted(cells):
         runs, reached = positions(terms, by_day(cells[cell]))
         found = [detail_of(at, None, quantity, _price(at, prices[at.from_day], cell)) for at, quantity in units(runs)]
-        details += [replace(detail, cell=cell) for detail in found]
+        details += [detail._replace(cell=cell) for detail in found]
         problems += below_zero(terms, reached, f"quantity of cell {cell or 'default'}")
     return Priced(tuple(details), tuple(problems))
 

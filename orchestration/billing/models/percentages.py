@@ -5,12 +5,16 @@ What an event pays is told by `orchestration.billing.per_event`; here the parts 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from datetime import date
 from decimal import Decimal
 
-from orchestration.billing.charges import ZERO, DetailPart, Priced, PriceDetail, Slice, SlicePart, detail_of, stated
-from orchestration.billing.models.positions import by_version
+from orchestration.billing.charges import ZERO, DetailPart, Priced, Slice, detail_of, stated
 from orchestration.billing.segments import ChargeTerms, PriceFrom
+from orchestration.catalog.charges import Charge
+from orchestration.money import EXACT
+
+_ORDER: tuple[DetailPart, ...] = ("free", "units", "event_fee", "at_min", "at_max")
 
 
 def percentage(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
@@ -18,28 +22,36 @@ def percentage(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
 
     Everything is at the prices of its day. Money below 0 gives the rate back.
     """
-    details: list[PriceDetail] = []
-
-    def priced(part: DetailPart, of: SlicePart, quantity: Callable[[Slice], Decimal], price: _PriceOf) -> None:
-        counted = [(terms.price_on(piece.day), quantity(piece)) for piece in slices if piece.part == of]
-        found = by_version((at, number) for at, number in counted if number)
-        details.extend(detail_of(at, None, number, price(at) or ZERO, part) for at, number in found)
-
-    priced("free", "free", _money, lambda at: ZERO)
-    priced("units", "units", _money, lambda at: stated(at, "rate"))
-    if terms.charge.fixed is not None:
-        priced("event_fee", "units", _events, lambda at: at.charge.fixed)
-    priced("at_min", "at_min", _events, lambda at: at.charge.min_per_event)
-    priced("at_max", "at_max", _events, lambda at: at.charge.max_per_event)
-    return Priced(tuple(details))
+    sums: dict[tuple[DetailPart, date], Decimal] = {}
+    prices: dict[tuple[DetailPart, date], tuple[PriceFrom, Decimal]] = {}
+    for piece in slices:
+        price = terms.price_on(piece.day)
+        for part, quantity, each in _paid(terms.charge, price, piece):
+            key = part, price.from_day
+            sums[key] = EXACT.add(sums.get(key, ZERO), quantity)
+            prices[key] = price, each
+    keys = sorted(sums, key=lambda key: (_ORDER.index(key[0]), key[1]))
+    return Priced(tuple(detail_of(prices[key][0], None, sums[key], prices[key][1], key[0]) for key in keys))
 
 
-_PriceOf = Callable[[PriceFrom], Decimal | None]
+def _paid(charge: Charge, price: PriceFrom, piece: Slice) -> Iterator[tuple[DetailPart, Decimal, Decimal]]:
+    """What a slice pays at the prices of its day: of what part, how much money or how many events, and each of them
+    how much. Whether there is a fixed fee, the charge says as it was at the segment's start."""
+    part = piece.part
+    if part == "at_min" or part == "at_max":
+        if piece.events:
+            bound = price.charge.min_per_event if part == "at_min" else price.charge.max_per_event
+            yield part, Decimal(piece.events), bound or ZERO
+        return
+    if piece.quantity:
+        yield part, piece.quantity, ZERO if part == "free" else stated(price, "rate")
+    if part == "units" and piece.events and charge.fixed is not None:
+        yield "event_fee", Decimal(piece.events), price.charge.fixed or ZERO
 
 
-def _money(piece: Slice) -> Decimal:
-    return piece.quantity
-
-
-def _events(piece: Slice) -> Decimal:
-    return Decimal(piece.events)
+def fee_of(terms: ChargeTerms, piece: Slice) -> Decimal:
+    """What a slice pays in all."""
+    fee = ZERO
+    for _, quantity, each in _paid(terms.charge, terms.price_on(piece.day), piece):
+        fee = EXACT.add(fee, EXACT.multiply(quantity, each))
+    return fee

@@ -6,17 +6,16 @@ Tiers, packages and blocks begin anew in each segment and run on over its price 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from orchestration.billing.charges import ZERO, Slice
 from orchestration.billing.segments import ChargeTerms, PriceFrom
 from orchestration.money import EXACT
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Units that were used one after the other at the prices of one version: positions (low, high]."""
 
     low: Decimal
@@ -33,16 +32,16 @@ def positions(terms: ChargeTerms, days: Sequence[Slice]) -> tuple[list[Run], Dec
     runs: list[Run] = []
     total = ZERO
     for day in days:
-        target = EXACT.add(total, day.quantity)
-        while runs and runs[-1].high > target:
-            last = runs.pop()
-            if last.low < target:
-                runs.append(Run(last.low, target, last.price))
-        low = max(total, ZERO)
-        if target > low:
+        quantity = day.quantity
+        target = EXACT.add(total, quantity)
+        if quantity < 0:
+            while runs and runs[-1].high > target:
+                last = runs.pop()
+                if last.low < target:
+                    runs.append(Run(last.low, target, last.price))
+        elif quantity and target > 0:
             price = terms.price_on(day.day)
-            if runs and runs[-1].price is price:
-                low = runs.pop().low
+            low = runs.pop().low if runs and runs[-1].price is price else max(total, ZERO)
             runs.append(Run(low, target, price))
         total = target
     return runs, total
