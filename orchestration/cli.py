@@ -18,6 +18,7 @@ import typer
 
 from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
+from orchestration.commands_audit import checkpoint, prove
 from orchestration.console import Progress, err, out, print_close, print_listed, print_overview, print_run
 from orchestration.console_quarantine import print_quarantined, print_quarantined_lines, print_retry
 from orchestration.engine import is_exhausted
@@ -46,6 +47,8 @@ export = typer.Typer(help="Write issued documents as files.", no_args_is_help=Tr
 app.add_typer(export, name="export")
 quarantine = typer.Typer(help="Look at the lines that could not be read, and try them again.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(checkpoint, name="checkpoint")
+app.command()(prove)
 
 Home = Annotated[Path | None, typer.Option(help="Folder of the instance. Default: TALLYSTICK_HOME, or `data`.")]
 Now = Annotated[str | None, typer.Option(help="The run's now, e.g. 2026-11-05T09:00:00Z. Default: the clock.")]

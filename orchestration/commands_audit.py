@@ -1,0 +1,78 @@
+"""Commands that hand the record to others: prove, checkpoint."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.console import out
+from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.lock import instance_lock
+from orchestration.settings import read_environment
+
+Home = Annotated[Path | None, typer.Option(help="Folder of the instance. Default: TALLYSTICK_HOME, or `data`.")]
+Number = Annotated[str, typer.Argument(help="Number of an issued document.")]
+
+checkpoint = typer.Typer(help="Sign the state of the journal, and compare it with an earlier one.", no_args_is_help=True)
+
+
+def _instance(home: Path | None) -> Instance:
+    environment = read_environment()
+    return Instance.of(replace(environment, home=home.absolute()) if home is not None else environment)
+
+
+def prove(
+    number: Number,
+    to: Annotated[Path | None, typer.Option("-o", help="Folder to write. Default: the number, here.")] = None,
+    home: Home = None,
+) -> None:
+    """Write a folder by which a customer can check a document, with nothing but Python, and nothing of anybody else."""
+    from orchestration.audit.prove import prove as write_bundle
+    from orchestration.ledger.store import Ledger
+
+    instance, folder = _instance(home), (to or Path(number)).absolute()
+    scratch = instance.scratch / f"prove-{os.getpid()}"
+    with (
+        instance_lock(instance.home, f"prove {number}", wait=True),
+        Ledger.open(instance.home, create=False) as ledger,
+    ):
+        paths = write_bundle(ledger, number, folder, scratch)
+    for path in paths:
+        out.print(str(path))
+
+
+@checkpoint.command("export")
+def checkpoint_export(
+    file: Annotated[Path, typer.Argument(help="File to write; keep it where nobody here can change it.")],
+    home: Home = None,
+) -> None:
+    """Sign size and root of the journal. From then on a ledger that lies behind issues nothing."""
+    from orchestration.ledger.checkpoints import export_checkpoint, signer
+    from orchestration.ledger.store import Ledger
+
+    instance = _instance(home)
+    with (
+        instance_lock(instance.home, "checkpoint export", wait=True),
+        Ledger.open(instance.home, create=False) as ledger,
+    ):
+        found = export_checkpoint(ledger, file.absolute())
+        out.print(f"{file}: {found.size} journal entries\npublic key: {signer(ledger).key_text}")
+
+
+@checkpoint.command("compare")
+def checkpoint_compare(
+    file: Annotated[Path, typer.Argument(help="A checkpoint that was exported earlier.")],
+    home: Home = None,
+) -> None:
+    """Show that the journal goes on from an earlier checkpoint. Ends with 5 if it was rewritten or rolled back."""
+    from orchestration.ledger.checkpoints import compare
+    from orchestration.ledger.store import Ledger
+
+    instance = _instance(home)
+    with Ledger.open(instance.home, create=False) as ledger:
+        earlier, entries = compare(ledger, file.absolute()), len(ledger.journal())
+    out.print(f"the journal goes on from {file}: {earlier.size} entries then, {entries} now")
