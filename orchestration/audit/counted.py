@@ -122,9 +122,12 @@ def _value(con: duckdb.DuckDBPyConnection, behind: Behind) -> str:
         return "value"
     # A change is worth its level for the rest of the segment. In whole steps of 9 decimals, so that they sum exactly.
     lasting = f"({behind.until_us} - greatest(time_us, {behind.start_us}))"
-    running = f"sum(CAST(value * 1000000000 AS HUGEINT) * {lasting}) OVER (ORDER BY {ORDER})"
-    shown = f"(({running}) // {behind.item.divisor})"
-    return f"CAST({shown} - coalesce(lag({shown}) OVER (ORDER BY {ORDER}), 0) AS DECIMAL(38, 0)) * 0.000000001"
+    running = f"sum(CAST(value * 1000000000 AS HUGEINT) * {lasting}) OVER (ORDER BY {ORDER} ROWS {{0}})"
+    after, before = (
+        f"CAST(coalesce({running.format(rows)}, 0) AS HUGEINT) // {behind.item.divisor}"
+        for rows in ("UNBOUNDED PRECEDING", "BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING")
+    )
+    return f"CAST({after} - {before} AS DECIMAL(38, 0)) * 0.000000001"
 
 
 def _one(con: duckdb.DuckDBPyConnection, behind: Behind) -> str:
