@@ -17,7 +17,9 @@ from orchestration.settings import read_environment
 Home = Annotated[Path | None, typer.Option(help="Folder of the instance. Default: TALLYSTICK_HOME, or `data`.")]
 Number = Annotated[str, typer.Argument(help="Number of an issued document.")]
 
-checkpoint = typer.Typer(help="Sign the state of the journal, and compare it with an earlier one.", no_args_is_help=True)
+checkpoint = typer.Typer(
+    help="Sign the state of the journal, and compare it with an earlier one.", no_args_is_help=True
+)
 
 
 def _instance(home: Path | None) -> Instance:

@@ -36,13 +36,12 @@ def sha256(data: bytes) -> bytes:
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
-ROOT = pow(2, (P - 1) // 4, P)
 Point = tuple[int, ...]
 
 
 def add(a: Point, b: Point) -> Point:
-    s, t = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
-    u, v = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    s, t = (a[1] - a[0]) * (b[1] - b[0]), (a[1] + a[0]) * (b[1] + b[0])
+    u, v = 2 * a[3] * b[3] * D, 2 * a[2] * b[2]
     e, f, g, h = t - s, v - u, v + u, t + s
     return e * f % P, g * h % P, f * g % P, e * h % P
 
@@ -61,13 +60,13 @@ def point(data: bytes) -> Point:
     sign, y = y >> 255, y & (2**255 - 1)
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
-    x = x if (x * x - square) % P == 0 else x * ROOT % P
+    x = x if (x * x - square) % P == 0 else x * pow(2, (P - 1) // 4, P) % P
     need(
         len(data) == 32 and y < P and (x * x - square) % P == 0 and (x or not sign),
         "a key or a signature is no point of the curve",
     )
     x = P - x if x & 1 != sign else x
-    return x, y, 1, x * y % P
+    return x, y, 1, x * y
 
 
 BASE = point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
@@ -76,8 +75,7 @@ BASE = point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
 def signed(public: bytes, text: bytes, signature: bytes) -> bool:
     """Whether an Ed25519 signature is that of a text by a public key (RFC 8032, 5.1.7)."""
     s = int.from_bytes(signature[32:], "little")
-    if len(signature) != 64 or s >= L:
-        return False
+    need(len(signature) == 64 and s < L, "a signature is out of bounds")
     k = int.from_bytes(hashlib.sha512(signature[:32] + public + text).digest(), "little") % L
     a, b = times(s, BASE), add(point(signature[:32]), times(k, point(public)))
     return not ((a[0] * b[2] - b[0] * a[2]) % P or (a[1] * b[2] - b[1] * a[2]) % P)
@@ -98,11 +96,8 @@ def note(path: Path, key: str) -> list[str]:
 
 def parse(data: bytes) -> Any:
     """JSON without bare numbers: here every number is text."""
-
-    def bare(text: str) -> None:
-        raise Wrong(f"{text} is a bare number")
-
-    return json.loads(data, parse_int=bare, parse_float=bare, parse_constant=bare)
+    names = ("parse_int", "parse_float", "parse_constant")
+    return json.loads(data, **dict.fromkeys(names, lambda text: need(False, f"{text} is a bare number")))
 
 
 def canonical(value: Any) -> bytes:
@@ -144,11 +139,10 @@ def check_proof(document: bytes, proof: Any, checkpoint: list[str]) -> None:
 
 def rounded(value: Fraction, places: int, mode: str = "half_away") -> Fraction:
     """Half away from zero unless `mode` is half_even, up (away from zero) or down (towards it)."""
-    scaled = abs(value) * Fraction(10) ** places
-    whole, rest = divmod(scaled.numerator, scaled.denominator)
-    twice = 2 * rest - scaled.denominator
-    more = {"half_even": twice > 0 or (twice == 0 and whole % 2 == 1), "up": rest > 0, "down": False}
-    whole += more.get(mode, twice >= 0)
+    scaled, half = abs(value) * Fraction(10) ** places, Fraction(1, 2)
+    whole, rest = floor(scaled), scaled - floor(scaled)
+    more = {"half_even": rest > half or (rest == half and whole % 2 == 1), "up": rest > 0, "down": False}
+    whole += more.get(mode, rest >= half)
     return Fraction(-whole if value < 0 else whole) / Fraction(10) ** places
 
 
@@ -156,22 +150,20 @@ def total(rows: Any, name: str = "amount") -> Fraction:
     return sum((Fraction(row[name]) for row in rows), Fraction(0))
 
 
-SUMS = {"subtotal": "lines", "coupon_total": "coupons", "promotional_total": "promotional", "tax": "taxes"}
-SUMS |= {"credit_note_total": "credit_notes", "prepaid_total": "prepaid"}
-
-
 def check_sums(d: Any) -> None:
     for line in d["lines"]:
         parts = [Fraction(line[name]) for name in ("gross", "discount", "excess", "top_up", "amount")]
         need(parts[0] - parts[1] - parts[2] + parts[3] == parts[4], f"line {line['position']} doesn't add up")
-    found = {name: total(d.get(rows, ())) for name, rows in SUMS.items()}
+    lists = {"subtotal": "lines", "coupon_total": "coupons", "promotional_total": "promotional", "tax": "taxes"}
+    lists |= {"credit_note_total": "credit_notes", "prepaid_total": "prepaid"}
+    found = {name: total(d.get(rows, ())) for name, rows in lists.items()}
     found["total"] = found["subtotal"] - found["coupon_total"] - found["promotional_total"] + found["tax"]
     found["amount_due"] = found["total"] - found["credit_note_total"] - found["prepaid_total"]
     for name, amount in found.items():
         need(amount == Fraction(d[name]), f"{name} is not the sum of its parts")
-    for uses in ("coupons", "promotional"):
+    for name, uses in list(lists.items())[1:3]:
         of_lines = sum(total(line.get(uses, ())) for line in d["lines"])
-        need(total(d.get(uses, ())) == of_lines, f"{uses} are not those of the lines")
+        need(found[name] == of_lines, f"{uses} are not those of the lines")
 
 
 def check_taxes(d: Any, places: int) -> None:
@@ -210,9 +202,8 @@ def expected(charge: Any, q: Fraction) -> dict[tuple[str, str], Fraction]:
     model, found = charge["model"], {}
     if model == "package":
         free = Fraction(charge.get("free") or 0)
-        packages = max(Fraction(0), q - free) / Fraction(charge["size"])
-        found["packages", ""] = Fraction(floor(packages) if charge.get("whole") else ceil(packages))
-        found["free", ""] = min(free, max(q, Fraction(0)))
+        packages = (floor if charge.get("whole") else ceil)(max(Fraction(0), q - free) / Fraction(charge["size"]))
+        found["packages", ""], found["free", ""] = Fraction(packages), min(free, max(q, Fraction(0)))
     elif model in ("graduated", "graduated_percentage", "volume"):
         tiers, volume = charge["tiers"], model == "volume"
         tops = [q if tier.get("up_to") is None else Fraction(tier["up_to"]) for tier in tiers]

@@ -36,6 +36,13 @@ RFC_8032 = [
 ]
 
 
+def taken(key: bytes, text: bytes, signature: bytes) -> bool:
+    """Whether the script takes a signature; one that is none at all it refuses by name."""
+    with suppress(script.Wrong):
+        return script.signed(key, text, signature)
+    return False
+
+
 @pytest.mark.parametrize(("secret", "public", "message", "signature"), RFC_8032)
 def test_the_script_takes_the_signatures_of_rfc_8032_and_no_other(
     secret: str, public: str, message: str, signature: str
@@ -47,14 +54,11 @@ def test_the_script_takes_the_signatures_of_rfc_8032_and_no_other(
     for place in (0, 33, 63):
         other = bytearray(sign)
         other[place] ^= 1
-        try:
-            assert not script.signed(key, text, bytes(other))
-        except script.Wrong as error:
-            assert "no point of the curve" in str(error)
+        assert not taken(key, text, bytes(other))
     # The same signature with S + L would be taken by a check that forgets the bound.
     s = int.from_bytes(sign[32:], "little") + script.L
-    assert not script.signed(key, text, sign[:32] + s.to_bytes(32, "little"))
-    assert not script.signed(key, text, sign[:63])
+    assert not taken(key, text, sign[:32] + s.to_bytes(32, "little"))
+    assert not taken(key, text, sign[:63])
 
 
 LEAVES = [
