@@ -18,7 +18,7 @@ import typer
 
 from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
-from orchestration.commands_audit import checkpoint, prove
+from orchestration.commands_audit import checkpoint, explain, prove
 from orchestration.console import Progress, err, out, print_close, print_listed, print_overview, print_run
 from orchestration.console_quarantine import print_quarantined, print_quarantined_lines, print_retry
 from orchestration.engine import is_exhausted
@@ -49,6 +49,7 @@ quarantine = typer.Typer(help="Look at the lines that could not be read, and try
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(checkpoint, name="checkpoint")
 app.command()(prove)
+app.command()(explain)
 
 Home = Annotated[Path | None, typer.Option(help="Folder of the instance. Default: TALLYSTICK_HOME, or `data`.")]
 Now = Annotated[str | None, typer.Option(help="The run's now, e.g. 2026-11-05T09:00:00Z. Default: the clock.")]

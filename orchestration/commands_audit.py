@@ -1,7 +1,8 @@
-"""Commands that hand the record to others: prove, checkpoint."""
+"""Commands that hand the record to others: explain, prove, checkpoint."""
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,29 @@ def prove(
         paths = write_bundle(ledger, number, folder, scratch)
     for path in paths:
         out.print(str(path))
+
+
+def explain(
+    number: Number,
+    line: Annotated[int | None, typer.Argument(help="Position of a line. Default: the list of all lines.")] = None,
+    events: Annotated[Path | None, typer.Option(help="Write the line's events here: .csv or .parquet.")] = None,
+    home: Home = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """How a line came to its amount: formula, prices, days, files, events, what was left out, later documents."""
+    from orchestration.audit.explain import as_lines
+    from orchestration.audit.explain import explain as tell
+    from orchestration.ledger.store import Ledger
+
+    instance = _instance(home)
+    scratch = instance.scratch / f"explain-{os.getpid()}"
+    position = None if line is None else str(line)
+    with Ledger.open(instance.home, create=False) as ledger:
+        told = tell(ledger, number, position, scratch, None if events is None else events.absolute())
+    if as_json:
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        out.print("\n".join(as_lines(told)), markup=False)
 
 
 @checkpoint.command("export")

@@ -96,8 +96,8 @@ def note(path: Path, key: str) -> list[str]:
 
 def parse(data: bytes) -> Any:
     """JSON without bare numbers: here every number is text."""
-    names = ("parse_int", "parse_float", "parse_constant")
-    return json.loads(data, **dict.fromkeys(names, lambda text: need(False, f"{text} is a bare number")))
+    kinds, refuse = ("parse_int", "parse_float", "parse_constant"), lambda text: need(False, f"number {text}")
+    return json.loads(data, cls=None, **dict.fromkeys(kinds, refuse))
 
 
 def canonical(value: Any) -> bytes:

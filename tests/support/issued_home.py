@@ -16,7 +16,6 @@ from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.settings import parse_instant
 
-NOW_US = parse_instant("2026-11-05T09:00:00Z", "test")
 CUSTOMERS = {"ashcanary": "Europe/Berlin", "yewcanary": "America/New_York"}
 
 METERS = """
@@ -133,13 +132,30 @@ def make(home: Path) -> Ledger:
     (home / "inbox").mkdir()
     for who in CUSTOMERS:
         (home / "inbox" / f"{who}.jsonl").write_text(_events(who))
-    catalog, ledger = load_catalog(home / "catalog"), Ledger.open(home)
-    ingest(home, ledger, catalog.settings, catalog.sources, NOW_US)
-    charged = charged_segments(catalog, NOW_US)
-    scratch = home / "scratch"
+    ledger = Ledger.open(home)
+    close(home, ledger, "2026-11")
+    return ledger
+
+
+def close(home: Path, ledger: Ledger, month: str) -> None:
+    """Take what was delivered and issue what is due on the first of a month, five days after it."""
+    catalog, now_us = load_catalog(home / "catalog"), parse_instant(f"{month}-05T09:00:00Z", "test")
+    ingest(home, ledger, catalog.settings, catalog.sources, now_us)
+    charged, scratch = charged_segments(catalog, now_us), home / "scratch"
     with connect(None, folders=[home / "lake", scratch], temp=scratch) as con:
         quantities = requantify(con, catalog, charged, home / "lake", ledger.files(), scratch / "rows")
-    cut_off = date(2026, 11, 1)
+    cut_off = date.fromisoformat(f"{month}-01")
     groups = due_groups(catalog, ledger, rate_all(catalog, charged, quantities), cut_off)
-    issue(catalog, ledger, groups, cut_off, {}, Knowledge(NOW_US, len(ledger.batches()), "code"))
-    return ledger
+    issue(catalog, ledger, groups, cut_off, {}, Knowledge(now_us, len(ledger.batches()), "code"))
+
+
+def deliver_late(home: Path) -> None:
+    """Five calls of October that come in November, one of them for the second time, and a line that says otherwise."""
+    lines = [
+        _event(
+            "ashcanary", "call", n, f"2026-10-30T20:{n - 39}5:00Z", {"tokens": "10.5", "model": "big", "region": "eu"}
+        )
+        for n in range(40, 44)
+    ]
+    again = _event("ashcanary", "call", 43, "2026-10-30T20:45:00Z", {"tokens": "11", "model": "big", "region": "eu"})
+    (home / "inbox" / "late.jsonl").write_text("".join([*lines, lines[0], again]))

@@ -31,3 +31,14 @@ def bundles(october: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         for row in rows:
             prove(ledger, row.number, folder / row.customer, folder / "scratch")
     return {row.customer: folder / row.customer for row in rows} | {"home": home}
+
+
+@pytest.fixture(scope="session")
+def november(october: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after late usage of October was issued as corrections with November. Never written to: copy it."""
+    home = tmp_path_factory.mktemp("november") / "home"
+    shutil.copytree(october, home)
+    issued_home.deliver_late(home)
+    with Ledger.open(home) as ledger:
+        issued_home.close(home, ledger, "2026-12")
+    return home

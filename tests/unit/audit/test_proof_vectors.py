@@ -131,7 +131,7 @@ def test_canonical_json_is_that_of_rfc_8785_where_numbers_are_text() -> None:
     assert canonical_bytes(json.loads(source)) == text.encode()
     assert script.canonical(script.parse(source.encode())) == text.encode()
     for number in ("1", "-1.5", "1e30", "NaN"):
-        with pytest.raises(script.Wrong, match="bare number"):
+        with pytest.raises(script.Wrong, match="number "):
             script.parse(f'{{"n": {number}}}'.encode())
     with pytest.raises(TypeError):
         canonical_bytes({"n": 333333333.33333329})
