@@ -23,7 +23,7 @@ from orchestration.audit.endpoints import load_endpoints
 from orchestration.audit.known import Known
 from orchestration.audit.taken import ATTRIBUTED, load_days, load_windows
 from orchestration.engine import connect, load_rows
-from orchestration.errors import IntegrityFailure
+from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ingest.lake import Lake
 from orchestration.ledger.store import Ledger
 from orchestration.metering.compile import names_read
@@ -70,6 +70,13 @@ def opened(home: Path, known: Known, scratch: Path, folders: list[Path]) -> Iter
             load_days(con, clocks, scratch)
             load_windows(con, clocks, _lengths(known), scratch)
             yield con
+    except duckdb.IOException as error:
+        raise ConfigInvalid(
+            f"the lake lacks a file that the close of this document read: {error}",
+            where=str(lake.root),
+            not_done="nothing was handed out",
+            next_step="`tallystick run` makes the lake again from the raw files",
+        ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.canonical import canonical_bytes
+from orchestration.cli import main
 from orchestration.errors import IntegrityFailure
 from orchestration.ledger.checkpoints import compare, export_checkpoint, refuse_behind
 from orchestration.ledger.journal import GENESIS, check_chain, entry_hash
@@ -153,3 +154,26 @@ def test_one_field_of_an_entry_can_be_proved_and_the_others_not_guessed(tmp_path
     assert entry_hash(1, "close", whole, GENESIS) == hashlib.sha256(plain).hexdigest()
     salted = [canonical_bytes({"root": "r", "salt": salt * 64}).decode() for salt in "ab"]
     assert len({entry_hash(1, "close", text, GENESIS) for text in (whole, *salted)}) == 3
+
+
+def test_the_commands_prove_export_compare_and_end_with_5(october: Path, tmp_path: Path) -> None:
+    home, at = tmp_path / "home", ["--home", str(tmp_path / "home")]
+    shutil.copytree(october, home)
+    shutil.copyfile(home / "ledger.sqlite", tmp_path / "backup.sqlite")
+    for command in (
+        ["prove", "PRV-2026-000002", "-o", str(tmp_path / "bundle")],
+        ["explain", "PRV-2026-000002", "1", "--json"],
+        ["checkpoint", "export", str(tmp_path / "c.note")],
+        ["checkpoint", "compare", str(tmp_path / "c.note")],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, *at])
+        assert ended.value.code == 0, command
+    assert (tmp_path / "bundle" / "verify_invoice.py").exists()
+    grow(home, 1)
+    export(home, tmp_path / "d.note")
+    shutil.copyfile(tmp_path / "backup.sqlite", home / "ledger.sqlite")
+    for command in (["checkpoint", "compare", str(tmp_path / "d.note")], ["prove", "PRV-2026-000002"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, *at])
+        assert ended.value.code == 5, command

@@ -253,3 +253,12 @@ def test_a_lake_that_lost_a_file_is_no_evidence(october: Path, tmp_path: Path) -
         with pytest.raises(IntegrityFailure, match="the events of the lake come to 0"):
             prove(ledger, "PRV-2026-000001", tmp_path / "new", tmp_path / "scratch")
     assert not (tmp_path / "new").exists() and not os.path.lexists(tmp_path / "scratch")
+
+
+def test_a_lake_that_was_deleted_is_named_and_made_again_by_a_run(october: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(october, home)
+    shutil.rmtree(home / "lake" / "events")
+    with Ledger.open(home) as ledger, pytest.raises(ConfigInvalid, match="the lake lacks a file") as caught:
+        prove(ledger, "PRV-2026-000001", tmp_path / "new", tmp_path / "scratch")
+    assert "tallystick run" in caught.value.next_step
