@@ -17,6 +17,7 @@ import typer
 
 from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
+from orchestration.cli_audit import checkpoint, explain, prove
 from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of
 from orchestration.cli_simulate import simulate
 from orchestration.console import Progress, err, out, print_close, print_listed, print_overview, print_run
@@ -47,6 +48,9 @@ export = typer.Typer(help="Write issued documents as files.", no_args_is_help=Tr
 app.add_typer(export, name="export")
 quarantine = typer.Typer(help="Look at the lines that could not be read, and try them again.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(checkpoint, name="checkpoint")
+app.command()(prove)
+app.command()(explain)
 
 OfSource = Annotated[str | None, typer.Option("--source", help="Only lines of this source.")]
 WithReason = Annotated[str | None, typer.Option("--reason", help="Only lines that were quarantined for this reason.")]

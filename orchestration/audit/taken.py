@@ -59,7 +59,7 @@ def load_windows(
     load_rows(con, "audit.windows", columns, rows, scratch)
 
 
-def _value(meter: Meter) -> str:
+def value_of(meter: Meter) -> str:
     """What an event of the meter says: a number, a text; NULL where it can't be measured."""
     if meter.value is not None and meter.aggregation in CARRIED:
         return as_number(meter.value)
@@ -82,7 +82,7 @@ class Taken:
         dimensions = ", ".join(as_text(name) for name in sorted(self.meter.dimensions))
         session = "NULL" if self.meter.paired_by is None else as_text(self.meter.paired_by)
         self.con.execute(
-            f"CREATE OR REPLACE TEMP TABLE taken AS SELECT customer, time_us, source, event_id, {_value(self.meter)} "
+            f"CREATE OR REPLACE TEMP TABLE taken AS SELECT customer, time_us, source, event_id, {value_of(self.meter)} "
             f"AS value, CAST(to_json([{dimensions}]) AS VARCHAR) AS dimensions, CAST({session} AS VARCHAR) AS session "
             f"FROM attributed WHERE {matches_sql(self.meter)}"
         )

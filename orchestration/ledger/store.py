@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestration.canonical import sha256_hex
 from orchestration.errors import ConfigInvalid, IntegrityFailure
-from orchestration.ledger.journal import GENESIS, entry_hash
+from orchestration.ledger.journal import GENESIS, entry_hash, salted
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, ReferenceRow, TapeRow
 
 SCHEMA_VERSION = "4"
@@ -209,6 +209,10 @@ class Ledger:
         for row in self._db.execute(f"SELECT * FROM documents {order}", (after_seq,)):
             yield DocumentRow(*row)
 
+    def document(self, number: str) -> DocumentRow | None:
+        row = self._db.execute("SELECT * FROM documents WHERE number = ?", (number,)).fetchone()
+        return DocumentRow(*row) if row else None
+
     def journal(self) -> list[JournalRow]:
         return [JournalRow(*row) for row in self._db.execute("SELECT * FROM journal ORDER BY seq")]
 
@@ -216,9 +220,9 @@ class Ledger:
         return self._next("seq", "journal")
 
     def append_journal(self, kind: str, body: bytes) -> JournalRow:
-        """Chain one entry. Call inside the transaction that does what the entry tells of."""
+        """Chain one entry; `body` is a JSON object. Call inside the transaction that does what the entry tells of."""
         last = self._db.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone() or (0, GENESIS)
-        text = body.decode()
+        text = salted(self.key, last[0] + 1, body)
         row = JournalRow(last[0] + 1, kind, text, last[1], entry_hash(last[0] + 1, kind, text, last[1]))
         self._insert("journal", row)
         return row

@@ -27,6 +27,7 @@ from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid, InputHeld
 from orchestration.exports.csvfiles import export_invoices
 from orchestration.ingest import IngestReport
+from orchestration.ledger.checkpoints import refuse_behind
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
@@ -57,10 +58,12 @@ def parse_cut_off(text: str) -> date:
 def close(context: Context, cut_off: date, *, waive: str | None = None) -> CloseResult:
     """Bring the instance up to date, issue what is due at the cut-off, publish and export it.
 
-    The caller holds the instance's lock. Raises InputHeld, PeriodClosed or IntegrityFailure; nothing is issued then.
+    The caller holds the instance's lock. Raises InputHeld, PeriodClosed or IntegrityFailure, as for a ledger that lies
+    behind its exported checkpoint; nothing is issued then.
     """
     catalog = load_catalog(context.instance.catalog)
     with Ledger.open(context.instance.home) as ledger:
+        refuse_behind(ledger)
         others = _not_taken(take_files(context, catalog, ledger))
         refresh(context, catalog, ledger)
         result = issue_due(context, catalog, ledger, cut_off, waive=waive, others=others)

@@ -1,0 +1,133 @@
+"""Prove: a folder with one document and all that it takes to check it, by a script of the standard library.
+
+Nothing of another customer is in it: of the journal entry the fields that name nobody, of the catalog the prices that
+this document used, of other documents hashes that are salted.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestration.audit.evidence import document_evidence
+from orchestration.audit.known import Known
+from orchestration.canonical import canonical_bytes, sha256_hex
+from orchestration.errors import ConfigInvalid, IntegrityFailure
+from orchestration.ledger.checkpoints import checkpoint_of, journal_leaves, refuse_behind, signer
+from orchestration.ledger.journal import SALT, field_hash, field_salt, fields_of
+from orchestration.ledger.merkle import inclusion_path, leaf_hash, salt
+from orchestration.ledger.rows import JournalRow
+from orchestration.ledger.store import Ledger
+
+SHOWN = frozenset({"cut_off", "now_us", "catalog", "code", "tzdata", "root"})
+"""Fields of a journal entry that speak of no customer; of the others a bundle has hashes."""
+VERIFIER = Path(__file__).with_name("verify_invoice.py")
+
+
+def prove(ledger: Ledger, number: str, to: Path, scratch: Path) -> list[Path]:
+    """Write the bundle of a document into the folder `to`, which must not hold anything yet. Returns its files.
+
+    Raises ConfigInvalid for an unknown number or a folder that is in use, IntegrityFailure if the record doesn't hold.
+    """
+    if to.exists() and any(to.iterdir()):
+        raise ConfigInvalid(
+            "the folder is not empty",
+            where=str(to),
+            not_done="nothing was written",
+            next_step="name a new folder with -o",
+        )
+    refuse_behind(ledger)
+    known = Known.of(ledger, number)
+    checkpoint, by = checkpoint_of(ledger), signer(ledger)
+    to.mkdir(parents=True, exist_ok=True)
+    try:
+        parts = {
+            "document.json": known.row.body,
+            "proof.json": canonical_bytes(_proof(ledger, known)),
+            "prices.json": canonical_bytes(prices(known)),
+            "evidence.json": canonical_bytes(document_evidence(ledger, known, to, scratch)),
+            "checkpoint.pub": f"{by.key_text}\n".encode(),
+            "checkpoint.note": by.sign(checkpoint.text).encode(),
+        }
+        for name, data in parts.items():
+            (to / name).write_bytes(data)
+        named = [p for p in sorted(to.iterdir()) if p.name not in ("checkpoint.pub", "checkpoint.note")]
+        listed = "".join(f"{sha256_hex(path.read_bytes())}  {path.name}\n" for path in named)
+        (to / "manifest.note").write_text(by.sign(f"{by.name}/bundle/{number}\n{listed}"))
+        shutil.copyfile(VERIFIER, to / VERIFIER.name)
+    except BaseException:
+        shutil.rmtree(to)
+        raise
+    return sorted(to.iterdir())
+
+
+def _proof(ledger: Ledger, known: Known) -> dict[str, Any]:
+    """From the document to the root of its journal entry, and from the entry to the root over the journal."""
+    entries = ledger.journal()
+    issued = {row.number: row for row in ledger.documents() if row.journal_seq == known.entry.seq}
+    numbers = [named["number"] for named in json.loads(known.entry.body)["documents"]]
+    leaves = [leaf_hash(salt(ledger.key, number), issued[number].body) for number in numbers]
+    position = numbers.index(known.row.number)
+    return {
+        "salt": salt(ledger.key, known.row.number).hex(),
+        "tree": _place(leaves, position),
+        "entry": _shown(known.entry),
+        "journal": _place(journal_leaves(entries), known.entry.seq - 1),
+    }
+
+
+def _place(leaves: list[bytes], index: int) -> dict[str, Any]:
+    path = [node.hex() for node in inclusion_path(leaves, index)]
+    return {"index": str(index), "size": str(len(leaves)), "path": path}
+
+
+def _shown(entry: JournalRow) -> dict[str, Any]:
+    """A journal entry with the values of some fields, each with its own salt, and the hashes of the others."""
+    fields = fields_of(entry.body)
+    if fields is None:
+        raise IntegrityFailure(
+            f"journal entry {entry.seq} was hashed as a whole, as earlier versions did: no part of it can be shown",
+            not_done="no bundle was written",
+            next_step="`tallystick verify` checks the document; documents issued from now on can be proved",
+        )
+    secret = json.loads(entry.body)[SALT]
+    shown = {}
+    for name, value in fields.items():
+        own = field_salt(secret, name)
+        hashed = {"hash": field_hash(own, name, value)}
+        shown[name] = {"value": value, "salt": own} if name in SHOWN else hashed
+    return {"seq": str(entry.seq), "kind": entry.kind, "prev": entry.prev_hash, "fields": shown}
+
+
+def prices(known: Known) -> dict[str, Any]:
+    """By line the archived charge in each version, or contract, that priced it, and the meters that were measured."""
+    lines, meters = {}, {}
+    for line in known.body["lines"]:
+        item = known.charge_of(line)
+        if item is None:
+            continue
+        lines[line["position"]] = [
+            {
+                "from": price.from_day.isoformat(),
+                "version": price.version.isoformat(),
+                "contract": price.contract,
+                "charge": as_text(price.charge.model_dump(mode="json")),
+            }
+            for price in item.terms.prices
+        ]
+        if item.terms.charge.meter is not None:
+            meter = known.catalog.meters[item.terms.charge.meter]
+            meters[meter.key] = as_text(meter.model_dump(mode="json", by_alias=True))
+    return {"lines": lines, "meters": meters}
+
+
+def as_text(value: Any) -> Any:
+    """The same with every number as text, and without what is not stated."""
+    if isinstance(value, Mapping):
+        return {key: as_text(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [as_text(item) for item in value]
+    return value if isinstance(value, str | bool) else str(value)

@@ -1,0 +1,103 @@
+"""Signed notes: a few lines of text with an Ed25519 signature (the form that C2SP calls signed-note).
+
+The text is what is signed, with its last newline; after a blank line stands `— name base64(key id, signature)`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from orchestration.errors import IntegrityFailure
+
+_ED25519 = b"\x01"
+_DASH = "\u2014 "
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A name and its private key."""
+
+    name: str
+    private: Ed25519PrivateKey
+
+    @property
+    def key_text(self) -> str:
+        """The public key as it is handed out: `name+key id+base64`."""
+        public = _ED25519 + self.private.public_key().public_bytes_raw()
+        return f"{self.name}+{_key_id(self.name, public).hex()}+{base64.b64encode(public).decode()}"
+
+    def sign(self, text: str) -> str:
+        """The note: `text`, which ends with a newline, and its signature."""
+        public = _ED25519 + self.private.public_key().public_bytes_raw()
+        signature = _key_id(self.name, public) + self.private.sign(text.encode())
+        return f"{text}\n{_DASH}{self.name} {base64.b64encode(signature).decode()}\n"
+
+
+def _key_id(name: str, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+
+
+def signed_text(note: str, key_text: str, where: str) -> str:
+    """The text of a note that bears exactly one signature, of this key. Raises IntegrityFailure for any other."""
+    text, blank, signatures = note.rpartition("\n\n")
+    lines = signatures.splitlines()
+    try:
+        name, key_id, public = key_text.split("+", 2)
+        if not blank or len(lines) != 1 or not lines[0].startswith(f"{_DASH}{name} "):
+            raise ValueError(f"it bears no signature by {name}, or others beside it")
+        signature = base64.b64decode(lines[0].removeprefix(f"{_DASH}{name} "), validate=True)
+        if signature[:4].hex() != key_id:
+            raise ValueError(f"it is signed with key {signature[:4].hex()}, not with {key_id}")
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public, validate=True)[1:])
+        key.verify(signature[4:], f"{text}\n".encode())
+    except (ValueError, InvalidSignature) as error:
+        raise IntegrityFailure(
+            f"the signature doesn't hold: {error or 'text and signature differ'}",
+            where=where,
+            not_done="what it says was not believed",
+            next_step="take the file as it was exported, of this instance",
+        ) from error
+    return f"{text}\n"
+
+
+def signer_of(folder: Path, name: str, *, create: bool) -> Signer:
+    """The signer of an instance; its key is made when it first signs, for the owner's eyes only.
+
+    The public key is written beside it. Raises IntegrityFailure for a key that can't be read.
+    """
+    path = folder / "checkpoint.key"
+    if create and not path.exists():
+        _write_key(path, Ed25519PrivateKey.generate())
+    try:
+        private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip()))
+    except (OSError, ValueError) as error:
+        raise IntegrityFailure(
+            f"checkpoint.key can't be read: {error}",
+            where=str(path),
+            not_done="nothing was signed or checked",
+            next_step="restore checkpoint.key from the same backup as instance.key",
+        ) from error
+    signer = Signer(name, private)
+    public = folder / "checkpoint.pub"
+    if not public.exists():
+        public.write_text(signer.key_text + "\n")
+    return signer
+
+
+def _write_key(path: Path, key: Ed25519PrivateKey) -> None:
+    """Written aside: killed halfway, no part of a key is left to be taken for one."""
+    aside = path.with_suffix(".tmp")
+    aside.unlink(missing_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(key.private_bytes_raw().hex())
+        handle.flush()
+        os.fsync(handle.fileno())
+    aside.rename(path)
