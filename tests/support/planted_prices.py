@@ -56,7 +56,7 @@ BUGS = (
     Bug("a cap counts usage only", B + "commitments", "total = _sum(lines, scope.first.currency)\n    if cap", 'total = _sum([line for line in lines if line.meter], scope.first.currency)\n    if cap'),
     # Documents
     Bug("C14 the next period's fee is forgotten", B + "due", "else line.start <= cut_off", "else line.start < cut_off"),
-    Bug("a coupon touches adjustments", B + "statements", "if due.kind not in UNTOUCHED]", 'if due.kind != "correction"]'),
+    Bug("a coupon touches adjustments", B + "statements", "if due.kind not in UNTOUCHED and", 'if due.kind != "correction" and'),
     Bug("coupons are taken in the order of their ids", B + "credits", "key=lambda c: (c.issued, c.id)", "key=lambda c: c.id"),
     Bug("a credit is used on the day on which it has expired", B + "credits", "grant.expires <= day", "grant.expires < day"),
     Bug("credits are used in the order of their ids", B + "credits", "(g.priority, g.expires or date.max, g.granted, g.id)", "g.id"),

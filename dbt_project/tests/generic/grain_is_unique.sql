@@ -1,8 +1,8 @@
 {#
   One row per combination of `columns`, none of them missing but the `nullable`. With `dimensions` those of the wide base
-  fact belong to it. `known` has the values that columns of text may have; a result's `unknown_<column>` says in how many
-  rows the column has another one. With `touched` (days, weeks or months), only rows of a customer that this build wrote:
-  the rest was tested when it was written.
+  fact belong to it. With `touched` (days, weeks or months), only those of a customer that this build wrote: the rest was
+  tested when it was written. `known` has the values that columns of text may have, here and in every other row; a
+  result's `unknown_<column>` says in how many rows the column has another one.
 #}
 {% test grain_is_unique(model, columns, nullable=[], dimensions=false, touched=none, known={}) %}
     {% set touched = "days" if touched is sameas true else touched %}
@@ -35,6 +35,7 @@
                     {% else %} and touched.month_start = tested.month_start
                     {% endif %}
             )
+            {% for other in unknown.values() %} or {{ other }} {% endfor %}
     {% endif %}
     group by {{ columns | join(", ") }} {{ more }}
     having
