@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from billing_make import METERS, D, charge, phase, used
+from billing_make import METERS, D, charge, phase, segment, used
 
 from orchestration.billing.charges import Slice
 from orchestration.billing.commitments import plan_lines
@@ -255,3 +255,18 @@ def test_a_true_up_is_rounded_as_its_sellers_money_is() -> None:
     for rounding, expected in (("half_away", "0.05"), ("half_even", "0.04")):
         (line,) = plan_lines({"pro": plan}, parts, [], D("2026-10-16"), rounding)  # type: ignore[arg-type]
         assert (line.amount.text, line.formula["exact"]) == (expected, "0.045")
+
+
+def test_a_segment_that_names_no_version_has_the_one_of_its_first_day() -> None:
+    plan = sold(version("2026-01-01", charge()), version("2026-10-01", charge(), commitment={"amount": "100.00"}))
+    (line,) = plan_lines({"pro": plan}, [segment()], [], None)
+    assert line.amount.text == "100.00"
+    early = sold(version("2026-10-02", charge(), cap="1"))
+    with pytest.raises(ValueError, match="plan 'pro' has no version in force on 2026-10-01"):
+        plan_lines({"pro": early}, [segment()], [], None)
+
+
+def test_the_line_of_a_cap_has_the_category_of_its_first_line() -> None:
+    fee = charge("flat", key="base", amount="31.00", tax_category="reduced")
+    _, (line,) = lines([sold(version("2020-01-01", fee, charge(), cap="30"))], [row("2026-10-01")], "2026-10-31")
+    assert (line.amount.text, line.tax_category) == ("-1.00", "reduced")

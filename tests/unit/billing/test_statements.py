@@ -10,7 +10,9 @@ import pytest
 from billing_make import D, charge, phase, plan, rated
 from books import VAT, Book, adjustment, agreed, buyer, coupon, grant, line, off, sums
 
+from orchestration.billing.due import due_lines, issued_lines
 from orchestration.billing.rating import Line
+from orchestration.billing.statements import missing_rates
 from orchestration.money import Money
 
 
@@ -280,6 +282,19 @@ def test_a_category_without_a_rate_makes_no_document() -> None:
     other = buyer(rates=[{"category": "standard", "name": "VAT", "percent": "20", "countries": ["DE"]}])
     with pytest.raises(ValueError, match="no tax rate for 'standard' on 2026-10-31"):
         Book(agreed(buyer=other)).issue([line("10.00")])
+
+
+def test_the_categories_that_lack_a_rate_are_named_and_no_other_nor_those_of_corrections() -> None:
+    before = Book()
+    before.issue([line("5.00", "old", tax_category="other")])
+    now = [line("6.00", "old", tax_category="other"), line("1.00"), line("1.00", "new", tax_category="free")]
+    due = due_lines(now, issued_lines(before.documents), D("2026-11-01"))
+    assert missing_rates(due, VAT) == ["'free' on 2026-10-31"]
+
+
+def test_a_line_without_a_meter_is_a_fee() -> None:
+    (body,) = Book().issue([line("1.00", "a", meter=None), line("1.00", "b")])
+    assert [shown["kind"] for shown in body["lines"]] == ["fee", "usage"]
 
 
 def test_a_line_below_zero_makes_the_base_of_a_coupon_less_and_takes_no_share() -> None:
