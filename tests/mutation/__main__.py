@@ -72,15 +72,14 @@ def _born(mutant: Mutant, text: str, checks: Sequence[Check], seconds: int) -> i
     return child
 
 
-def run(modules: list[str], checks: list[Check]) -> Fates:
-    """The fate of each mutant of each module."""
+def run(texts: dict[str, str], checks: list[Check]) -> Fates:
+    """The fate of each mutant of each module, by its text."""
     reached = reaches(checks)
     slow = len(checks) - len(reached)
     _say(f"{len(reached)} checks take {sum(reach.seconds for _, reach in reached):.0f} s, traced; {slow} are slow")
     gc.freeze()
-    texts = {module: source_of(module) for module in modules}
-    waiting = [mutant for module in modules for mutant in mutants(module, texts[module])]
-    found: Fates = {module: [] for module in modules}
+    waiting = [mutant for module, text in texts.items() for mutant in mutants(module, text)]
+    found: Fates = {module: [] for module in texts}
     living: dict[int, Mutant] = {}
     while waiting or living:
         while waiting and len(living) < PROCESSES:
@@ -94,6 +93,7 @@ def run(modules: list[str], checks: list[Check]) -> Fates:
         found[mutant.module].append((mutant, fate))
         if fate in (SURVIVED, TIMED_OUT):
             _say(f"{fate}: {_place(mutant)}")
+    gc.unfreeze()
     return found
 
 
@@ -148,8 +148,9 @@ def main(names: list[str]) -> None:
     begun = time.monotonic()
     settings.register_profile("mutation", derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
     settings.load_profile("mutation")
+    texts = {module: source_of(module) for module in _modules(names)}
     cases = checks_of_sample(CASES)
-    with_unit_tests(lambda tests: _say("\n".join(report(run(_modules(names), [*cases, *tests])))))
+    with_unit_tests(lambda tests: _say("\n".join(report(run(texts, [*cases, *tests])))))
     _say(f"{time.monotonic() - begun:.0f} s")
 
 
