@@ -147,9 +147,10 @@ def _goes_on(plans: Mapping[str, Plan], before: Segment, part: Segment) -> bool:
 
 
 def _counts(line: Line, scope: _Scope) -> bool:
-    """Whether a line is one of the plan's in the scope, where every line ends that is of it: a cap's may begin with the
-    days of a trial before it."""
-    return scope.start < line.end <= scope.end and line.plan == scope.first.plan
+    """Whether a line of the subscription is one of the plan's in the scope; a cap's may begin with a trial."""
+    if line.kind == CAP:
+        return scope.start < line.end <= scope.end and line.plan == scope.first.plan
+    return scope.start <= line.start < scope.end
 
 
 def _true_up(

@@ -257,6 +257,28 @@ def test_a_true_up_is_rounded_as_its_sellers_money_is() -> None:
         assert (line.amount.text, line.formula["exact"]) == (expected, "0.045")
 
 
+def test_what_a_cap_takes_away_counts_in_the_quarter_in_which_it_ends_and_in_no_other() -> None:
+    plan = committed("600", cap="150", of="quarter", anchor="2026-10-01")
+    calls = used(*((f"2026-{month}-07", 500) for month in (10, 11, 12)), *((f"2027-0{n}-07", 500) for n in (1, 2, 3)))
+    _, extra = lines([plan], [row("2026-10-01", "2027-04-01")], "2027-03-31", calls)
+    assert [told([x])[0] for x in extra if x.kind == "true_up"] == [
+        ("true_up", "2026-10-01", "2027-01-01", "150.00"),
+        ("true_up", "2027-01-01", "2027-04-01", "150.00"),
+    ]
+
+
+def test_a_line_over_the_end_of_a_commitments_period_counts_where_it_begins() -> None:
+    plan = committed("1000", of="quarter", every=1, anchor="2026-10-01")
+    two_months = plan.model_copy(update={"every": 2})
+    calls = used(("2026-11-30", 100), ("2027-01-15", 400))
+    _, extra = lines([two_months], [row("2026-10-01", "2027-04-01")], "2027-03-31", calls)
+    # The 400.00 of December and January are of the quarter that December is in.
+    assert told(extra) == [
+        ("true_up", "2026-10-01", "2027-01-01", "500.00"),
+        ("true_up", "2027-01-01", "2027-04-01", "1000.00"),
+    ]
+
+
 def test_a_segment_that_names_no_version_has_the_one_of_its_first_day() -> None:
     plan = sold(version("2026-01-01", charge()), version("2026-10-01", charge(), commitment={"amount": "100.00"}))
     (line,) = plan_lines({"pro": plan}, [segment()], [], None)
