@@ -88,7 +88,10 @@ def _prices(formula: dict[str, Any]) -> list[tuple[int, int]]:
     parts = [part for part in formula["details"] if part["part"] == "units"]
     if len({part["price"] for part in parts}) < 2:
         return []
-    found = [(_text(part["quantity"], QUANTITY_STEPS), _text(part["price"], PRICE_STEPS)) for part in parts]
+    found = [
+        (_whole(Decimal(part["quantity"]), QUANTITY_STEPS), _whole(Decimal(part["price"]), PRICE_STEPS))
+        for part in parts
+    ]
     return [(quantity, price) for quantity, price in found if quantity > 0]
 
 
@@ -107,10 +110,6 @@ def _amounts(places: Sequence[int], prices: Sequence[tuple[int, int]]) -> list[i
             left -= taken
         found.append(amount)
     return found
-
-
-def _text(text: str, steps: int) -> int:
-    return _whole(Decimal(text), steps) if "/" not in text else 0
 
 
 def _whole(value: Decimal, steps: int) -> int:
