@@ -15,6 +15,7 @@ from orchestration.billing.models import MODELS
 from orchestration.billing.models.matrix import cell_text
 from orchestration.billing.per_event import Part, classify, sliced
 from orchestration.billing.segments import ChargeTerms
+from orchestration.billing.windows import each_window
 
 DAY = date(2026, 10, 5)
 TIERS = (
@@ -64,6 +65,21 @@ def test_C13_in_volume_the_total_chooses_the_tier_and_each_unit_pays_its_price_o
     ]
     # What is given back are the latest units, at the price that they had.
     assert MODELS["volume"](both, used(("2026-10-03", 8), ("2026-10-20", -3))).amount == 25 + 1
+
+
+def test_a_version_whose_units_were_taken_back_prices_nothing() -> None:
+    both = two("volume", {"tiers": TIERS}, {"tiers": LATER})
+    for later in ((("2026-10-20", 3), ("2026-10-21", -3)), (("2026-10-20", 0),)):
+        found = MODELS["volume"](both, used(("2026-10-03", 5), *later))
+        assert [(str(d.version), d.quantity) for d in found.details] == [("2026-01-01", 5), ("2026-01-01", 1)]
+
+
+def test_windows_keep_tiers_of_one_price_apart() -> None:
+    tiers = ({"up_to": "10", "price": "1"}, {"price": "1"})
+    found = each_window(terms(charge("graduated", tiers=tiers)), [Slice(DAY, Decimal(12), windows=3)])
+    assert [(d.tier, d.quantity) for d in found.details] == [(1, 30), (2, 6)]
+    below = each_window(terms(charge("graduated", tiers=tiers)), [Slice(DAY, Decimal(n)) for n in (-2, -1, -2)])
+    assert [p.message for p in below.problems] == [f"quantity -{n} is below 0 and is priced as 0" for n in (1, 2)]
 
 
 @pytest.mark.parametrize(
