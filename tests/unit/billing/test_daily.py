@@ -137,6 +137,27 @@ def test_usage_that_was_taken_back_takes_from_the_day_that_took_it() -> None:
     assert days_of(line, below) == {2: 80_00, 12: 40_00, 22: -160_00}
 
 
+def test_units_of_the_last_day_and_of_fees_are_weighed_as_all_others() -> None:
+    slices = used(("2026-10-30", 900), ("2026-10-31", 200))
+    line = rate(terms(charge("graduated", tiers=TIERS)), segment(), slices, METERS["calls"])
+    assert days_of(line, slices) == {30: 90_00, 31: 15_00}
+    # 10 at 1, 10 at 2 and a fee of 6 that goes with them: 36.00 as 1 to 2.
+    fee = ({"up_to": "10", "price": "1", "flat_fee": "6"}, {"price": "2"})
+    slices = used(("2026-10-02", 10), ("2026-10-05", 10))
+    line = rate(terms(charge("graduated", tiers=fee)), segment(), slices, METERS["calls"])
+    assert days_of(line, slices) == {2: 12_00, 5: 24_00}
+
+
+def test_the_smallest_quantities_are_weighed_exactly() -> None:
+    tiny = used(("2026-10-02", "0.000000002"))
+    line = rate(terms(charge(price="1000000000")), segment(), tiny, METERS["calls"])
+    assert days_of(line, tiny) == {2: 2_00}
+    changes = used(("2026-11-01", "0.000000020"), ("2026-11-16", "-0.000000010"))
+    dear = terms(charge(meter="seats", prorate="days", price="3000000000"), start="2026-11-01")
+    line = rate(dear, NOVEMBER, changes, SEATS)
+    assert by_days(line, changes) == [200] * 15 + [100] * 15
+
+
 def test_a_line_of_no_days_has_no_days() -> None:
     line = rate(terms(charge("flat", amount="1.00")), segment())
     assert by_days(replace(line, end=line.start), []) == []

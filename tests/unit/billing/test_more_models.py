@@ -171,6 +171,12 @@ def test_a_matrix_has_a_price_for_each_cell_and_one_for_the_rest() -> None:
         MODELS["matrix"](terms(charge("matrix", cells=CELLS)), cells(c="1"))
 
 
+def test_a_cell_has_one_text_by_which_the_warehouse_finds_its_price() -> None:
+    assert cell_text({"b": "é", "a": "x"}) == '{"a":"x","b":"é"}'
+    matrix = terms(charge("matrix", cells=CELLS, default="10"))
+    assert MODELS["matrix"](matrix, [Slice(DAY, Decimal(2))]).amount == 20
+
+
 def test_a_cell_below_zero_is_priced_as_zero_and_reported() -> None:
     found = MODELS["matrix"](terms(charge("matrix", cells=CELLS)), cells(a="-5", b="1"))
     assert (found.amount, [p.code for p in found.problems]) == (3, ["negative_quantity"])
@@ -206,6 +212,18 @@ def test_bounds_are_for_rate_and_fixed_fee_together_and_touching_one_is_within()
     charged = terms(charge("percentage", **RATE, **bounds))
     found = MODELS["percentage"](charged, sliced(charged, [(DAY, Decimal(n)) for n in (9, 10, 20, 21, 0)]))
     assert found.amount == 2 + 2 + 3 + 3 + 2
+    assert [(d.part, str(d.quantity), str(d.price)) for d in found.details] == [
+        ("units", "30", "0.1"),
+        ("event_fee", "2", "1"),
+        ("at_min", "2", "2"),
+        ("at_max", "1", "3"),
+    ]
+
+
+def test_what_counts_nothing_of_an_event_is_no_part() -> None:
+    charged = terms(charge("percentage", **RATE, fixed="1"))
+    found = MODELS["percentage"](charged, sliced(charged, [(DAY, Decimal(0))]))
+    assert [(d.part, str(d.quantity)) for d in found.details] == [("event_fee", "1")]
 
 
 def test_a_partly_free_event_pays_the_whole_fixed_fee_and_a_free_one_nothing() -> None:
