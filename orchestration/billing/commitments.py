@@ -94,16 +94,15 @@ def _version(plans: Mapping[str, Plan], part: Segment) -> PlanVersion:
 def _capped(
     plans: Mapping[str, Plan], parts: Sequence[Segment], by_part: Sequence[Sequence[Line]]
 ) -> Iterator[tuple[_Scope, list[Line]]]:
-    """Each period of a plan that has a cap, from its first day to its last, pauses and trials included, with its lines.
+    """Each period of a plan, which may have a cap, from its first day to its last, pauses and trials included, with its
+    lines.
 
     A version that cuts the period as a change of plan does has a cap of its own.
     """
     found: dict[tuple[str, date, date, date], list[int]] = {}
     for index, part in enumerate(parts):
-        version = _version(plans, part)
-        if version.cap is not None:
-            key = (part.plan, part.period_start, part.period_end, version.effective)
-            found.setdefault(key, []).append(index)
+        key = (part.plan, part.period_start, part.period_end, _version(plans, part).effective)
+        found.setdefault(key, []).append(index)
     for (_, start, end, _), of_period in found.items():
         first, last = parts[of_period[0]], parts[of_period[-1]]
         scope = _Scope(first, start, end, first.start, last.end)
@@ -124,31 +123,29 @@ def _cap(plans: Mapping[str, Plan], scope: _Scope, lines: Sequence[Line]) -> Ite
 
 def _committed(plans: Mapping[str, Plan], parts: Sequence[Segment]) -> Iterator[tuple[Commitment, _Scope]]:
     """Each commitment by its own periods, cut to the days that one plan was held for: a trial's days aren't."""
-    runs: list[list[Segment]] = []
+    runs: list[tuple[Commitment, list[Segment]]] = []
     for before, part in pairwise([None, *parts]):
-        if part is None or part.trial or _version(plans, part).commitment is None:
+        commitment = None if part is None or part.trial else _version(plans, part).commitment
+        if part is None or commitment is None:
             continue
         if before is not None and not before.trial and runs and _goes_on(plans, before, part):
-            runs[-1].append(part)
+            runs[-1][1].append(part)
         else:
-            runs.append([part])
-    for run in runs:
+            runs.append((commitment, [part]))
+    for commitment, run in runs:
         first, end = run[0], run[-1].end
-        commitment, plan = _version(plans, first).commitment, plans[first.plan]
-        if commitment is None:
-            continue
         anchor, last_day = first.anchor or first.period_start, end - timedelta(days=1)
-        for period_start, period_end in periods(anchor, commitment_interval(plan, commitment), first.start, last_day):
+        interval = commitment_interval(plans[first.plan], commitment)
+        for period_start, period_end in periods(anchor, interval, first.start, last_day):
             days = max(period_start, first.start), min(period_end, end)
             yield commitment, _Scope(first, period_start, period_end, *days)
 
 
 def _goes_on(plans: Mapping[str, Plan], before: Segment, part: Segment) -> bool:
     """Whether a plan is held on as it was: the next period of it, not a pause, a change, a restart or a cut."""
-    if (before.plan, before.end, before.anchor) != (part.plan, part.start, part.anchor):
-        return False
+    same = (before.plan, before.end, before.anchor) == (part.plan, part.start, part.anchor)
     cut = part.start > part.period_start and before.version != part.version
-    return not cut and _version(plans, before).commitment == _version(plans, part).commitment
+    return same and not cut and _version(plans, before).commitment == _version(plans, part).commitment
 
 
 def _counts(line: Line, scope: _Scope) -> bool:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from orchestration.billing.due import Before, DueLine, Original
+from orchestration.billing.due import DueLine, Original
 from orchestration.billing.rating import LineKey
 from orchestration.billing.shares import Reduction, Use, UseKind, split, wanted_of
 from orchestration.billing.taxes import RateKey, Treatment, tax_of
@@ -19,14 +19,15 @@ def taken_again(lines: Iterable[DueLine], rounding: Rounding) -> dict[LineKey, l
     They are taken again in their order, on what the original's lines are worth now: percentages of the new base,
     amounts as they were taken, but never more than the new base. Lines that aren't corrected keep their shares.
     """
-    by_original: dict[str, list[DueLine]] = defaultdict(list)
+    originals: dict[str, Original] = {}
+    corrected: dict[str, list[DueLine]] = defaultdict(list)
     for due in lines:
         if due.before is not None:
-            by_original[due.before.document].append(due)
+            originals[due.before.document] = due.before.original
+            corrected[due.before.document].append(due)
     found: dict[LineKey, list[Use]] = {}
-    for document, corrections in by_original.items():
-        assert corrections[0].before is not None
-        found |= _taken_again(document, corrections[0].before.original, corrections, rounding)
+    for document, original in originals.items():
+        found |= _taken_again(document, original, corrected[document], rounding)
     return found
 
 
@@ -45,8 +46,7 @@ def _taken_again(
     for (kind, rank, key_of_use, percent), by_line in sorted(shares.items(), key=lambda item: item[0][:2]):
         taken = sum(by_line.values())
         reduction = Reduction(kind, key_of_use, percent, taken)
-        base = max(0, sum(lefts[key] for key in by_line))
-        amount = wanted_of(reduction, base, currency, rounding)
+        amount = wanted_of(reduction, sum(lefts[key] for key in by_line), currency, rounding)
         touched = [key for key in change if key in by_line]
         shares_now = _shares(amount - taken + sum(by_line[key] for key in touched), [lefts[key] for key in touched])
         now = by_line | dict(zip(touched, shares_now, strict=True))
@@ -75,7 +75,7 @@ def summed(uses: Iterable[Use]) -> list[Use]:
 
 
 def given_back(
-    before: Before | None, taxed: Sequence[tuple[Money, Treatment]], rounding: Rounding
+    original: Original, taxed: Sequence[tuple[Money, Treatment]], rounding: Rounding
 ) -> Mapping[RateKey, Money]:
     """The taxes of a credit note for one original: never more than stands of it, and all the rest when no net does."""
     bases: dict[RateKey, Money] = {}
@@ -84,7 +84,7 @@ def given_back(
             bases[rate] = bases.get(rate, Money.zero(net.currency)) + net
     found: dict[RateKey, Money] = {}
     for rate, base in bases.items():
-        net, tax = _standing(before.original if before is not None else {}, rate, base.currency)
+        net, tax = _standing(original, rate, base.currency)
         most = creditable(tax, Money.zero(base.currency))
         found[rate] = -most if not net + base else max(tax_of(base, rate.percent, rounding), -most)
     return found

@@ -94,7 +94,7 @@ def valid_coupons(coupons: Iterable[Coupon], used: Used, currency: str, day: dat
         if coupon.currency not in (None, currency):
             continue
         once = coupon.lasts == "once"
-        if coupon.percent is not None:
+        if coupon.amount is None:
             if once and used.has_taken(coupon.id):
                 continue
             amount = 0
@@ -125,5 +125,5 @@ def valid_credits(
     return found
 
 
-def _left(granted: Decimal | None, spent: Decimal, currency: str) -> int:
-    return Money.of(EXACT.subtract(granted or Decimal(0), spent), currency).minor
+def _left(granted: Decimal, spent: Decimal, currency: str) -> int:
+    return Money.of(EXACT.subtract(granted, spent), currency).minor

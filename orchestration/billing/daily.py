@@ -81,7 +81,10 @@ def _prices(formula: dict[str, Any]) -> list[tuple[int, int]]:
     parts = [part for part in formula["details"] if part["part"] == "units"]
     if len({part["price"] for part in parts}) < 2:
         return []
-    found = [(_text(part["quantity"], QUANTITY_STEPS), _text(part["price"], PRICE_STEPS)) for part in parts]
+    found = [
+        (_whole(Decimal(part["quantity"]), QUANTITY_STEPS), _whole(Decimal(part["price"]), PRICE_STEPS))
+        for part in parts
+    ]
     return [(quantity, price) for quantity, price in found if quantity > 0]
 
 
@@ -111,10 +114,6 @@ def _up_to(left: int, prices: Iterable[tuple[int, int]]) -> int:
         amount += quantity * price
         left -= quantity
     return amount
-
-
-def _text(text: str, steps: int) -> int:
-    return _whole(Decimal(text), steps) if "/" not in text else 0
 
 
 def _whole(value: Decimal, steps: int) -> int:

@@ -32,10 +32,6 @@ class Parts(NamedTuple):
     excess: Money
     top_up: Money
 
-    @property
-    def amount(self) -> Money:
-        return self.gross - self.discount - self.excess + self.top_up
-
     def less(self, other: Parts) -> Parts:
         return Parts(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
 
@@ -93,9 +89,7 @@ class DueLine:
     def kind(self) -> LineKind:
         if self.before is not None:
             return "correction"
-        if self.line.kind in ("fee", "usage"):
-            return "fee" if self.line.meter is None else "usage"
-        return self.line.kind
+        return "fee" if self.line.kind == "usage" and self.line.meter is None else self.line.kind
 
     @property
     def parts(self) -> Parts:

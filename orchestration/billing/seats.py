@@ -88,7 +88,7 @@ def weighed(terms: ChargeTerms, changes: Sequence[Change], decimals: int) -> tup
     if number_of_all is not None:
         details += volume_fee(terms, number_of_all, total)
     else:
-        details += tier_fees(terms, max((move.high for move in moves if move.sign > 0), default=ZERO))
+        details += tier_fees(terms, max((move.high for move in moves), default=ZERO))
     return Priced(tuple(details), _owed(terms, moves)), shown
 
 

@@ -203,7 +203,8 @@ def _statement(
     known = [treatment(due.line, agreed.buyer) if due.before is None else due.before.treatment for due in lines]
     how = [x or Treatment(due.line.tax_category, tax_date(due.line), ()) for x, due in zip(known, lines, strict=True)]
     taxed = [(_net(due, taken), x) for due, taken, x in zip(lines, by_line, how, strict=True)]
-    bounded = given_back(lines[0].before, taxed, agreed.rounding) if corrects else None
+    before = lines[0].before if corrects else None
+    bounded = None if before is None else given_back(before.original, taxed, agreed.rounding)
     totals, parts = taxes(taxed, group.currency, agreed.rounding, bounded)
     return Statement(
         customer=group.customer,

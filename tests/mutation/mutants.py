@@ -34,18 +34,22 @@ _CALLED = {"min": "max", "max": "min", "add": "subtract", "subtract": "add", "an
 
 @dataclass(frozen=True)
 class Mutant:
-    """The change that `what` describes, on a line of a module; `place` and `number` find it again."""
+    """The change that `what` describes, in a statement of a module; `place` and `number` find it again.
+
+    `lines` are those of the statement, without those of the statements in it.
+    """
 
     module: str
     line: int
     what: str
+    lines: range
     place: int
     number: int
 
     def tree(self, text: str) -> ast.Module:
         """The module with the change."""
         whole = ast.parse(text)
-        node = list(_places(whole))[self.place]
+        node, _ = list(_places(whole))[self.place]
         change, _ = list(_changes(node))[self.number]
         change()
         return ast.fix_missing_locations(whole)
@@ -54,29 +58,37 @@ class Mutant:
 def mutants(module: str, text: str) -> list[Mutant]:
     """All of them, in the order of the text; only code in functions is changed."""
     return [
-        Mutant(module, getattr(node, "lineno", 0), what, place, number)
-        for place, node in enumerate(_places(ast.parse(text)))
+        Mutant(module, getattr(node, "lineno", lines[0]), what, lines, place, number)
+        for place, (node, lines) in enumerate(_places(ast.parse(text)))
         for number, (_, what) in enumerate(_changes(node))
     ]
 
 
-def _places(tree: ast.Module) -> Iterator[ast.AST]:
-    """Nodes in functions, but for docstrings, annotations and what an error says."""
+def _places(tree: ast.Module) -> Iterator[tuple[ast.AST, range]]:
+    """Nodes in functions with the lines of their statements, but for docstrings, annotations and what an error says."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             for statement in node.body:
-                yield from _below(statement)
+                yield from _below(statement, range(0))
 
 
-def _below(node: ast.AST) -> Iterator[ast.AST]:
+def _below(node: ast.AST, lines: range) -> Iterator[tuple[ast.AST, range]]:
+    if isinstance(node, ast.stmt):
+        lines = _own_lines(node)
     docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     if docstring or isinstance(node, ast.FunctionDef | ast.Raise | ast.JoinedStr | ast.AnnAssign):
         if isinstance(node, ast.AnnAssign) and node.value is not None:
-            yield from _below(node.value)
+            yield from _below(node.value, lines)
         return
-    yield node
+    yield node, lines
     for child in ast.iter_child_nodes(node):
-        yield from _below(child)
+        yield from _below(child, lines)
+
+
+def _own_lines(statement: ast.stmt) -> range:
+    body = getattr(statement, "body", None)
+    end = body[0].lineno if body else (statement.end_lineno or statement.lineno) + 1
+    return range(statement.lineno, max(end, statement.lineno + 1))
 
 
 def _changes(node: ast.AST) -> Iterator[Change]:
@@ -105,7 +117,7 @@ def _unary(node: ast.UnaryOp) -> Iterator[Change]:
 
 
 def _returned(node: ast.Return) -> Iterator[Change]:
-    if node.value is not None:
+    if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
         yield (lambda: setattr(node, "value", ast.Constant(None))), "return None"
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from billing_make import METERS, D, charge, phase, used
+from billing_make import METERS, D, charge, phase, segment, used
 
 from orchestration.billing.charges import Slice
 from orchestration.billing.commitments import plan_lines
@@ -255,3 +255,40 @@ def test_a_true_up_is_rounded_as_its_sellers_money_is(rounding: Any, expected: s
     parts = segments([row("2026-10-01", "2026-10-16")], {"pro": plan}, D("2026-10-15"))
     (line,) = plan_lines({"pro": plan}, parts, [], D("2026-10-16"), lambda _: rounding)
     assert (line.amount.text, line.formula["exact"]) == (expected, "0.045")
+
+
+def test_what_a_cap_takes_away_counts_in_the_quarter_in_which_it_ends_and_in_no_other() -> None:
+    plan = committed("600", cap="150", of="quarter", anchor="2026-10-01")
+    calls = used(*((f"2026-{month}-07", 500) for month in (10, 11, 12)), *((f"2027-0{n}-07", 500) for n in (1, 2, 3)))
+    _, extra = lines([plan], [row("2026-10-01", "2027-04-01")], "2027-03-31", calls)
+    assert [told([x])[0] for x in extra if x.kind == "true_up"] == [
+        ("true_up", "2026-10-01", "2027-01-01", "150.00"),
+        ("true_up", "2027-01-01", "2027-04-01", "150.00"),
+    ]
+
+
+def test_a_line_over_the_end_of_a_commitments_period_counts_where_it_begins() -> None:
+    plan = committed("1000", of="quarter", every=1, anchor="2026-10-01")
+    two_months = plan.model_copy(update={"every": 2})
+    calls = used(("2026-11-30", 100), ("2027-01-15", 400))
+    _, extra = lines([two_months], [row("2026-10-01", "2027-04-01")], "2027-03-31", calls)
+    # The 400.00 of December and January are of the quarter that December is in.
+    assert told(extra) == [
+        ("true_up", "2026-10-01", "2027-01-01", "500.00"),
+        ("true_up", "2027-01-01", "2027-04-01", "1000.00"),
+    ]
+
+
+def test_a_segment_that_names_no_version_has_the_one_of_its_first_day() -> None:
+    plan = sold(version("2026-01-01", charge()), version("2026-10-01", charge(), commitment={"amount": "100.00"}))
+    (line,) = plan_lines({"pro": plan}, [segment()], [], None)
+    assert line.amount.text == "100.00"
+    early = sold(version("2026-10-02", charge(), cap="1"))
+    with pytest.raises(ValueError, match="plan 'pro' has no version in force on 2026-10-01"):
+        plan_lines({"pro": early}, [segment()], [], None)
+
+
+def test_the_line_of_a_cap_has_the_category_of_its_first_line() -> None:
+    fee = charge("flat", key="base", amount="31.00", tax_category="reduced")
+    _, (line,) = lines([sold(version("2020-01-01", fee, charge(), cap="30"))], [row("2026-10-01")], "2026-10-31")
+    assert (line.amount.text, line.tax_category) == ("-1.00", "reduced")

@@ -9,8 +9,10 @@ import pytest
 from billing_make import D
 from books import VAT, Book, adjustment, agreed, buyer, coupon, grant, line, off, sums
 
+from orchestration.billing.corrections import creditable
 from orchestration.billing.credits import Account, used_in
 from orchestration.billing.due import due_lines, issued_lines
+from orchestration.money import Money
 
 ACME = Account("main", "acme", "EUR")
 
@@ -104,6 +106,25 @@ def test_C1_a_credit_note_gives_back_the_tax_that_was_billed_to_the_last_cent_an
         assert sum(Decimal(body["total"]) for body in book.documents) == 0
 
 
+def test_the_tax_of_another_rate_on_the_original_lets_no_more_be_given_back() -> None:
+    """Three lines of 0.03 were taxed 0.02 together, and the fourth 5.00 at another rate."""
+    rates = [{"category": name, "name": name, "percent": "20"} for name in ("standard", "other")]
+    book = Book(agreed(buyer=buyer(rates=rates)))
+    beside = line("25.00", "z", tax_category="other")
+    lines = {key: line("0.03", key) for key in ("a", "b", "c")}
+    book.issue([*lines.values(), beside])
+    back = []
+    for key in lines:
+        lines[key] = line("0.00", key)
+        back.append(book.issue([*lines.values(), beside], "2026-12-01")[0]["tax"])
+    assert back == ["-0.01", "-0.01", "0.00"]
+
+
+def test_what_was_given_back_already_is_given_back_no_more() -> None:
+    ten, four = Money.of(10, "EUR"), Money.of(4, "EUR")
+    assert (creditable(ten, four).text, creditable(four, ten).text) == ("6.00", "0.00")
+
+
 def test_a_correction_keeps_the_rate_the_category_and_the_exemption_of_its_original() -> None:
     book = Book(agreed(buyer=VAT))
     book.issue([line("10.00", period="2026-09-01")], "2026-10-01")
@@ -168,6 +189,48 @@ def test_a_coupon_is_taken_again_on_the_whole_of_its_original_and_not_line_by_li
     book.issue([line("100.00"), line("-20.00", "cap", kind="cap")])
     (body,) = book.issue([line("110.00"), line("-30.00", "cap", kind="cap")], "2026-12-01")
     assert (body["subtotal"], body["coupon_total"], body["total"]) == ("0.00", "0.00", "0.00")
+
+
+@pytest.mark.parametrize(("other", "back"), [("1.00", "1.00"), ("1.01", "1.00")])
+def test_lines_that_are_not_corrected_count_for_a_percentage_at_what_they_are_worth(other: str, back: str) -> None:
+    """50 % of 2.00 and of 2.01 are 1.00 and 1.01, of 4.00 and of 4.01 are 2.00 and 2.01."""
+    book = Book(agreed(coupon(percent="50")))
+    book.issue([line("1.00", "a"), line(other, "b")])
+    (body,) = book.issue([line("3.00", "a"), line(other, "b")], "2026-12-01")
+    assert body["coupon_total"] == back
+
+
+@pytest.mark.parametrize(
+    ("amount", "was", "now", "shown"),
+    [
+        # 10 + 20 were taken; of 24.00 there are 24.00, which is 12 each.
+        ("30.00", ("100.00", "200.00"), ("12.00", "12.00"), {"a": ["2.00"], "b": ["-8.00"]}),
+        # One cent each was taken, and the one that is left is b's.
+        ("0.02", ("1.00", "1.00"), ("0.00", "0.01"), {"a": ["-0.01"], "b": []}),
+        # 75 + 75 were taken, and 100.00 are left: b keeps its 75, so 25 of a remain although it is worth nothing.
+        ("150.00", ("100.00", "100.00"), ("0.00", "100.00"), {"a": ["-50.00"]}),
+        # 80 each were taken, and 100.00 are left: c keeps its 80, and the first of the others has the 20.
+        ("240.00", ("100.00",) * 3, ("0.00", "0.00", "100.00"), {"a": ["-60.00"], "b": ["-80.00"]}),
+        # Of nothing nothing is left.
+        ("150.00", ("100.00", "100.00"), ("0.00", "0.00"), {"a": ["-75.00"], "b": ["-75.00"]}),
+    ],
+)
+def test_what_is_taken_again_is_split_over_the_corrected_lines_by_what_is_left_of_them(
+    amount: str, was: tuple[str, ...], now: tuple[str, ...], shown: dict[str, list[str]]
+) -> None:
+    book = Book(agreed(off(amount)))
+    book.issue([line(each, key) for each, key in zip(was, "abc", strict=False)])
+    (body,) = book.issue([line(each, key) for each, key in zip(now, "abc", strict=False)], "2026-12-01")
+    assert {one["charge"]: [use["amount"] for use in one.get("coupons", ())] for one in body["lines"]} == shown
+
+
+def test_coupons_are_taken_again_in_their_order_whatever_line_names_them_first() -> None:
+    """50.00 of z and then 10 % of all: of 100 + 50 it was 15.00, of 100 + 150 it is 25.00."""
+    book = Book(agreed(off("50.00", "first", applies_to=["z"]), coupon("second", percent="10", issued="2026-02-01")))
+    (body,) = book.issue([line("100.00", "m"), line("100.00", "z")])
+    assert [use["amount"] for use in body["coupons"]] == ["50.00", "15.00"]
+    (body,) = book.issue([line("100.00", "m"), line("200.00", "z")], "2026-12-01")
+    assert [(use["id"], use["amount"]) for use in body["coupons"]] == [("second", "10.00")]
 
 
 def test_late_usage_of_a_month_that_cost_nothing_has_the_percentage_that_held_for_it() -> None:

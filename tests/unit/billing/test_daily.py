@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -12,6 +13,9 @@ from billing_make import METERS, TIERS, charge, segment, terms, used
 from orchestration.billing.charges import Slice, by_day
 from orchestration.billing.daily import by_days, minor_texts
 from orchestration.billing.rating import rate
+from orchestration.billing.segments import ChargeTerms
+from orchestration.catalog.meters import Meter
+from orchestration.money import Money
 
 OCTOBER = date(2026, 10, 1)
 
@@ -69,6 +73,94 @@ def test_fees_of_events_go_to_the_days_of_the_events() -> None:
     assert line.amount.text == "2.80"
     parts = by_days(line, slices, priced)
     assert (parts[1], parts[4], parts[8], sum(parts)) == (130, 150, 0, 280)
+
+
+SEATS = Meter(key="seats", name="Seats", unit="seat", event_type="seat", aggregation="sum", value="n", carry=True)
+NOVEMBER = segment("2026-11-01", "2026-12-01", ("2026-11-01", "2026-12-01"))
+
+
+def test_seats_go_to_each_day_by_how_many_there_were() -> None:
+    changes = used(("2026-11-01", 10), ("2026-11-16", -4))
+    line = rate(terms(charge(meter="seats", prorate="days", price="30"), start="2026-11-01"), NOVEMBER, changes, SEATS)
+    assert line.amount.text == "240.00"
+    assert by_days(line, changes) == [1000] * 15 + [600] * 15
+
+
+def test_items_are_spread_evenly() -> None:
+    named = {"key": "i", "name": "I", "event_type": "e", "aggregation": "unique_count", "value": "v"}
+    items = Meter.model_validate(
+        named | {name: {"field": "do", "op": "eq", "value": name} for name in ("start", "stop")}
+    )
+    slices = [Slice(date(2026, 11, 10), Decimal(30), rank=1)]
+    priced = terms(charge(meter="i", prorate="days", price="3"), start="2026-11-01")
+    line = rate(priced, NOVEMBER, slices, items, divisor=30)
+    assert line.amount.text == "3.00"
+    assert by_days(line, slices) == [10] * 30
+
+
+def test_windows_weigh_as_often_as_they_are() -> None:
+    slices = [Slice(date(2026, 10, 2), Decimal(12), windows=2), Slice(date(2026, 10, 3), Decimal(4), windows=3)]
+    mark = {"of": "count", "take": "each_window"}
+    for fields in ({"price": "1"}, {"model": "dynamic"}):
+        priced = terms(charge(watermark=mark, **fields))
+        line = rate(priced, segment(), slices, METERS["calls"])
+        assert line.amount.text == "36.00"
+        assert [n for n in by_days(line, slices, priced) if n] == [24_00, 12_00]
+
+
+def test_what_was_measured_before_the_line_counts_on_its_first_day() -> None:
+    cells = charge("matrix", cells=SHOPS)
+    half = segment("2026-10-16")
+    early = [Slice(date(2026, 10, 2), Decimal(1), cell='{"shop":"x"}')]
+    inside = [Slice(date(2026, 10, 17), Decimal(2), cell='{"shop":"x"}')]
+    for priced in (terms(charge(), start="2026-10-16"), terms(cells, start="2026-10-16")):
+        line = replace(rate(priced, half, inside, METERS["calls"]), amount=Money.of(3, "EUR"))
+        known = ChargeTerms(priced.charge, (replace(priced.prices[0], from_day=OCTOBER),))
+        assert by_days(line, [*early, *inside], known)[:3] == [100, 200, 0]
+
+
+def test_converted_units_go_to_their_days_at_the_price_of_their_tier() -> None:
+    slices = used(("2026-10-02", 9000), ("2026-10-05", 2000), ("2026-10-09", 1000))
+    tens = {"divide_by": "10", "unit": "ten"}
+    line = rate(terms(charge("graduated", tiers=TIERS, convert=tens)), segment(), slices, METERS["calls"])
+    assert days_of(line, slices) == {2: 90_00, 5: 15_00, 9: 5_00}
+
+
+def test_usage_that_was_taken_back_takes_from_the_day_that_took_it() -> None:
+    back = used(("2026-10-02", 1100), ("2026-10-05", -200))
+    line = rate(terms(charge("graduated", tiers=TIERS)), segment(), back, METERS["calls"])
+    assert days_of(line, back) == {2: 110_00, 5: -20_00}
+    prices = (charge(), ("2026-10-10", charge(price="2")), ("2026-10-20", charge(price="3")))
+    below = used(("2026-10-02", 10), ("2026-10-12", 5), ("2026-10-22", -20))
+    line = rate(terms(*prices), segment(), below, METERS["calls"])
+    assert line.amount.text == "-40.00"
+    assert days_of(line, below) == {2: 80_00, 12: 40_00, 22: -160_00}
+
+
+def test_units_of_the_last_day_and_of_fees_are_weighed_as_all_others() -> None:
+    slices = used(("2026-10-30", 900), ("2026-10-31", 200))
+    line = rate(terms(charge("graduated", tiers=TIERS)), segment(), slices, METERS["calls"])
+    assert days_of(line, slices) == {30: 90_00, 31: 15_00}
+    # 10 at 1, 10 at 2 and a fee of 6 that goes with them: 36.00 as 1 to 2.
+    fee = ({"up_to": "10", "price": "1", "flat_fee": "6"}, {"price": "2"})
+    slices = used(("2026-10-02", 10), ("2026-10-05", 10))
+    line = rate(terms(charge("graduated", tiers=fee)), segment(), slices, METERS["calls"])
+    assert days_of(line, slices) == {2: 12_00, 5: 24_00}
+
+
+def test_the_smallest_quantities_are_weighed_exactly() -> None:
+    tiny = used(("2026-10-02", "0.000000002"))
+    line = rate(terms(charge(price="1000000000")), segment(), tiny, METERS["calls"])
+    assert days_of(line, tiny) == {2: 2_00}
+    changes = used(("2026-11-01", "0.000000020"), ("2026-11-16", "-0.000000010"))
+    dear = terms(charge(meter="seats", prorate="days", price="3000000000"), start="2026-11-01")
+    line = rate(dear, NOVEMBER, changes, SEATS)
+    assert by_days(line, changes) == [200] * 15 + [100] * 15
+
+
+def test_a_line_of_no_days_has_no_days() -> None:
+    line = rate(terms(charge("flat", amount="1.00")), segment())
+    assert by_days(replace(line, end=line.start), []) == []
 
 
 def test_a_line_that_no_day_explains_is_spread_evenly() -> None:

@@ -80,6 +80,12 @@ def test_the_tier_goes_by_the_rank_when_added(slices: list[tuple[str, int, int]]
     assert one.amount.text == amount
 
 
+def test_an_item_of_no_rank_is_the_first_and_where_there_is_none_no_fee_is_due() -> None:
+    whole = [Slice(OCTOBER.start, Decimal(31))]
+    assert line(whole, model="graduated", tiers=TIERS).amount.text == "110.00"
+    assert line([], model="graduated", tiers=TIERS).amount.text == "0.00"
+
+
 def test_an_item_pays_the_price_of_the_day_on_which_it_was_added() -> None:
     dearer = ("2026-10-16", charge("graduated", meter="items", prorate="days", tiers=({"price": "31"},)))
     one = line(

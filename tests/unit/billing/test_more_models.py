@@ -15,6 +15,7 @@ from orchestration.billing.models import MODELS
 from orchestration.billing.models.matrix import cell_text
 from orchestration.billing.per_event import Part, classify, sliced
 from orchestration.billing.segments import ChargeTerms
+from orchestration.billing.windows import each_window
 
 DAY = date(2026, 10, 5)
 TIERS = (
@@ -64,6 +65,21 @@ def test_C13_in_volume_the_total_chooses_the_tier_and_each_unit_pays_its_price_o
     ]
     # What is given back are the latest units, at the price that they had.
     assert MODELS["volume"](both, used(("2026-10-03", 8), ("2026-10-20", -3))).amount == 25 + 1
+
+
+def test_a_version_whose_units_were_taken_back_prices_nothing() -> None:
+    both = two("volume", {"tiers": TIERS}, {"tiers": LATER})
+    for later in ((("2026-10-20", 3), ("2026-10-21", -3)), (("2026-10-20", 0),)):
+        found = MODELS["volume"](both, used(("2026-10-03", 5), *later))
+        assert [(str(d.version), d.quantity) for d in found.details] == [("2026-01-01", 5), ("2026-01-01", 1)]
+
+
+def test_windows_keep_tiers_of_one_price_apart() -> None:
+    tiers = ({"up_to": "10", "price": "1"}, {"price": "1"})
+    found = each_window(terms(charge("graduated", tiers=tiers)), [Slice(DAY, Decimal(12), windows=3)])
+    assert [(d.tier, d.quantity) for d in found.details] == [(1, 30), (2, 6)]
+    below = each_window(terms(charge("graduated", tiers=tiers)), [Slice(DAY, Decimal(n)) for n in (-2, -1, -2)])
+    assert [p.message for p in below.problems] == [f"quantity -{n} is below 0 and is priced as 0" for n in (1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +171,12 @@ def test_a_matrix_has_a_price_for_each_cell_and_one_for_the_rest() -> None:
         MODELS["matrix"](terms(charge("matrix", cells=CELLS)), cells(c="1"))
 
 
+def test_a_cell_has_one_text_by_which_the_warehouse_finds_its_price() -> None:
+    assert cell_text({"b": "é", "a": "x"}) == '{"a":"x","b":"é"}'
+    matrix = terms(charge("matrix", cells=CELLS, default="10"))
+    assert MODELS["matrix"](matrix, [Slice(DAY, Decimal(2))]).amount == 20
+
+
 def test_a_cell_below_zero_is_priced_as_zero_and_reported() -> None:
     found = MODELS["matrix"](terms(charge("matrix", cells=CELLS)), cells(a="-5", b="1"))
     assert (found.amount, [p.code for p in found.problems]) == (3, ["negative_quantity"])
@@ -190,6 +212,18 @@ def test_bounds_are_for_rate_and_fixed_fee_together_and_touching_one_is_within()
     charged = terms(charge("percentage", **RATE, **bounds))
     found = MODELS["percentage"](charged, sliced(charged, [(DAY, Decimal(n)) for n in (9, 10, 20, 21, 0)]))
     assert found.amount == 2 + 2 + 3 + 3 + 2
+    assert [(d.part, str(d.quantity), str(d.price)) for d in found.details] == [
+        ("units", "30", "0.1"),
+        ("event_fee", "2", "1"),
+        ("at_min", "2", "2"),
+        ("at_max", "1", "3"),
+    ]
+
+
+def test_what_counts_nothing_of_an_event_is_no_part() -> None:
+    charged = terms(charge("percentage", **RATE, fixed="1"))
+    found = MODELS["percentage"](charged, sliced(charged, [(DAY, Decimal(0))]))
+    assert [(d.part, str(d.quantity)) for d in found.details] == [("event_fee", "1")]
 
 
 def test_a_partly_free_event_pays_the_whole_fixed_fee_and_a_free_one_nothing() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import tiny
-from books import line
+from books import Book, line
 
-from orchestration.billing.due import Group, due_lines, grouped
+from orchestration.billing.due import Group, due_lines, grouped, issued_lines
 from orchestration.billing.rating import Line
 from orchestration.billing.safety import outside, totals_of
 from orchestration.catalog.load import parse_catalog
@@ -53,6 +53,27 @@ def test_a_quantity_below_0_that_is_priced_as_0_waits_for_a_person() -> None:
     odd = Problem("negative_quantity", "quantity -5 is below 0 and is priced as 0", "here")
     reasons = found({}, [replace(line("0.00"), problems=(odd,))])
     assert "quantity -5 is below 0" in reasons[ACME]
+
+
+def test_a_correction_of_such_a_line_was_asked_about_before_and_other_reports_are_no_reason() -> None:
+    odd = Problem("negative_quantity", "quantity -5 is below 0 and is priced as 0", "here")
+    book = Book()
+    book.issue([line("9.00"), line("9.00", "other")])
+    now = [replace(line("0.00"), problems=(odd,)), line("0.00", "other")]
+    corrections = grouped(due_lines(now, issued_lines(book.documents), now[0].period_end), lambda *_: "main")
+    assert outside(Safety(), corrections, {}, ()) == {}
+    assert found({}, [replace(line("0.00"), problems=(replace(odd, code="another"),))]) == {}
+
+
+def test_every_reason_is_named() -> None:
+    limits = {"line_limits": {"EUR": "100.00"}}
+    reasons = found(limits, [line("100.01"), line("100.02", "other")])
+    assert reasons[ACME] == (
+        "a line of 100.02 EUR is over the limit of 100.00 (sub-1, charge 'other', from 2026-10-01); "
+        "a line of 100.01 EUR is over the limit of 100.00 (sub-1, charge 'usage', from 2026-10-01)"
+    )
+    one = found({"times_the_usual": "3", "invoices": 1}, [line("3.01")], invoice("1.00"))
+    assert one == {ACME: "3.01 EUR is above 3 times the greatest of the last 1 invoices, 1.00"}
 
 
 @pytest.mark.parametrize(("now", "waits"), [("300.00", False), ("300.01", True)])

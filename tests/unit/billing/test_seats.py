@@ -112,3 +112,43 @@ def test_packs_are_converted_by_the_units_held() -> None:
     packs = {"divide_by": "10", "unit": "pack", "rounding": "up"}
     one = line(used(("2026-11-01", 11), ("2026-11-16", -1)), price="4", convert=packs)
     assert (one.quantity, one.unit, one.amount.text) == (Decimal("1.5"), "pack", "6.00")
+
+
+def test_units_owed_are_made_up_at_the_price_at_which_they_were_owed() -> None:
+    dearer = ("2026-11-11", charge(meter="seats", prorate="days", price="10"))
+    # 2 are owed at 1 for the month; what comes on the 16th makes them up at 1 for half of it.
+    assert line(used(("2026-11-01", -2), ("2026-11-16", 2)), NOVEMBER, dearer, price="1").amount.text == "-1.00"
+    # One of 4 is made up, then the other 3, and 2 are new at 10: -4 + 0.5 + 3 x 10/30 + 20 x 10/30.
+    changes = used(("2026-11-01", -4), ("2026-11-16", 1), ("2026-11-21", 5))
+    assert line(changes, NOVEMBER, dearer, price="1").amount.text == "4.17"
+
+
+def test_changes_that_weigh_less_than_nothing_owe_no_fee_of_a_tier() -> None:
+    tiers = ({"price": "1", "flat_fee": "3"},)
+    one = line(used(("2026-11-01", -1), ("2026-11-16", 1)), model="graduated", tiers=tiers, flat_fee_at_zero=True)
+    assert (one.amount.text, one.quantity, [p.code for p in one.problems]) == ("0.00", 0, ["negative_quantity"])
+    none = line(used(("2026-11-01", 1), ("2026-11-01", -1)), model="graduated", tiers=tiers, flat_fee_at_zero=True)
+    assert (none.amount.text, none.problems) == ("3.00", ())
+
+
+def test_parts_stand_by_tier_and_then_by_day_and_none_is_of_nothing() -> None:
+    first, second = ({"up_to": "10", "price": "3"}, {"price": "1"}), ({"up_to": "10", "price": "6"}, {"price": "2"})
+    later = ("2026-11-11", charge("graduated", meter="seats", prorate="days", tiers=second))
+    changes = used(("2026-11-01", 12), ("2026-11-16", -4), ("2026-11-21", 3))
+    one = line(changes, NOVEMBER, later, model="graduated", tiers=first)
+    # 10 and 2, less 2 and 2 for half of the month; then 2 and 1 for a third of it, at the later prices.
+    assert [(d["tier"], d["version"], d["quantity"], d["price"]) for d in one.formula["details"]] == [
+        ("1", "2026-01-01", "9", "3"),
+        ("1", "2026-11-11", "0.666666667", "6"),
+        ("2", "2026-01-01", "1", "1"),
+        ("2", "2026-11-11", "0.333333333", "2"),
+    ]
+    full = line(used(("2026-11-01", 10)), model="graduated", tiers=first)
+    assert [d["tier"] for d in full.formula["details"]] == ["1"]
+
+
+def test_in_volume_the_units_at_the_end_choose_the_tier_of_all() -> None:
+    tiers = ({"up_to": "10", "price": "3", "flat_fee": "5"}, {"price": "1", "flat_fee": "7"})
+    # 12 and then 8: all in the first tier, 12 - 4 x 15/30 at 3, and its fee.
+    assert line(used(("2026-11-01", 12), ("2026-11-16", -4)), model="volume", tiers=tiers).amount.text == "35.00"
+    assert line(used(("2026-11-01", 8), ("2026-11-16", 4)), model="volume", tiers=tiers).amount.text == "17.00"

@@ -10,7 +10,11 @@ import pytest
 from billing_make import D, charge, phase, plan, rated
 from books import VAT, Book, adjustment, agreed, buyer, coupon, grant, line, off, sums
 
+from orchestration.billing.credits import Used
+from orchestration.billing.due import due_lines, grouped, issued_lines
 from orchestration.billing.rating import Line
+from orchestration.billing.statements import missing_rates, statements
+from orchestration.billing.taxes import TaxTotal, Treatment, taxes
 from orchestration.money import Money
 
 
@@ -289,6 +293,48 @@ def test_a_category_without_a_rate_makes_no_document() -> None:
     other = buyer(rates=[{"category": "standard", "name": "VAT", "percent": "20", "countries": ["DE"]}])
     with pytest.raises(ValueError, match="no tax rate for 'standard' on 2026-10-31"):
         Book(agreed(buyer=other)).issue([line("10.00")])
+
+
+def test_the_categories_that_lack_a_rate_are_named_and_no_other_nor_those_of_corrections() -> None:
+    before = Book()
+    before.issue([line("5.00", "old", tax_category="other")])
+    now = [line("6.00", "old", tax_category="other"), line("1.00"), line("1.00", "new", tax_category="free")]
+    due = due_lines(now, issued_lines(before.documents), D("2026-11-01"))
+    assert missing_rates(due, VAT) == ["'free' on 2026-10-31"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "terms", "zero"),
+    [
+        ([line("0.00")], [], True),
+        ([line("0.00")], [coupon(percent="10"), grant("5.00")], True),
+        ([line("5.00"), line("-5.00", "back")], [], True),
+        ([line("5.00")], [], False),
+        ([line("-5.00")], [], False),
+        # What has used something says so, although nothing is owed.
+        ([line("5.00")], [coupon(percent="100")], False),
+        ([line("5.00")], [grant("5.00")], False),
+    ],
+)
+def test_a_zero_invoice_is_one_that_owes_nothing_and_has_used_nothing(
+    lines: list[Line], terms: list[Any], zero: bool
+) -> None:
+    (group,) = grouped(due_lines(lines, {}, D("2026-11-01")), lambda *_: "main")
+    (statement,) = statements(group, agreed(*terms), Used(), D("2026-11-01"))
+    assert statement.is_zero is zero
+
+
+def test_an_exempt_total_has_no_rate_and_no_amount() -> None:
+    exempt = Treatment("standard", D("2026-10-31"), (), "Export")
+    totals, parts = taxes([(Money.of(10, "EUR"), exempt)], "EUR")
+    zero = Money.zero("EUR")
+    assert totals == [TaxTotal("standard", "", Decimal(0), Money.of(10, "EUR"), zero, "Export")]
+    assert parts == [[]]
+
+
+def test_a_line_without_a_meter_is_a_fee() -> None:
+    (body,) = Book().issue([line("1.00", "a", meter=None), line("1.00", "b")])
+    assert [shown["kind"] for shown in body["lines"]] == ["fee", "usage"]
 
 
 def test_a_line_below_zero_makes_the_base_of_a_coupon_less_and_takes_no_share() -> None:
