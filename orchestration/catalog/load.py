@@ -4,7 +4,8 @@ Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
   overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  releases.yaml  taxes.yaml (what customers
   agreed, and what was decided of their documents; may be absent)
-  decisions.yaml, retractions.yaml, retractions/*.jsonl (reviewed decisions; may be absent), and the OpenAPI documents
+  decisions.yaml, retractions.yaml, retractions/*.jsonl, corrections.yaml, voids.yaml, withheld.yaml (reviewed
+  decisions; may be absent), and the OpenAPI documents
   that routes.yaml names
 """
 
@@ -14,7 +15,7 @@ import csv
 import io
 import json
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -35,6 +36,7 @@ from orchestration.catalog.plans import Plan
 from orchestration.catalog.pricecheck import price_check
 from orchestration.catalog.retractions import FILE as RETRACTIONS
 from orchestration.catalog.retractions import FOLDER, KEY, Retraction, Retractions, check_retractions
+from orchestration.catalog.reviews import Declared, Reviewed, Void, Withheld, check_approvals, check_reviews
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
 from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import Routes
@@ -46,7 +48,8 @@ from orchestration.errors import CatalogInvalid, Problem
 M = TypeVar("M", bound=Model)
 
 TERMS = ("overrides", "coupons", "credits", "adjustments", "refunds", "releases", "taxes")
-_OPTIONAL = ("routes.yaml", "decisions.yaml", RETRACTIONS, *(f"{name}.yaml" for name in TERMS))
+REVIEWS = ("corrections", "voids", "withheld")
+_OPTIONAL = ("routes.yaml", "decisions.yaml", RETRACTIONS, *(f"{name}.yaml" for name in (*TERMS, *REVIEWS)))
 YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", *_OPTIONAL)
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
 _NAMED_BY: dict[type[Model], str] = {Plan: "key", Meter: "key", Customer: "customer", Source: "name"}
@@ -75,6 +78,9 @@ class Catalog:
     refunds: tuple[Refund, ...]
     releases: tuple[Release, ...]
     taxes: Taxes | None
+    declared: tuple[Declared, ...]
+    voids: tuple[Void, ...]
+    withheld: tuple[Withheld, ...]
     conflicts: tuple[ConflictDecision, ...]
     retractions: Retractions
     files: Mapping[str, str]
@@ -148,10 +154,16 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     decisions = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts)
     retracted = reader.listed(Retraction, RETRACTIONS, KEY, texts)
     retractions, unkept = check_retractions(retracted, texts, prefix, reader.places, unlisted)
+    declared = reader.listed(Declared, "corrections.yaml", "corrections", texts)
+    voids = reader.listed(Void, "voids.yaml", "voids", texts)
+    withheld = reader.listed(Withheld, "withheld.yaml", "withheld", texts)
+    reviewed = [*decisions, *retracted, *_reviewed(terms), *declared, *voids, *withheld]
     problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
         sold = (settings, sources, meters, plans, customers, credentials, subscriptions)
         problems += cross_check(*sold, reader.places, terms)
+        problems += check_approvals(reviewed, settings.approvals_since, reader.places)
+        problems += check_reviews(voids, reader.places)
         problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
             problems += check_endpoints(meters, sources, routes, reader.places)
@@ -178,11 +190,18 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         refunds=tuple(terms.refunds),
         releases=tuple(terms.releases),
         taxes=terms.taxes,
+        declared=tuple(declared),
+        voids=tuple(voids),
+        withheld=tuple(withheld),
         conflicts=tuple(decisions),
         retractions=retractions,
         files=files,
         digest=sha256_hex(canonical_bytes(files)),
     )
+
+
+def _reviewed(terms: Terms) -> Iterator[Reviewed]:
+    yield from (*terms.adjustments, *terms.refunds, *terms.releases)
 
 
 def _terms(reader: _Reader, texts: Mapping[str, str]) -> Terms:

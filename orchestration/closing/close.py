@@ -7,17 +7,19 @@ the zone data and the run's now.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from orchestration.billing.due import Group, grouped
+from orchestration.billing.causes import Cause
+from orchestration.billing.due import Group, changed_keys, grouped
 from orchestration.billing.rating import Line, LineKey
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Entity
 from orchestration.closing.clocks import clocks
+from orchestration.closing.declared import declared_rows
 from orchestration.closing.issued import CLOSE, input_digest, issued_so_far, settled, used_so_far
 from orchestration.closing.numbering import numbered
 from orchestration.closing.statements import all_due, untaxed
@@ -103,10 +105,17 @@ def require_whole_input(missing: Sequence[str], waive: str | None) -> None:
 
 
 def due_groups(
-    catalog: Catalog, ledger: Ledger, lines: Iterable[Line], cut_off: date, retracted: Collection[LineKey] = ()
+    catalog: Catalog,
+    ledger: Ledger,
+    lines: Iterable[Line],
+    cut_off: date,
+    causes: Callable[[Collection[LineKey]], Mapping[LineKey, Cause]] = lambda _: {},
+    before_seq: int | None = None,
 ) -> list[Group]:
-    """The documents due at a cut-off, in the order of their numbers."""
-    return grouped(all_due(catalog, lines, issued_so_far(ledger), cut_off, retracted), catalog.seller)
+    """The documents due at a cut-off, in the order of their numbers. `causes` tells what came to be known of lines."""
+    issued, rated = issued_so_far(ledger, before_seq), list(lines)
+    known = causes(changed_keys(rated, issued))
+    return grouped(all_due(catalog, rated, issued, cut_off, known), catalog.seller)
 
 
 def issue(
@@ -189,6 +198,7 @@ def _entry(
     knowledge: Knowledge,
 ) -> dict[str, Any]:
     files = [f for f in ledger.files() if f.batch_id <= knowledge.last_batch]
+    taken_back = {row.corrects for row in rows if "void" in json.loads(row.body)}
     leaves = [leaf_hash(salt(ledger.key, row.number), row.body) for row in rows]
     return {
         "cut_off": cut_off.isoformat(),
@@ -207,6 +217,9 @@ def _entry(
         "skipped": list(skipped),
         "parked": dict(parked),
         "released": [row.model_dump(mode="json") for row in catalog.releases if row.cut_off == cut_off],
+        "declared": [row.model_dump(mode="json") for row in declared_rows(catalog)],
+        "voided": [row.model_dump(mode="json") for row in catalog.voids if row.document in taken_back],
+        "withheld": [row.model_dump(mode="json") for row in catalog.withheld],
         "waived_conflicts": [row.model_dump(mode="json") for row in catalog.conflicts if row.waive],
         "waived": {"reason": knowledge.waived, "held": list(knowledge.waived_inputs)} if knowledge.waived else None,
     }

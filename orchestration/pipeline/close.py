@@ -20,9 +20,9 @@ from orchestration.closing.close import (
     missing_input,
     require_whole_input,
 )
+from orchestration.closing.concerned import later_causes
 from orchestration.closing.issued import usual_totals
 from orchestration.closing.rated import rate_all
-from orchestration.closing.retracted import retracted_lines
 from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid, InputHeld
 from orchestration.exports.csvfiles import export_invoices
@@ -100,7 +100,9 @@ def issue_due(
         )
     with connect(path, temp=context.instance.scratch, read_only=True) as con:
         lines = list(rate_all(catalog, charged, price.read_quantities(con)))
-        groups = due_groups(catalog, ledger, lines, cut_off, retracted_lines(con, catalog, ledger))
+        groups = due_groups(
+            catalog, ledger, lines, cut_off, lambda changed: later_causes(con, catalog, ledger, changed)
+        )
         waiting = _both(parked(con, catalog, groups, cut_off), _unsafe(catalog, ledger, groups, cut_off))
         missing = _missing(context, con, catalog, ledger, groups, cut_off, others)
     require_whole_input(missing, waive)
