@@ -10,7 +10,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -29,9 +28,9 @@ from orchestration.errors import (
     OutOfResources,
     TallystickError,
 )
+from orchestration.options import AsJson, Home, Now, Wait, environment_of, now_of
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.lock import instance_lock
-from orchestration.settings import Environment, clock_us, parse_instant, read_environment
 
 app = typer.Typer(
     help="From gateway logs to invoices that anyone can re-perform.\n\n"
@@ -47,23 +46,8 @@ app.add_typer(export, name="export")
 quarantine = typer.Typer(help="Look at the lines that could not be read, and try them again.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
 
-Home = Annotated[Path | None, typer.Option(help="Folder of the instance. Default: TALLYSTICK_HOME, or `data`.")]
-Now = Annotated[str | None, typer.Option(help="The run's now, e.g. 2026-11-05T09:00:00Z. Default: the clock.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait while another process works on the instance.")]
 OfSource = Annotated[str | None, typer.Option("--source", help="Only lines of this source.")]
 WithReason = Annotated[str | None, typer.Option("--reason", help="Only lines that were quarantined for this reason.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-
-
-def _environment(home: Path | None) -> Environment:
-    environment = read_environment()
-    return replace(environment, home=home.absolute()) if home is not None else environment
-
-
-def _now(environment: Environment, now: str | None) -> int:
-    if now is not None:
-        return parse_instant(now, "--now")
-    return environment.now_us if environment.now_us is not None else clock_us()
 
 
 @app.command()
@@ -75,10 +59,10 @@ def run(home: Home = None, now: Now = None, wait: Wait = False) -> None:
     from orchestration.pipeline.run import Context
     from orchestration.pipeline.run import run as run_steps
 
-    environment = _environment(home)
+    environment = environment_of(home)
     instance = Instance.of(environment)
     with Progress().shown() as progress, instance_lock(instance.home, "run", wait=wait):
-        context = Context(instance, _now(environment, now), progress)
+        context = Context(instance, now_of(environment, now), progress)
         result = run_steps(context)
     print_run(result, instance)
     if result.problems:
@@ -94,11 +78,11 @@ def plan(home: Home = None, now: Now = None, wait: Wait = False) -> None:
     """Say what the next run would measure again after an edit of the catalog. Takes no file and changes nothing."""
     from orchestration.pipeline.run import Context, preview
 
-    environment = _environment(home)
+    environment = environment_of(home)
     instance = Instance.of(environment)
     said: list[str] = []
     with instance_lock(instance.home, "plan", wait=wait):
-        preview(Context(instance, _now(environment, now), said.append))
+        preview(Context(instance, now_of(environment, now), said.append))
     typer.echo("\n".join(said) or "nothing would be built: the published generation is up to date")
 
 
@@ -106,6 +90,9 @@ def plan(home: Home = None, now: Now = None, wait: Wait = False) -> None:
 def close(
     period: Annotated[str, typer.Argument(help="A month (2026-10), or a cut-off date (2026-11-01).")],
     waive: Annotated[str | None, typer.Option(help="Close although files are held; the reason is journalled.")] = None,
+    allow_uncommitted: Annotated[
+        bool, typer.Option("--allow-uncommitted", help="Close although git doesn't hold the catalog; journalled.")
+    ] = False,
     home: Home = None,
     now: Now = None,
     wait: Wait = False,
@@ -115,12 +102,27 @@ def close(
     from orchestration.pipeline.close import parse_cut_off
     from orchestration.pipeline.run import Context
 
-    environment = _environment(home)
+    environment = environment_of(home)
     instance = Instance.of(environment)
     cut_off = parse_cut_off(period)
     with Progress().shown() as progress, instance_lock(instance.home, f"close {period}", wait=wait):
-        result = close_period(Context(instance, _now(environment, now), progress), cut_off, waive=waive)
+        context = Context(instance, now_of(environment, now), progress)
+        result = close_period(context, cut_off, waive=waive, allow_uncommitted=allow_uncommitted)
     print_close(result, instance)
+
+
+@app.command()
+def asof(
+    month: Annotated[str, typer.Argument(help="A month (2026-10): every closed period that has a day in it.")],
+    customer: Annotated[str | None, typer.Option(help="Only this customer.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show closed periods as they were billed and as they are known now, with each step between and its cause."""
+    from orchestration.console_asof import print_revisions
+    from orchestration.pipeline.asof import revisions
+
+    print_revisions(revisions(Instance.of(environment_of(home)), month, customer), as_json=as_json)
 
 
 @app.command()
@@ -133,7 +135,7 @@ def retract(
     from orchestration.pipeline.retract import write_list
     from orchestration.pipeline.run import Context
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     with Progress().shown() as progress, instance_lock(instance.home, f"retract {name}", wait=wait):
         print_listed(write_list(Context(instance, 0, progress), name))
 
@@ -148,7 +150,7 @@ def verify(
     """Check the record: raw files, chain, numbers, and every issued document recomputed from raw and compared."""
     from orchestration.audit.verify import verify as verify_record
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     scratch = instance.scratch / f"verify-{os.getpid()}"
     with Progress().shown() as progress:
         result = verify_record(instance.home, instance.exports, scratch, fast=fast, report=progress)
@@ -166,7 +168,7 @@ def status(home: Home = None, as_json: AsJson = False) -> None:
     """What the instance holds: files, lines, drafts, issued documents, what is held."""
     from orchestration.pipeline.overview import overview
 
-    print_overview(overview(Instance.of(_environment(home))), as_json=as_json)
+    print_overview(overview(Instance.of(environment_of(home))), as_json=as_json)
 
 
 @export.command("invoices")
@@ -178,7 +180,7 @@ def export_invoices_command(
     from orchestration.exports.csvfiles import export_invoices
     from orchestration.ledger.store import Ledger
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     with Ledger.open(instance.home, create=False) as ledger, instance_lock(instance.home, "export", wait=True):
         paths = export_invoices(ledger, to or instance.exports)
     for path in paths:
@@ -194,7 +196,7 @@ def quarantine_list(source: OfSource = None, reason: WithReason = None, home: Ho
     from orchestration.ingest.quarantined import Wanted, listed
     from orchestration.ledger.store import Ledger
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     with Ledger.open(instance.home, create=False) as ledger:
         print_quarantined(listed(Workshop.of(instance.home, ledger), ledger, Wanted(source, None, reason)))
 
@@ -211,7 +213,7 @@ def quarantine_show(
     from orchestration.ingest.quarantined import Wanted, shown
     from orchestration.ledger.store import Ledger
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     with Ledger.open(instance.home, create=False) as ledger:
         lines = shown(Workshop.of(instance.home, ledger), ledger, Wanted(file=file), line)
         if not print_quarantined_lines(lines, raw=raw):
@@ -237,10 +239,10 @@ def quarantine_retry(
     from orchestration.ingest.retry import retry
     from orchestration.ledger.store import Ledger
 
-    environment = _environment(home)
+    environment = environment_of(home)
     instance, wanted = Instance.of(environment), Wanted(source, file, reason)
     with Progress().shown() as progress, instance_lock(instance.home, "quarantine retry", wait=wait):
-        catalog, now_us = load_catalog(instance.catalog), _now(environment, now)
+        catalog, now_us = load_catalog(instance.catalog), now_of(environment, now)
         with Ledger.open(instance.home, create=False) as ledger:
             result = retry(
                 instance.home,
@@ -260,7 +262,7 @@ def validate(home: Home = None) -> None:
     """Check the catalog; report everything that is wrong in one go."""
     from orchestration.ingest.formats import check_source
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     catalog = load_catalog(instance.catalog)
     problems = [problem for source in catalog.sources for problem in check_source(source)]
     if problems:
@@ -284,7 +286,7 @@ def demo(home: Home = None) -> None:
     """Generate a month of example traffic, run, close it, export it, and show the result."""
     from orchestration.demo import demo as run_demo
 
-    instance = Instance.of(_environment(home))
+    instance = Instance.of(environment_of(home))
     with Progress().shown() as progress, instance_lock(instance.home, "demo"):
         run_demo(instance, progress)
     from orchestration.pipeline.overview import overview

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -46,13 +46,15 @@ class CloseResult:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What the documents of a close are made from; it goes into the journal entry."""
+    """What the documents of a close are made from; it goes into the journal entry. `commit` is what git says of the
+    catalog."""
 
     now_us: int
     last_batch: int
     code_digest: str
     waived: str = ""
     waived_inputs: tuple[str, ...] = ()
+    commit: Mapping[str, str] = field(default_factory=dict)
 
 
 def missing_input(ledger: Ledger, others: Sequence[str] = (), holes: Sequence[str] = ()) -> list[str]:
@@ -81,6 +83,7 @@ def check_may_close(
             not_done="nothing was issued",
             next_step=f"close on {first} (UTC) or later",
         )
+    _refuse_locked(catalog, cut_off, now_us)
     # From the journal, and not from documents: a close that skipped every zero invoice is one too.
     closed = (json.loads(entry.body)["cut_off"] for entry in ledger.journal() if entry.kind == CLOSE)
     later = max(closed, default="")
@@ -138,6 +141,7 @@ def issue(
         due = [g for g in open_groups if g.customer not in reasons]
         waiting = {g.customer: reasons[g.customer] for g in open_groups if g.customer in reasons}
         seq = ledger.next_journal_seq()
+        _refuse_locked(catalog, cut_off, knowledge.now_us)
         for entity in catalog.settings.entities:
             _refuse_early_date(ledger, entity, knowledge.now_us)
         used = used_so_far(ledger)
@@ -154,6 +158,22 @@ def issue(
         crash_point("close_before_commit")
     crash_point("close_after_commit")
     return CloseResult(cut_off, tuple(rows), tuple(s["buyer"]["customer"] for s in skipped), waiting, already)
+
+
+def _refuse_locked(catalog: Catalog, cut_off: date, now_us: int) -> None:
+    """Raise PeriodClosed for a cut-off, or an issue date of a seller, in what accounting has locked."""
+    locked = catalog.settings.locked_through
+    dates = {"cut-off": cut_off} | {
+        f"issue date of '{entity.key}'": local_date(entity.zone, now_us) for entity in catalog.settings.entities
+    }
+    for what, day in dates.items():
+        if locked is not None and day <= locked:
+            raise PeriodClosed(
+                f"the books are locked through {locked}: {what} {day} lies in what is locked",
+                where="instance.yaml, locked_through",
+                not_done="nothing was issued",
+                next_step="close with a later cut-off on a later day, or have accounting move the lock",
+            )
 
 
 def _refuse_early_date(ledger: Ledger, entity: Entity, now_us: int) -> None:
@@ -209,6 +229,7 @@ def _entry(
         "accepted": str(sum(f.accepted for f in files)),
         "input_digest": input_digest(files),
         "catalog": catalog.digest,
+        "catalog_commit": dict(knowledge.commit),
         "code": knowledge.code_digest,
         "tzdata": TZDATA_VERSION,
         "clocks": clocks(catalog, (json.loads(row.body) for row in rows)),

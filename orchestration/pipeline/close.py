@@ -30,6 +30,7 @@ from orchestration.ingest import IngestReport
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
+from orchestration.pipeline.committed import require_committed
 from orchestration.pipeline.missing import GRACE_US, concerned, find_missing
 from orchestration.pipeline.parking import parked
 from orchestration.pipeline.run import Context, refresh, take_files
@@ -54,16 +55,17 @@ def parse_cut_off(text: str) -> date:
         ) from error
 
 
-def close(context: Context, cut_off: date, *, waive: str | None = None) -> CloseResult:
+def close(context: Context, cut_off: date, *, waive: str | None = None, allow_uncommitted: bool = False) -> CloseResult:
     """Bring the instance up to date, issue what is due at the cut-off, publish and export it.
 
     The caller holds the instance's lock. Raises InputHeld, PeriodClosed or IntegrityFailure; nothing is issued then.
     """
     catalog = load_catalog(context.instance.catalog)
+    commit = require_committed(context.instance.catalog, catalog.settings, allow=allow_uncommitted)
     with Ledger.open(context.instance.home) as ledger:
         others = _not_taken(take_files(context, catalog, ledger))
         refresh(context, catalog, ledger)
-        result = issue_due(context, catalog, ledger, cut_off, waive=waive, others=others)
+        result = issue_due(context, catalog, ledger, cut_off, waive=waive, others=others, commit=commit)
         refresh(context, catalog, ledger)
         export_invoices(ledger, context.instance.exports)
     return result
@@ -82,10 +84,12 @@ def issue_due(
     *,
     waive: str | None = None,
     others: Sequence[str] = (),
+    commit: Mapping[str, str] | None = None,
 ) -> CloseResult:
     """Issue from the published generation, which must know all that the ledger and the catalog hold.
 
-    `others` is input that could not be read, beside the files that the ledger holds back.
+    `others` is input that could not be read, beside the files that the ledger holds back; `commit` is what git says of
+    the catalog.
     """
     waive = (waive or "").strip()
     check_may_close(catalog, ledger, cut_off, context.now_us, waive, others)
@@ -107,7 +111,7 @@ def issue_due(
         missing = _missing(context, con, catalog, ledger, groups, cut_off, others)
     require_whole_input(missing, waive)
     waived = tuple(missing) if waive else ()
-    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive, waived)
+    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive, waived, commit or {})
     result = issue(catalog, ledger, groups, cut_off, waiting, knowledge)
     context.report(f"issued {len(result.documents)} document(s) at cut-off {cut_off}")
     return result
