@@ -62,9 +62,9 @@ def test_46_a_price_that_is_dated_back_is_refused_with_a_preview_and_the_row_to_
     shown = caught.value.render()
     digest = hashlib.sha256(now.files[STARTER].encode()).hexdigest()
     assert caught.value.exit_code == 7
-    assert "sub-delta, charge 'requests', from 2026-10-01: its usage cost USD " in shown
+    assert "sub-delta, charge 'requests', from 2026-10-01: its usage cost 9.50 USD, and now 9.00 USD" in shown
     # Of 6,000 requests 1,000 lie above 5,000, and cost 0.0005 less.
-    assert "'delta-freight': a credit note of USD -0.50, before tax" in shown
+    assert "'delta-freight': a credit note of -0.50 USD, before tax" in shown
     assert f"- {{file: {STARTER}, sha256: {digest}, reason: WHY, by: WHO, approved_by: ANOTHER, on: WHEN}}" in shown
 
 
@@ -105,7 +105,7 @@ def test_a_declared_edit_lets_no_other_through(billed: Catalog) -> None:
 
 
 def test_an_ordinary_edit_beside_a_declared_one_needs_no_row(billed: Catalog) -> None:
-    new = ("subscriptions.csv", "sub-vela,", "sub-more,delta-freight,audit-trail,2026-11-15,,\nsub-vela,")
+    new = ("subscriptions.csv", "sub-vela,", "sub-more,delta-freight,audit-trail,2026-11-15,,true\nsub-vela,")
     check(billed, edited(billed, CHEAPER, new, declares=(STARTER,)))
 
 
