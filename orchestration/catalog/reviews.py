@@ -6,6 +6,7 @@ Files of this module, each of which may be absent: corrections.yaml, voids.yaml,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
 
@@ -58,6 +59,19 @@ class Withheld(Reviewed):
     period_start: Day
 
 
+@dataclass(frozen=True, slots=True)
+class Reviews:
+    """What people decided of closed periods and issued documents."""
+
+    declared: tuple[Declared, ...] = ()
+    voids: tuple[Void, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Reviewed, ...]:
+        return (*self.declared, *self.voids, *self.withheld)
+
+
 def check_approvals(rows: Iterable[Reviewed], since: date | None, places: Places) -> Iterator[Problem]:
     """Rows written on a day from which all need a second person, that have none."""
     for row in rows:
@@ -66,7 +80,7 @@ def check_approvals(rows: Iterable[Reviewed], since: date | None, places: Places
             yield Problem("not_approved", message, places.of(row))
 
 
-def check_reviews(voids: Sequence[Void], places: Places) -> Iterator[Problem]:
+def check_voids(voids: Sequence[Void], places: Places) -> Iterator[Problem]:
     """Two rows of one document would contradict each other."""
     seen: dict[str, Void] = {}
     for row in voids:

@@ -239,8 +239,8 @@ def _entry(
         "parked": dict(parked),
         "released": [row.model_dump(mode="json") for row in catalog.releases if row.cut_off == cut_off],
         "declared": [row.model_dump(mode="json") for row in declared_rows(catalog)],
-        "voided": [row.model_dump(mode="json") for row in catalog.voids if row.document in taken_back],
-        "withheld": [row.model_dump(mode="json") for row in catalog.withheld],
+        "voided": [row.model_dump(mode="json") for row in catalog.reviews.voids if row.document in taken_back],
+        "withheld": [row.model_dump(mode="json") for row in catalog.reviews.withheld],
         "waived_conflicts": [row.model_dump(mode="json") for row in catalog.conflicts if row.waive],
         "waived": {"reason": knowledge.waived, "held": list(knowledge.waived_inputs)} if knowledge.waived else None,
     }

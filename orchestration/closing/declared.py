@@ -19,7 +19,7 @@ def text_digest(text: str) -> str:
 
 def declared_rows(catalog: Catalog) -> list[Declared]:
     """The rows of corrections.yaml that are about files as they are now."""
-    return [row for row in catalog.declared if text_digest(catalog.files.get(row.file, "")) == row.sha256]
+    return [row for row in catalog.reviews.declared if text_digest(catalog.files.get(row.file, "")) == row.sha256]
 
 
 def declared_files(catalog: Catalog) -> frozenset[str]:

@@ -36,13 +36,13 @@ def all_due(
     With a `customer`, `rated` and `issued` are of that one alone.
     """
     adjustments = (row for row in catalog.adjustments if customer in (None, row.customer))
-    voids = {row.document: row.reissue for row in catalog.voids}
+    voids = {row.document: row.reissue for row in catalog.reviews.voids}
     found = due_lines(chain(rated, adjustment_lines(adjustments)), issued, cut_off, known, voids)
     policy = Policy(
         by_plan={key: plan.corrections for key, plan in catalog.plans.items()},
         horizon_days=catalog.settings.late_horizon_days,
         floors=catalog.settings.correction_floor,
-        withheld={(row.subscription, row.period_start) for row in catalog.withheld},
+        withheld={(row.subscription, row.period_start) for row in catalog.reviews.withheld},
     )
     return decided(found, policy, day or cut_off)
 

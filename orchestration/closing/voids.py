@@ -11,7 +11,7 @@ from orchestration.ledger.store import Ledger
 
 def check_voids(catalog: Catalog, ledger: Ledger) -> None:
     """Raise PeriodClosed for a row that takes back what is no invoice of the ledger."""
-    problems = list(_problems(catalog, ledger)) if catalog.voids else []
+    problems = list(_problems(catalog, ledger)) if catalog.reviews.voids else []
     if problems:
         raise PeriodClosed(
             "\n".join([f"{len(problems)} document(s) can't be taken back:", *(f"    {p}" for p in problems)]),
@@ -22,7 +22,7 @@ def check_voids(catalog: Catalog, ledger: Ledger) -> None:
 
 def _problems(catalog: Catalog, ledger: Ledger) -> Iterator[Problem]:
     kinds = {row.number: row.kind for row in ledger.documents()}
-    for row in catalog.voids:
+    for row in catalog.reviews.voids:
         kind = kinds.get(row.document)
         if kind is None:
             yield Problem("unknown_document", f"'{row.document}' was not issued", "voids.yaml")

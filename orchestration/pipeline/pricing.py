@@ -114,7 +114,7 @@ def _find_unsettled(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> bool:
     has passed from a customer to another.
     """
     con.execute(_UNSETTLED)
-    voided = [row.document for row in catalog.voids]
+    voided = [row.document for row in catalog.reviews.voids]
     con.execute("INSERT INTO unsettled SELECT customer FROM record.issued_documents WHERE number IN $1", [voided])
     now = {line.key: line.amount.amount for line in adjustment_lines(catalog.adjustments)}
     billed = read_issued(con, "subscription = ''")

@@ -70,7 +70,11 @@ def test_the_documented_rows_are_valid_as_they_stand() -> None:
         f"{key}.yaml": b for key in ("corrections", "voids", "withheld") for b in blocks if b.startswith(f"{key}:")
     }
     catalog = parse_catalog({**FILES, **files, "instance.yaml": f"{ENTITY}approvals_since: 2026-11-01\n"})
-    assert [len(rows) for rows in (catalog.declared, catalog.voids, catalog.withheld)] == [1, 1, 1]
+    assert [len(rows) for rows in (catalog.reviews.declared, catalog.reviews.voids, catalog.reviews.withheld)] == [
+        1,
+        1,
+        1,
+    ]
 
 
 def test_a_document_is_voided_by_one_row() -> None:
