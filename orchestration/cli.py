@@ -18,9 +18,10 @@ import typer
 from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
 from orchestration.cli_audit import checkpoint, explain, prove
-from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of
+from orchestration.cli_closing import asof, close
+from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of, now_of
 from orchestration.cli_simulate import simulate
-from orchestration.console import Progress, err, out, print_close, print_listed, print_overview, print_run
+from orchestration.console import Progress, err, out, print_listed, print_overview, print_run
 from orchestration.console_quarantine import print_quarantined, print_quarantined_lines, print_retry
 from orchestration.engine import is_exhausted
 from orchestration.errors import (
@@ -33,7 +34,6 @@ from orchestration.errors import (
 )
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.lock import instance_lock
-from orchestration.settings import Environment, clock_us, parse_instant
 
 app = typer.Typer(
     help="From gateway logs to invoices that anyone can re-perform.\n\n"
@@ -56,12 +56,6 @@ OfSource = Annotated[str | None, typer.Option("--source", help="Only lines of th
 WithReason = Annotated[str | None, typer.Option("--reason", help="Only lines that were quarantined for this reason.")]
 
 
-def _now(environment: Environment, now: str | None) -> int:
-    if now is not None:
-        return parse_instant(now, "--now")
-    return environment.now_us if environment.now_us is not None else clock_us()
-
-
 @app.command()
 def run(home: Home = None, now: Now = None, wait: Wait = False) -> None:
     """Take new files, aggregate, price drafts, publish. Does nothing when there is nothing new.
@@ -74,7 +68,7 @@ def run(home: Home = None, now: Now = None, wait: Wait = False) -> None:
     environment = environment_of(home)
     instance = Instance.of(environment)
     with Progress().shown() as progress, instance_lock(instance.home, "run", wait=wait):
-        context = Context(instance, _now(environment, now), progress)
+        context = Context(instance, now_of(environment, now), progress)
         result = run_steps(context)
     print_run(result, instance)
     if result.problems:
@@ -94,32 +88,13 @@ def plan(home: Home = None, now: Now = None, wait: Wait = False) -> None:
     instance = Instance.of(environment)
     said: list[str] = []
     with instance_lock(instance.home, "plan", wait=wait):
-        preview(Context(instance, _now(environment, now), said.append))
+        preview(Context(instance, now_of(environment, now), said.append))
     typer.echo("\n".join(said) or "nothing would be built: the published generation is up to date")
 
 
 app.command()(simulate)
-
-
-@app.command()
-def close(
-    period: Annotated[str, typer.Argument(help="A month (2026-10), or a cut-off date (2026-11-01).")],
-    waive: Annotated[str | None, typer.Option(help="Close although files are held; the reason is journalled.")] = None,
-    home: Home = None,
-    now: Now = None,
-    wait: Wait = False,
-) -> None:
-    """Issue the invoices of a period, once. A second close of the same period changes nothing."""
-    from orchestration.pipeline.close import close as close_period
-    from orchestration.pipeline.close import parse_cut_off
-    from orchestration.pipeline.run import Context
-
-    environment = environment_of(home)
-    instance = Instance.of(environment)
-    cut_off = parse_cut_off(period)
-    with Progress().shown() as progress, instance_lock(instance.home, f"close {period}", wait=wait):
-        result = close_period(Context(instance, _now(environment, now), progress), cut_off, waive=waive)
-    print_close(result, instance)
+app.command()(close)
+app.command()(asof)
 
 
 @app.command()
@@ -239,7 +214,7 @@ def quarantine_retry(
     environment = environment_of(home)
     instance, wanted = Instance.of(environment), Wanted(source, file, reason)
     with Progress().shown() as progress, instance_lock(instance.home, "quarantine retry", wait=wait):
-        catalog, now_us = load_catalog(instance.catalog), _now(environment, now)
+        catalog, now_us = load_catalog(instance.catalog), now_of(environment, now)
         with Ledger.open(instance.home, create=False) as ledger:
             result = retry(
                 instance.home,

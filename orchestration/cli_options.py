@@ -1,4 +1,4 @@
-"""Options that commands share, and the environment as the command line sees it."""
+"""What commands have in common: their options, and the instance and now that these name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.settings import Environment, read_environment
+from orchestration.settings import Environment, clock_us, parse_instant, read_environment
 
 Home = Annotated[Path | None, typer.Option(help="Folder of the instance. Default: TALLYSTICK_HOME, or `data`.")]
 Now = Annotated[str | None, typer.Option(help="The run's now, e.g. 2026-11-05T09:00:00Z. Default: the clock.")]
@@ -17,6 +17,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tabl
 
 
 def environment_of(home: Path | None) -> Environment:
-    """What the environment says, with the instance that `--home` names."""
+    """The settings of the process, with the instance that the command line names."""
     environment = read_environment()
     return replace(environment, home=home.absolute()) if home is not None else environment
+
+
+def now_of(environment: Environment, now: str | None) -> int:
+    """The run's now, in microseconds since 1970: that of the command line, of the settings, or the clock's."""
+    if now is not None:
+        return parse_instant(now, "--now")
+    return environment.now_us if environment.now_us is not None else clock_us()

@@ -49,7 +49,7 @@ def demo(instance: Instance, report: Callable[[str], None], *, scale: int = 100)
     generated = generate(instance.home, scale=scale, report=report)
     context = Context(instance, parse_instant(NOW, "demo"), report)
     ran = run(context)
-    closed = close(context, CUT_OFF)
+    closed = close(context, CUT_OFF, allow_uncommitted=True)
     return DemoResult(generated, ran, closed)
 
 

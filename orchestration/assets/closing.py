@@ -27,6 +27,9 @@ class CloseConfig(dg.Config):
         default="",
         description="Why the month is closed although files are held; journalled. Empty: held files refuse it.",
     )
+    allow_uncommitted: bool = Field(
+        default=False, description="Close although git doesn't hold the catalog; journalled."
+    )
 
 
 @dg.asset(
@@ -41,7 +44,8 @@ def issued_invoices(
 ) -> dg.MaterializeResult[Any]:
     """Bring the instance up to date, issue what is due at the end of the month, and publish what was issued."""
     working = tallystick.context(context)
-    result = close(working, parse_cut_off(context.partition_key[:7]), waive=config.waive or None)
+    cut_off = parse_cut_off(context.partition_key[:7])
+    result = close(working, cut_off, waive=config.waive or None, allow_uncommitted=config.allow_uncommitted)
     generation = working.instance.current.resolve().name
     # The close publishes too: what was issued is in the warehouse when it has ended.
     context.log_event(dg.AssetMaterialization("published_warehouse", metadata={"generation": generation}))

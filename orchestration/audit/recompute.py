@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from orchestration.audit.requantify import requantify
-from orchestration.billing.due import grouped
+from orchestration.billing.causes import Cause
+from orchestration.billing.rating import LineKey
 from orchestration.canonical import canonical_bytes
 from orchestration.catalog.load import from_archive
-from orchestration.closing.issued import CLOSE, issued_so_far, settled, used_so_far
+from orchestration.closing.close import due_groups
+from orchestration.closing.concerned import later_causes
+from orchestration.closing.issued import CLOSE, settled, used_so_far
 from orchestration.closing.numbering import numbered
 from orchestration.closing.rated import rate_all
-from orchestration.closing.retracted import retracted_lines
-from orchestration.closing.statements import all_due
 from orchestration.engine import connect
 from orchestration.errors import Problem
 from orchestration.ingest import rebuild_lake
@@ -63,10 +64,12 @@ def _remake(home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: 
     extract(shop, ledger, catalog, files)
     with connect(None, folders=[lake, scratch], temp=scratch / "temp") as con:
         quantities = requantify(con, catalog, charged, lake, files, scratch / "rows")
-        retracted = retracted_lines(con, catalog, ledger, before_seq=entry.seq)
-    lines = rate_all(catalog, charged, quantities)
-    issued = issued_so_far(ledger, before_seq=entry.seq)
-    groups = grouped(all_due(catalog, lines, issued, cut_off, retracted), catalog.seller)
+        lines = rate_all(catalog, charged, quantities)
+
+        def causes(changed: Collection[LineKey]) -> Mapping[LineKey, Cause]:
+            return later_causes(con, catalog, ledger, changed, entry.seq)
+
+        groups = due_groups(catalog, ledger, lines, cut_off, causes, entry.seq)
     done = settled(ledger, cut_off, before_seq=entry.seq)
     due = [g for g in groups if (g.entity, g.customer, g.currency) not in done and g.customer not in body["parked"]]
     before = [d for d in ledger.documents() if d.journal_seq < entry.seq]

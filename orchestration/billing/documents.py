@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any
 
+from orchestration.billing.causes import RULES_VERSION
 from orchestration.billing.due import (
     PARTS,
     DueLine,
@@ -36,9 +37,6 @@ __all__ = [
     "is_due",
     "issued_lines",
 ]
-
-RULES_VERSION = "2"
-"""Version of the billing rules; every document names the one by which it was made."""
 
 
 def build_document(
@@ -83,6 +81,8 @@ def build_document(
     document |= _uses([*statement.uses, *statement.payments])
     if statement.corrects:
         document["corrects"] = statement.corrects
+    if statement.void:
+        document["void"] = statement.void
     if statement.taxes:
         document["taxes"] = [_tax(tax) for tax in statement.taxes]
     refuse_wrong_sums(document)

@@ -7,20 +7,23 @@ between its amount now and all that was issued for it, so that a second run find
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from orchestration.billing.causes import Cause, causes_of, gone
 from orchestration.billing.rating import Line, LineKey
 from orchestration.billing.shares import Use, UseKind, uses_in
 from orchestration.billing.taxes import RateKey, Treatment
 from orchestration.money import EXACT, Money
 
 LineKind: TypeAlias = Literal["fee", "usage", "cap", "true_up", "adjustment", "correction"]
-MADE_BY_PLANS: dict[str, Literal["cap", "true_up"]] = {"cap": "cap", "true_up": "true_up"}
-"""Lines that no charge makes, by the keys that they have instead."""
+VoidKind: TypeAlias = Literal["", "final", "reissue"]
+"""What became of a line: it stands, or its document was voided for good, or to be billed anew."""
+Wait: TypeAlias = Literal["", "report_only", "late_horizon", "correction_floor", "withheld"]
+"""Why a difference is on no document, empty where it is."""
 PARTS = ("gross", "discount", "excess", "top_up")
 
 
@@ -40,7 +43,8 @@ class Parts(NamedTuple):
 class Issued:
     """What documents have said of one line so far: the sum of their amounts, the first document's number, and the line
     as the latest of them shows it. `uses` are the sums of the coupons and credits that stand on it, in their order,
-    `taxes` those of its taxes by name and percentage."""
+    `taxes` those of its taxes by name and percentage. `rules` are those by which the latest was made, `void` says
+    whether its document was taken back."""
 
     amount: Decimal
     document: str
@@ -48,6 +52,8 @@ class Issued:
     parts: Parts | None = None
     uses: tuple[Use, ...] = ()
     taxes: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
+    rules: str = ""
+    void: VoidKind = ""
 
     @property
     def net(self) -> Decimal:
@@ -71,7 +77,7 @@ class Before:
     measured: Decimal
     quantity: Decimal
     document: str
-    cause: str
+    cause: Cause
     parts: Parts
     treatment: Treatment
     original: Original
@@ -79,11 +85,17 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class DueLine:
-    """A line as it goes on a document. `amount` is what it adds: the line's own, or the difference to `before`."""
+    """A line as it goes on a document. `amount` is what it adds: the line's own, or the difference to `before`.
+
+    A correction is `own` where it goes on a note for its original, on none while it `waits`; `void` takes a line back.
+    """
 
     line: Line
     amount: Money
     before: Before | None = None
+    own: bool = False
+    waits: Wait = ""
+    void: VoidKind = ""
 
     @property
     def kind(self) -> LineKind:
@@ -112,6 +124,12 @@ class Group(NamedTuple):
     entity: str
     currency: str
     lines: list[DueLine]
+
+    def in_turn(self) -> Iterator[Group]:
+        """What takes documents back, then all else: what comes back of coupons and credits may be used anew."""
+        for takes_back in (True, False):
+            if lines := [due for due in self.lines if bool(due.void) == takes_back]:
+                yield self._replace(lines=lines)
 
 
 def parts_of(line: Line) -> Parts:
@@ -146,15 +164,16 @@ def shown_lines(document: Mapping[str, Any]) -> Iterator[tuple[LineKey, Issued]]
     """What one document says of its lines."""
     ranks = {(use.kind, use.id): use.rank for use in uses_in(document, document["currency"])}
     for line in document["lines"]:
-        yield key_of(line), _shown(document["number"], line, ranks)
+        yield key_of(line), _shown(document, line, ranks)
 
 
-def _shown(number: str, line: Mapping[str, Any], ranks: Mapping[tuple[UseKind, str], int]) -> Issued:
+def _shown(document: Mapping[str, Any], line: Mapping[str, Any], ranks: Mapping[tuple[UseKind, str], int]) -> Issued:
     currency = line["currency"]
     uses = (use._replace(rank=ranks[use.kind, use.id], document="") for use in uses_in(line, currency))
     taxes = {(tax["name"], tax["percent"]): Decimal(tax["amount"]) for tax in line.get("taxes", ())}
     parts = Parts(*(_money(line[name], currency) for name in PARTS))
-    return Issued(Decimal(line["amount"]), number, line, parts, tuple(uses), taxes)
+    rules, void = document.get("rules", ""), document.get("void", "")
+    return Issued(Decimal(line["amount"]), document["number"], line, parts, tuple(uses), taxes, rules, void)
 
 
 def _money(text: str, currency: str) -> Money:
@@ -163,8 +182,8 @@ def _money(text: str, currency: str) -> Money:
 
 def together(before: Issued | None, after: Issued) -> Issued:
     """A line, as documents have shown it so far, and one more of them. The coupons of the original stand on it, and no
-    others, so documents are put together one by one, oldest first."""
-    if before is None:
+    others, so documents are put together one by one, oldest first. What is billed anew after a void begins anew."""
+    if before is None or before.void == "reissue":
         return after
     later = {(use.kind, use.id): use.amount for use in after.uses}
     uses = (
@@ -177,7 +196,7 @@ def together(before: Issued | None, after: Issued) -> Issued:
     }
     parts = before.parts and after.parts and Parts(*(a + b for a, b in zip(before.parts, after.parts, strict=True)))
     amount = EXACT.add(before.amount, after.amount)
-    return Issued(amount, before.document, after.line, parts, tuple(uses), taxes)
+    return Issued(amount, before.document, after.line, parts, tuple(uses), taxes, after.rules, after.void)
 
 
 def is_due(line: Line, cut_off: date) -> bool:
@@ -186,34 +205,78 @@ def is_due(line: Line, cut_off: date) -> bool:
 
 
 def due_lines(
-    rated: Iterable[Line], issued: Mapping[LineKey, Issued], cut_off: date, retracted: Collection[LineKey] = ()
+    rated: Iterable[Line],
+    issued: Mapping[LineKey, Issued],
+    cut_off: date,
+    known: Mapping[LineKey, Cause] | None = None,
+    voids: Mapping[str, bool] | None = None,
 ) -> list[DueLine]:
     """Every line due at a cut-off, each once, sorted.
 
     `rated` are all lines of the subscriptions that `issued` speaks of, priced from what is known now: an issued line
     that is not among them has lost its segment or charge and is worth 0 now. A line not issued before comes when it is
-    due, also at 0; one issued before comes as a correction when its amount has changed. `retracted` are issued lines of
-    whose events some were retracted, or restored, since.
+    due, also at 0; one issued before comes as a correction when its amount has changed. `known` is what came to be
+    known of issued lines since, beside their amounts; `voids` are documents to be taken back, and whether their lines
+    are billed anew: then a line comes twice, taken back and anew. What was voided for good never comes again.
     """
     now = {line.key: line for line in rated}
-    begins = {(line.subscription, line.start) for line in now.values()}
-    found = [DueLine(line, line.amount) for key, line in now.items() if key not in issued and is_due(line, cut_off)]
+    back = _voided(issued, voids or {})
+    standing = {key: before for key, before in issued.items() if not before.void and key not in back}
+    final = {key for key, before in issued.items() if before.void == "final"}
+    final |= {key for key, due in back.items() if due.void == "final"}
+    found = [
+        DueLine(line, line.amount)
+        for key, line in now.items()
+        if key not in standing and key not in final and is_due(line, cut_off)
+    ]
     changed: list[tuple[Line, Issued]] = []
-    for key, before in issued.items():
-        line = now.get(key) or _gone(before.line)
+    for key, before in standing.items():
+        line = now.get(key) or gone(before.line)
         if before.line["currency"] != line.currency:
             was = before.line["currency"]
             raise ValueError(f"{line.key} was issued in {was} and cannot be corrected in {line.currency}")
         if line.amount.amount != before.amount:
             changed.append((line, before))
-    originals: dict[tuple[str, str, str], dict[LineKey, Issued]] = {_original(before): {} for _, before in changed}
+    originals = _originals(standing, [before for _, before in changed])
+    begins = {(line.subscription, line.start): line.plan for line in now.values()}
+    causes = causes_of([(line, b.line, b.amount, b.rules) for line, b in changed], now.keys(), begins, known or {})
+    for line, before in changed:
+        found.append(_correction(line, before, causes[line.key], originals[_original(before)]))
+    return sorted([*back.values(), *found], key=lambda due: due.order)
+
+
+def changed_keys(rated: Iterable[Line], issued: Mapping[LineKey, Issued]) -> set[LineKey]:
+    """The issued lines that cost another amount now."""
+    now = {line.key: line.amount.amount for line in rated}
+    return {
+        key
+        for key, before in issued.items()
+        if key.subscription and not before.void and now.get(key, Decimal(0)) != before.amount
+    }
+
+
+def _voided(issued: Mapping[LineKey, Issued], voids: Mapping[str, bool]) -> dict[LineKey, DueLine]:
+    """All that stands of the lines that voided documents were the first to show, taken back."""
+    chosen = {key: before for key, before in issued.items() if not before.void and before.document in voids}
+    originals = _originals(chosen, chosen.values())
+    found: dict[LineKey, DueLine] = {}
+    for key, before in chosen.items():
+        line = gone(before.line, end=date.fromisoformat(before.line["end"]))
+        void: VoidKind = "reissue" if voids[before.document] else "final"
+        back = _correction(line, before, "void", originals[_original(before)])
+        found[key] = replace(back, own=True, void=void)
+    return found
+
+
+def _originals(
+    issued: Mapping[LineKey, Issued], wanted: Iterable[Issued]
+) -> dict[tuple[str, str, str], dict[LineKey, Issued]]:
+    """By original, all that stands of it."""
+    originals: dict[tuple[str, str, str], dict[LineKey, Issued]] = {_original(before): {} for before in wanted}
     for key, before in issued.items() if originals else ():
         if (original := _original(before)) in originals:
             originals[original][key] = before
-    for line, before in changed:
-        cause = _cause(line, before.line, begins, line.key in retracted)
-        found.append(_correction(line, before, cause, originals[_original(before)]))
-    return sorted(found, key=lambda due: due.order)
+    return originals
 
 
 def _original(issued: Issued) -> tuple[str, str, str]:
@@ -221,7 +284,7 @@ def _original(issued: Issued) -> tuple[str, str, str]:
     return issued.document, issued.line["customer"], issued.line["currency"]
 
 
-def _correction(line: Line, issued: Issued, cause: str, original: Original) -> DueLine:
+def _correction(line: Line, issued: Issued, cause: Cause, original: Original) -> DueLine:
     shown, amount = issued.line, Money(issued.amount, line.currency)
     none = Money.zero(line.currency)
     before = Before(
@@ -247,55 +310,14 @@ def _treatment(shown: Mapping[str, Any]) -> Treatment:
     return Treatment(category, day, rates)
 
 
-def _cause(line: Line, shown: Mapping[str, Any], begins: set[tuple[str, date]], retracted: bool) -> str:
-    """Why an amount differs, as far as the two evaluations tell."""
-    end_shown = date.fromisoformat(shown["end"])
-    if line.end < end_shown:
-        return "plan change" if (line.subscription, line.end) in begins else "ended"
-    if line.end > end_shown or line.plan != shown["plan"]:
-        return "plan change" if line.plan != shown["plan"] else "catalog"
-    if line.measured == Decimal(shown["measured"]) and line.charge not in MADE_BY_PLANS:
-        return "price"
-    return "retraction" if retracted else "late usage"
-
-
-def _gone(shown: Mapping[str, Any]) -> Line:
-    """An issued line whose segment no longer exists: nothing is active, so nothing is owed.
-
-    Of what a plan adds to its lines, the segment may be there, and nothing to cap or to top up any more.
-    """
-    start = date.fromisoformat(shown["start"])
-    by_plan = shown["charge"] in MADE_BY_PLANS
-    return Line(
-        subscription=shown["subscription"],
-        customer=shown["customer"],
-        plan=shown["plan"],
-        charge=shown["charge"],
-        name=shown["name"],
-        meter=shown["meter"],
-        due=shown["due"],
-        currency=shown["currency"],
-        period_start=date.fromisoformat(shown["period_start"]),
-        period_end=date.fromisoformat(shown["period_end"]),
-        start=start,
-        end=date.fromisoformat(shown["end"]) if by_plan else start,
-        measured=Decimal(0),
-        quantity=Decimal(0),
-        unit=shown["unit"],
-        amount=Money.zero(shown["currency"]),
-        formula={"model": "none", "details": [], "proration": "0", "exact": "0"},
-        kind=MADE_BY_PLANS.get(shown["charge"], "usage" if shown["meter"] else "fee"),
-        value=shown.get("value", ""),
-        tax_category=shown["tax_category"],
-    )
-
-
 def grouped(lines: Iterable[DueLine], seller: Callable[[str, date], str]) -> list[Group]:
     """Due lines by (customer, entity, currency), sorted: the order in which documents are numbered within an entity.
 
-    `seller` says who sells to a customer in the period that begins on a day.
+    `seller` says who sells to a customer in the period that begins on a day. What waits is on no document.
     """
     groups: dict[tuple[str, str, str], list[DueLine]] = defaultdict(list)
     for due in lines:
+        if due.waits:
+            continue
         groups[due.line.customer, seller(due.line.customer, due.line.period_start), due.line.currency].append(due)
     return [Group(*key, sorted(groups[key], key=lambda due: due.order)) for key in sorted(groups)]

@@ -15,14 +15,14 @@ from typing import Literal, TypeAlias
 
 from orchestration.billing.corrections import given_back, summed, taken_again
 from orchestration.billing.credits import Account, Used, valid_coupons, valid_credits
-from orchestration.billing.due import DueLine, Group
+from orchestration.billing.due import DueLine, Group, VoidKind
 from orchestration.billing.rating import LineKey
 from orchestration.billing.shares import Reduction, Use, take, total_of
 from orchestration.billing.taxes import Buyer, LineTax, TaxTotal, Treatment, tax_date, taxes, treatment
 from orchestration.catalog.terms import Coupon, Grant
 from orchestration.money import Money, Rounding
 
-DocumentKind: TypeAlias = Literal["invoice", "credit_note"]
+DocumentKind: TypeAlias = Literal["invoice", "credit_note", "debit_note"]
 UNTOUCHED = frozenset({"correction", "adjustment"})
 """Kinds of lines that no coupon or promotional credit of the document touches."""
 
@@ -59,7 +59,7 @@ class StatedLine:
 
 @dataclass(frozen=True)
 class Statement:
-    """A document without number and dates. `corrects` is the one that a credit note was made for, empty otherwise.
+    """A document without number and dates. `corrects` is the one that a note was made for, empty otherwise.
 
     `missing` names the tax categories that have no rate for the buyer: such a statement can be shown, never issued.
     """
@@ -116,8 +116,15 @@ class Statement:
 
     @property
     def kind(self) -> DocumentKind:
-        """A total below zero is a credit note; its amounts keep their signs."""
-        return "credit_note" if self.total < Money.zero(self.currency) else "invoice"
+        """A total below zero is a credit note; its amounts keep their signs. So is what takes a document back."""
+        if self.void or self.total < Money.zero(self.currency):
+            return "credit_note"
+        return "debit_note" if self.corrects else "invoice"
+
+    @property
+    def void(self) -> VoidKind:
+        """Whether it takes a document back."""
+        return self.stated[0].due.void
 
     @property
     def is_zero(self) -> bool:
@@ -126,32 +133,35 @@ class Statement:
 
 
 def statements(group: Group, agreed: Agreed, used: Used, cut_off: date) -> list[Statement]:
-    """The documents of a group: one, or credit notes for the originals of its corrections and then what is left.
+    """The documents of a group: notes for the originals of corrections, and an invoice for the rest.
 
-    Corrections below zero leave a total that would be negative. Open credit notes and prepaid credits come after, in
-    `paid`, since they need the numbers of the credit notes.
+    Corrections go on the invoice, where there is one: what comes with nothing else, what is to have a document of its
+    own, and what is below zero on an invoice that would be negative goes on a note for each original, credit notes
+    first. Open credit notes and prepaid credits come after, in `paid`, since they need the numbers of the credit notes.
     """
     _refuse_foreign(group)
     again = taken_again(group.lines, agreed.rounding)
-    whole = _statement(group, group.lines, again, agreed, used, cut_off)
     none = Money.zero(group.currency)
-    if whole.total >= none:
-        return [whole]
-    leaving: dict[str, list[DueLine]] = defaultdict(list)
-    rest: list[DueLine] = []
-    for stated in whole.stated:
-        before = stated.due.before
-        if before is not None and stated.net < none:
-            leaving[before.document].append(stated.due)
-        else:
-            rest.append(stated.due)
-    notes = [_statement(group, leaving[key], again, agreed, used, cut_off, key) for key in sorted(leaving)]
-    return [*notes, _statement(group, rest, again, agreed, used, cut_off)] if rest else notes
+    alone = all(due.before is not None for due in group.lines)
+    apart: list[DueLine] = [due for due in group.lines if due.before is not None and (due.own or alone)]
+    rest = [due for due in group.lines if due.before is None or not (due.own or alone)]
+    whole = _statement(group, rest, again, agreed, used, cut_off) if rest else None
+    if whole is not None and whole.total < none:
+        leaves = [stated.due.before is not None and stated.net < none for stated in whole.stated]
+        apart += [stated.due for stated, leaving in zip(whole.stated, leaves, strict=True) if leaving]
+        rest = [stated.due for stated, leaving in zip(whole.stated, leaves, strict=True) if not leaving]
+        whole = _statement(group, rest, again, agreed, used, cut_off) if rest else None
+    by_original: dict[str, list[DueLine]] = defaultdict(list)
+    for due in apart:
+        by_original[due.before.document if due.before is not None else ""].append(due)
+    notes = [_statement(group, by_original[key], again, agreed, used, cut_off, key) for key in sorted(by_original)]
+    notes.sort(key=lambda note: note.kind)
+    return [*notes, whole] if whole is not None else notes
 
 
 def paid(statement: Statement, agreed: Agreed, used: Used, cut_off: date) -> Statement:
-    """An invoice with what open credit notes and prepaid credits pay of it; a credit note as it is."""
-    if statement.kind != "invoice":
+    """An invoice or a debit note with what open credit notes and prepaid credits pay of it; a credit note as it is."""
+    if statement.kind == "credit_note":
         return statement
     currency, lines = statement.currency, statement.stated
     notes = (

@@ -118,12 +118,31 @@ def taxes(
         amount = (amounts or {}).get(rate)
         amount = tax_of(base, rate.percent, rounding) if amount is None else amount
         totals.append(TaxTotal(*rate, base, amount))
-        shares = allocate(amount.minor, [nets[position][0].minor for position in positions])
+        shares = _shares(amount.minor, [nets[position][0].minor for position in positions], rate.percent)
         for position, share in zip(positions, shares, strict=True):
             parts[position].append(LineTax(rate.name, rate.percent, Money.of_minor(share, currency)))
     for (category, reason), base in sorted(exempt.items()):
         totals.append(TaxTotal(category, "", Decimal(0), base, Money.zero(currency), reason))
     return totals, parts
+
+
+def _shares(amount: int, nets: Sequence[int], percent: Decimal) -> list[int]:
+    """A tax over its lines, in minor units.
+
+    Where some are above 0 and some below, their sum is small beside them, and so would be a share of it only by chance:
+    each line then has its own tax, cut towards zero, and the units left go to the largest remainders.
+    """
+    if sum(nets) and (min(nets) >= 0 or max(nets) <= 0):
+        return allocate(amount, nets)
+    exact = [Fraction(net) * Fraction(percent) / 100 for net in nets]
+    shares = [int(part) for part in exact]
+    left = amount - sum(shares)
+    unit = 1 if left > 0 else -1
+    order = sorted(range(len(nets)), key=lambda place: (unit * (shares[place] - exact[place]), place))
+    each, more = divmod(abs(left), len(nets))
+    for rank, place in enumerate(order):
+        shares[place] += unit * (each + (rank < more))
+    return shares
 
 
 def tax_of(base: Money, percent: Decimal, rounding: Rounding = "half_away") -> Money:

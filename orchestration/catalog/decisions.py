@@ -7,22 +7,18 @@ place; the catalog that a close was made under is archived with it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import model_validator
 
-from orchestration.catalog.fields import Day, Model
 from orchestration.catalog.places import Places
+from orchestration.catalog.reviews import Reviewed, Said, Sha256
 from orchestration.catalog.yamltext import parse_yaml
 from orchestration.errors import Problem
 
 FILE, KEY = "decisions.yaml", "conflicts"
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
-
-class ConflictDecision(Model):
+class ConflictDecision(Reviewed):
     """One conflict, decided or waived: `counts` is the hash of the payload that counts; `waive` leaves it the first.
 
     `source` and `id` are those of the event, as `marts.conflicts` shows them.
@@ -33,7 +29,6 @@ class ConflictDecision(Model):
     counts: Sha256 | None = None
     waive: bool = False
     by: Said
-    on: Day
     reason: Said
 
     @model_validator(mode="after")

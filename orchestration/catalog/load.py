@@ -4,7 +4,8 @@ Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
   overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  releases.yaml  taxes.yaml (what customers
   agreed, and what was decided of their documents; may be absent)
-  decisions.yaml, retractions.yaml, retractions/*.jsonl (reviewed decisions; may be absent), and the OpenAPI documents
+  decisions.yaml, retractions.yaml, retractions/*.jsonl, corrections.yaml, voids.yaml, withheld.yaml (reviewed
+  decisions; may be absent), and the OpenAPI documents
   that routes.yaml names
 """
 
@@ -14,7 +15,7 @@ import csv
 import io
 import json
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -35,6 +36,15 @@ from orchestration.catalog.plans import Plan
 from orchestration.catalog.pricecheck import price_check
 from orchestration.catalog.retractions import FILE as RETRACTIONS
 from orchestration.catalog.retractions import FOLDER, KEY, Retraction, Retractions, check_retractions
+from orchestration.catalog.reviews import (
+    Declared,
+    Reviewed,
+    Reviews,
+    Void,
+    Withheld,
+    check_approvals,
+    check_voids,
+)
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
 from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import Routes
@@ -46,7 +56,8 @@ from orchestration.errors import CatalogInvalid, Problem
 M = TypeVar("M", bound=Model)
 
 TERMS = ("overrides", "coupons", "credits", "adjustments", "refunds", "releases", "taxes")
-_OPTIONAL = ("routes.yaml", "decisions.yaml", RETRACTIONS, *(f"{name}.yaml" for name in TERMS))
+REVIEWS = ("corrections", "voids", "withheld")
+_OPTIONAL = ("routes.yaml", "decisions.yaml", RETRACTIONS, *(f"{name}.yaml" for name in (*TERMS, *REVIEWS)))
 YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", *_OPTIONAL)
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
 _NAMED_BY: dict[type[Model], str] = {Plan: "key", Meter: "key", Customer: "customer", Source: "name"}
@@ -75,6 +86,7 @@ class Catalog:
     refunds: tuple[Refund, ...]
     releases: tuple[Release, ...]
     taxes: Taxes | None
+    reviews: Reviews
     conflicts: tuple[ConflictDecision, ...]
     retractions: Retractions
     files: Mapping[str, str]
@@ -135,37 +147,36 @@ def load_catalog(folder: Path, *, unlisted: Collection[str] = ()) -> Catalog:
 def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collection[str] = ()) -> Catalog:
     """The catalog written in `texts` (relative name -> text). Raises CatalogInvalid with all problems."""
     reader = _Reader(prefix)
-    settings = reader.one(Settings, "instance.yaml", texts)
+    settings, plans = reader.one(Settings, "instance.yaml", texts), reader.each(Plan, "plans/", texts)
     sources = reader.listed(Source, "sources.yaml", "sources", texts)
     meters = reader.listed(Meter, "meters.yaml", "meters", texts)
-    route_sets = reader.listed(RouteSet, "routes.yaml", "routes", texts)
-    plans = reader.each(Plan, "plans/", texts)
     customers = reader.table(Customer, "customers.csv", texts)
     credentials = reader.table(Credential, "credentials.csv", texts)
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
     overrides, terms = reader.listed(Override, "overrides.yaml", "overrides", texts), _terms(reader, texts)
+    route_sets = reader.listed(RouteSet, "routes.yaml", "routes", texts)
     routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
-    decisions = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts)
+    decisions, reviews = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts), _reviews(reader, texts)
     retracted = reader.listed(Retraction, RETRACTIONS, KEY, texts)
     retractions, unkept = check_retractions(retracted, texts, prefix, reader.places, unlisted)
     problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
-        sold = (settings, sources, meters, plans, customers, credentials, subscriptions)
-        problems += cross_check(*sold, reader.places, terms)
+        sold = (sources, meters, plans, customers, credentials, subscriptions)
+        problems += cross_check(settings, *sold, reader.places, terms)
+        problems += _review_problems(reviews, (*decisions, *retracted), terms, settings, reader.places)
         problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
             problems += check_endpoints(meters, sources, routes, reader.places)
         problems = [p for p in problems if not reader.follows_from_broken(p)]
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
-    by_plan = {p.key: p for p in plans}
-    known = histories(customers, subscriptions, by_plan)
+    known = histories(customers, subscriptions, {p.key: p for p in plans})
     return Catalog(
         settings=settings,
         sources=tuple(sources),
         meters={m.key: m for m in meters},
         routes=routes,
-        plans=by_plan,
+        plans={p.key: p for p in plans},
         customers={key: as_known(history) for key, history in known.items()},
         histories=known,
         credentials=tuple(credentials),
@@ -177,11 +188,28 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         refunds=tuple(terms.refunds),
         releases=tuple(terms.releases),
         taxes=terms.taxes,
+        reviews=reviews,
         conflicts=tuple(decisions),
         retractions=retractions,
         files=dict(sorted(texts.items())),
         digest=sha256_hex(canonical_bytes(dict(texts))),
     )
+
+
+def _reviews(reader: _Reader, texts: Mapping[str, str]) -> Reviews:
+    return Reviews(
+        declared=tuple(reader.listed(Declared, "corrections.yaml", "corrections", texts)),
+        voids=tuple(reader.listed(Void, "voids.yaml", "voids", texts)),
+        withheld=tuple(reader.listed(Withheld, "withheld.yaml", "withheld", texts)),
+    )
+
+
+def _review_problems(
+    reviews: Reviews, others: Sequence[Reviewed], terms: Terms, settings: Settings, places: Places
+) -> Iterator[Problem]:
+    rows = (*others, *terms.adjustments, *terms.refunds, *terms.releases, *reviews.rows)
+    yield from check_approvals(rows, settings.approvals_since, places)
+    yield from check_voids(reviews.voids, places)
 
 
 def _terms(reader: _Reader, texts: Mapping[str, str]) -> Terms:

@@ -49,7 +49,13 @@ class Safety(Model):
 
 
 class Settings(Model):
-    """Rules of the whole instance (`instance.yaml`)."""
+    """Rules of the whole instance (`instance.yaml`).
+
+    What is found later than `late_horizon_days` after a period's end and costs more is only reported. Differences of a
+    customer that sum to less than the `correction_floor` of their currency wait. Reviewed rows dated `approvals_since`
+    or later name a second person. No document is dated `locked_through` or earlier, and no close is of such a cut-off.
+    A close refuses a catalog with changes that git doesn't hold, or allows it.
+    """
 
     entities: tuple[Entity, ...] = Field(min_length=1)
     grace_days: int = Field(default=3, ge=0, le=90)
@@ -57,6 +63,11 @@ class Settings(Model):
     unmeasured_limit: int = Field(default=0, ge=0)
     safety: Safety = Safety()
     quarantine_alert_percent: int = Field(default=50, ge=0, le=100)
+    late_horizon_days: int = Field(default=400, ge=0, le=36_600)
+    correction_floor: Mapping[CurrencyCode, DecimalText] = {}
+    approvals_since: Day | None = None
+    locked_through: Day | None = None
+    uncommitted_catalog: Literal["refuse", "allow"] = "refuse"
 
 
 class Customer(Model):

@@ -5,12 +5,14 @@ Every model refuses unknown fields, so that a misspelt option is an error and no
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
 from orchestration.catalog.charges import Charge, IntervalName
 from orchestration.catalog.fields import CurrencyCode, Day, DecimalText, Key, Model
+
+Corrections: TypeAlias = Literal["next_invoice", "own_document", "report_only"]
 
 
 class Commitment(Model):
@@ -36,7 +38,11 @@ class PlanVersion(Model):
 
 
 class Plan(Model):
-    """What is sold: charges by version, the billing interval and its anchor, and the days of a trial."""
+    """What is sold: charges by version, the billing interval and its anchor, and the days of a trial.
+
+    `corrections` says what becomes of a difference to what was issued: a line of the next invoice, a credit or debit
+    note of its own, or only a report.
+    """
 
     key: Key
     name: str
@@ -45,4 +51,5 @@ class Plan(Model):
     every: int = Field(default=1, ge=1, le=120)
     anchor: Literal["calendar", "subscription"] | Day = "calendar"
     trial_days: int = Field(default=0, ge=0, le=3660)
+    corrections: Corrections = "next_invoice"
     versions: tuple[PlanVersion, ...] = Field(min_length=1)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pydantic import Field, model_validator
 
 from orchestration.canonical import sha256_hex
-from orchestration.catalog.decisions import Said, Sha256
-from orchestration.catalog.fields import Day, Instant, Key, Model
+from orchestration.catalog.fields import Instant, Key
 from orchestration.catalog.meters import Filter, filter_fields
 from orchestration.catalog.places import Places
+from orchestration.catalog.reviews import Reviewed, Said, Sha256
 from orchestration.catalog.yamltext import parse_yaml
 from orchestration.errors import Problem
 
@@ -34,7 +34,7 @@ _CHOOSES = frozenset({"filter", "since", "until", "credential", "feed"})
 _SELECTS = _BY_EVENT | _BY_LINE | _CHOOSES | {"name"}
 
 
-class Retraction(Model):
+class Retraction(Reviewed):
     """Events that don't count (or with `restore: true` count again), with who, when and why.
 
     They are named in one of four ways: by `source` and `id` of the event; by a `line` of the file that came as `path`
@@ -56,7 +56,6 @@ class Retraction(Model):
     feed: Key | None = None
     restore: bool = False
     by: Said
-    on: Day
     reason: Said
 
     @model_validator(mode="after")

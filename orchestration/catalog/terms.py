@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from orchestration.catalog.charges import Cell, Percent, Tier
 from orchestration.catalog.fields import CurrencyCode, Day, DecimalText, Key, Model
+from orchestration.catalog.reviews import Reviewed
 
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
@@ -82,7 +83,7 @@ class Grant(Model):
     applies_to: tuple[Key, ...] = ()
 
 
-class Adjustment(Model):
+class Adjustment(Reviewed):
     """A reviewed amount on the customer's next document: a charge above 0 or a credit below."""
 
     id: Key
@@ -92,28 +93,19 @@ class Adjustment(Model):
     currency: CurrencyCode
     tax_category: Key = "standard"
     reference: str = ""
-    reason: str = Field(min_length=1)
-    by: str = Field(min_length=1)
-    on: Day
 
 
-class Refund(Model):
+class Refund(Reviewed):
     """A credit note that was paid out: what it still owes pays no later document any more."""
 
     document: str = Field(min_length=1)
-    reason: str = Field(min_length=1)
-    by: str = Field(min_length=1)
-    on: Day
 
 
-class Release(Model):
+class Release(Reviewed):
     """A reviewed row: the documents of a customer at a cut-off are issued although they lie outside the bounds."""
 
     customer: Key
     cut_off: Day
-    reason: str = Field(min_length=1)
-    by: str = Field(min_length=1)
-    on: Day
 
 
 class TaxRate(Model):

@@ -7,17 +7,19 @@ the zone data and the run's now.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from orchestration.billing.due import Group, grouped
+from orchestration.billing.causes import Cause
+from orchestration.billing.due import Group, changed_keys, grouped
 from orchestration.billing.rating import Line, LineKey
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Entity
 from orchestration.closing.clocks import clocks
+from orchestration.closing.declared import declared_rows
 from orchestration.closing.issued import CLOSE, input_digest, issued_so_far, settled, used_so_far
 from orchestration.closing.numbering import numbered
 from orchestration.closing.statements import all_due, untaxed
@@ -44,13 +46,15 @@ class CloseResult:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What the documents of a close are made from; it goes into the journal entry."""
+    """What the documents of a close are made from; it goes into the journal entry. `commit` is what git says of the
+    catalog."""
 
     now_us: int
     last_batch: int
     code_digest: str
     waived: str = ""
     waived_inputs: tuple[str, ...] = ()
+    commit: Mapping[str, str] = field(default_factory=dict)
 
 
 def missing_input(ledger: Ledger, others: Sequence[str] = (), holes: Sequence[str] = ()) -> list[str]:
@@ -79,6 +83,7 @@ def check_may_close(
             not_done="nothing was issued",
             next_step=f"close on {first} (UTC) or later",
         )
+    _refuse_locked(catalog, cut_off, now_us)
     # From the journal, and not from documents: a close that skipped every zero invoice is one too.
     closed = (json.loads(entry.body)["cut_off"] for entry in ledger.journal() if entry.kind == CLOSE)
     later = max(closed, default="")
@@ -103,10 +108,17 @@ def require_whole_input(missing: Sequence[str], waive: str | None) -> None:
 
 
 def due_groups(
-    catalog: Catalog, ledger: Ledger, lines: Iterable[Line], cut_off: date, retracted: Collection[LineKey] = ()
+    catalog: Catalog,
+    ledger: Ledger,
+    lines: Iterable[Line],
+    cut_off: date,
+    causes: Callable[[Collection[LineKey]], Mapping[LineKey, Cause]] = lambda _: {},
+    before_seq: int | None = None,
 ) -> list[Group]:
-    """The documents due at a cut-off, in the order of their numbers."""
-    return grouped(all_due(catalog, lines, issued_so_far(ledger), cut_off, retracted), catalog.seller)
+    """The documents due at a cut-off, in the order of their numbers. `causes` tells what came to be known of lines."""
+    issued, rated = issued_so_far(ledger, before_seq), list(lines)
+    known = causes(changed_keys(rated, issued))
+    return grouped(all_due(catalog, rated, issued, cut_off, known), catalog.seller)
 
 
 def issue(
@@ -129,6 +141,7 @@ def issue(
         due = [g for g in open_groups if g.customer not in reasons]
         waiting = {g.customer: reasons[g.customer] for g in open_groups if g.customer in reasons}
         seq = ledger.next_journal_seq()
+        _refuse_locked(catalog, cut_off, knowledge.now_us)
         for entity in catalog.settings.entities:
             _refuse_early_date(ledger, entity, knowledge.now_us)
         used = used_so_far(ledger)
@@ -145,6 +158,22 @@ def issue(
         crash_point("close_before_commit")
     crash_point("close_after_commit")
     return CloseResult(cut_off, tuple(rows), tuple(s["buyer"]["customer"] for s in skipped), waiting, already)
+
+
+def _refuse_locked(catalog: Catalog, cut_off: date, now_us: int) -> None:
+    """Raise PeriodClosed for a cut-off, or an issue date of a seller, in what accounting has locked."""
+    locked = catalog.settings.locked_through
+    dates = {"cut-off": cut_off} | {
+        f"issue date of '{entity.key}'": local_date(entity.zone, now_us) for entity in catalog.settings.entities
+    }
+    for what, day in dates.items():
+        if locked is not None and day <= locked:
+            raise PeriodClosed(
+                f"the books are locked through {locked}: {what} {day} lies in what is locked",
+                where="instance.yaml, locked_through",
+                not_done="nothing was issued",
+                next_step="close with a later cut-off on a later day, or have accounting move the lock",
+            )
 
 
 def _refuse_early_date(ledger: Ledger, entity: Entity, now_us: int) -> None:
@@ -189,6 +218,7 @@ def _entry(
     knowledge: Knowledge,
 ) -> dict[str, Any]:
     files = [f for f in ledger.files() if f.batch_id <= knowledge.last_batch]
+    taken_back = {row.corrects for row in rows if "void" in json.loads(row.body)}
     leaves = [leaf_hash(salt(ledger.key, row.number), row.body) for row in rows]
     return {
         "cut_off": cut_off.isoformat(),
@@ -199,6 +229,7 @@ def _entry(
         "accepted": str(sum(f.accepted for f in files)),
         "input_digest": input_digest(files),
         "catalog": catalog.digest,
+        "catalog_commit": dict(knowledge.commit),
         "code": knowledge.code_digest,
         "tzdata": TZDATA_VERSION,
         "clocks": clocks(catalog, (json.loads(row.body) for row in rows)),
@@ -207,6 +238,9 @@ def _entry(
         "skipped": list(skipped),
         "parked": dict(parked),
         "released": [row.model_dump(mode="json") for row in catalog.releases if row.cut_off == cut_off],
+        "declared": [row.model_dump(mode="json") for row in declared_rows(catalog)],
+        "voided": [row.model_dump(mode="json") for row in catalog.reviews.voids if row.document in taken_back],
+        "withheld": [row.model_dump(mode="json") for row in catalog.reviews.withheld],
         "waived_conflicts": [row.model_dump(mode="json") for row in catalog.conflicts if row.waive],
         "waived": {"reason": knowledge.waived, "held": list(knowledge.waived_inputs)} if knowledge.waived else None,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -17,16 +17,32 @@ from orchestration.billing.rating import Line, LineKey
 from orchestration.catalog import Catalog
 from orchestration.catalog.load import from_archive
 from orchestration.catalog.routes import moves_endpoints
+from orchestration.closing.declared import Edited
 from orchestration.closing.issued import CLOSE
 from orchestration.closing.rated import Quantities, rate_all
 from orchestration.errors import PeriodClosed, Problem
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, charged_segments, segment_rows
 from orchestration.metering.usage_parts import SEGMENT_COLUMNS
+from orchestration.money import Money
 from orchestration.zones import history_before
 
 _MEASURING = frozenset({"watermark", "active", "by_dimension"})
 """What of a line's formula says how its meter is measured."""
+
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What an edit of the catalog changes of closed periods. `files` are those it stands in, as far as they are known;
+    `key` is the line that costs another amount, from the same usage."""
+
+    problem: Problem
+    subscription: str = ""
+    files: tuple[str, ...] = ()
+    key: LineKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +93,8 @@ def refuse_edits(
     cut_off: date,
     now_us: int,
 ) -> None:
-    """Raise PeriodClosed if `catalog` prices issued lines other than `archived`, the catalog of the last close, does.
+    """Raise PeriodClosed if `catalog` prices issued lines other than `archived`, the catalog of the last close, does,
+    and no reviewed row declares the edit a correction.
 
     `lines` are rated under `catalog` from `quantities`. A subscription that ends, or changes its plan, on or after the
     last cut-off is an ordinary fact.
@@ -113,22 +130,57 @@ def refuse_differences(
     """As `refuse_edits`, of the subscriptions that can differ: all of their lines under the archived catalog and under
     the other, and what was issued for them. `customers` and `meters` are all that were billed."""
     archived, catalog = was.catalog, now.catalog
-    problems = [
+    edited = Edited(archived, catalog)
+    found = [
         *_customers(archived, catalog, customers, cut_off),
-        *_meters(archived, catalog, meters),
+        *_meters(archived, catalog, meters, edited),
         *_parts(_divided_by(archived, was.charged), _divided_by(catalog, now.charged), issued),
         *_lines(was.lines, now.lines, issued, cut_off),
         *_added(was.lines, now.lines, {key.subscription for key in issued}, cut_off),
-        *_retractions(archived, catalog),
     ]
+    placed = [edit if edit.files else replace(edit, files=edited.of_subscription(edit.subscription)) for edit in found]
+    undeclared = [edit for edit in placed if not edited.is_declared(edit.files)]
+    problems = [*(edit.problem for edit in undeclared), *_retractions(archived, catalog)]
     if problems:
-        shown = "\n".join(f"    {p}" for p in problems[:10])
-        more = f"\n    and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise PeriodClosed(
-            f"the catalog now prices {len(problems)} line(s) otherwise than when they were issued:\n{shown}{more}",
-            not_done="nothing was priced, issued or published",
-            next_step="put back what was in force; a new price is a new version of the plan, effective from its day",
-        )
+        rows = edited.rows_to_write(name for edit in undeclared for name in edit.files)
+        raise _refusal(problems, rows, _preview(was.lines, now.lines, undeclared))
+
+
+def _refusal(problems: Sequence[Problem], rows: Sequence[str], preview: Sequence[str]) -> PeriodClosed:
+    listed = [f"    {text}" for text in _first(problems)]
+    if preview:
+        listed += ["  declared a correction, it would bill:", *(f"    {text}" for text in _first(preview))]
+    step = "put back what was in force; a new price is a new version of the plan, effective from its day"
+    if rows:
+        step += "; or declare the edit, reviewed, in corrections.yaml:\n  corrections:"
+        step += "".join(f"\n    {row}" for row in rows)
+    return PeriodClosed(
+        "\n".join([f"the catalog now prices {len(problems)} line(s) otherwise than when they were issued:", *listed]),
+        not_done="nothing was priced, issued or published",
+        next_step=step,
+    )
+
+
+def _first(texts: Sequence[object]) -> list[str]:
+    more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
+    return [*map(str, texts[:_SHOWN]), *more]
+
+
+def _preview(before: Mapping[LineKey, Line], after: Mapping[LineKey, Line], edits: Sequence[Edit]) -> list[str]:
+    """By customer and currency, what edits of prices and segments would give back or charge, from the same usage."""
+    sums: dict[tuple[str, str], Money] = {}
+    for key in dict.fromkeys(edit.key for edit in edits if edit.key is not None):
+        for line, sign in ((after.get(key), 1), (before.get(key), -1)):
+            if line is not None:
+                account = line.customer, line.currency
+                sums[account] = sums.get(account, Money.zero(line.currency)) + (
+                    line.amount if sign > 0 else -line.amount
+                )
+    return [
+        f"'{customer}': a {'credit note' if amount < Money.zero(currency) else 'charge'} of {amount}, before tax"
+        for (customer, currency), amount in sorted(sums.items())
+        if amount
+    ]
 
 
 def _within(charged: Sequence[ChargedSegment], quantities: Quantities) -> Quantities:
@@ -140,7 +192,7 @@ def _within(charged: Sequence[ChargedSegment], quantities: Quantities) -> Quanti
     }
 
 
-def _customers(archived: Catalog, catalog: Catalog, billed: Collection[str], cut_off: date) -> Iterator[Problem]:
+def _customers(archived: Catalog, catalog: Catalog, billed: Collection[str], cut_off: date) -> Iterator[Edit]:
     """A move on the last cut-off or later is an ordinary fact."""
     for key in sorted(archived.customers.keys() & catalog.customers.keys() & set(billed)):
         was, now = (
@@ -153,7 +205,7 @@ def _customers(archived: Catalog, catalog: Catalog, billed: Collection[str], cut
                     f"{field} of '{key}' was {was[field]}, and closed periods would move with it; one who moves has a "
                     "row of its own with 'valid_from'"
                 )
-                yield Problem(f"{field}_edited", message, "customers.csv")
+                yield Edit(Problem(f"{field}_edited", message, "customers.csv"), files=("customers.csv",))
 
 
 def _zone_before(catalog: Catalog, customer: str, cut_off: date) -> str:
@@ -166,15 +218,16 @@ def _sellers_before(catalog: Catalog, customer: str, cut_off: date) -> str:
     return " ".join(s.row.entity if n == 0 else f"{s.boundary} {s.row.entity}" for n, s in enumerate(changes))
 
 
-def _meters(archived: Catalog, catalog: Catalog, billed: Collection[str]) -> Iterator[Problem]:
+def _meters(archived: Catalog, catalog: Catalog, billed: Collection[str], edited: Edited) -> Iterator[Edit]:
     for key in sorted(archived.meters.keys() & set(billed)):
         was, now = archived.meters[key], catalog.meters.get(key)
         same = now is not None and was.model_copy(update={"name": now.name, "description": now.description}) == now
         if moves_endpoints(was, archived.routes, catalog.routes):
             message = f"requests that meter '{key}' counts may stand under other endpoints than when it was billed"
-            yield Problem("routes_edited", message, "routes.yaml")
+            yield Edit(Problem("routes_edited", message, "routes.yaml"), files=edited.of_routes())
         if not same:
-            yield Problem("meter_edited", f"meter '{key}' counts otherwise than when it was billed", "meters.yaml")
+            message = f"meter '{key}' counts otherwise than when it was billed"
+            yield Edit(Problem("meter_edited", message, "meters.yaml"), files=("meters.yaml",))
 
 
 def _measured_by(line: Line) -> dict[str, Any]:
@@ -199,17 +252,18 @@ def _divided_by(catalog: Catalog, charged: Sequence[ChargedSegment]) -> dict[Lin
 
 def _parts(
     before: Mapping[LineKey, object], after: Mapping[LineKey, object], issued: Iterable[LineKey]
-) -> Iterator[Problem]:
+) -> Iterator[Edit]:
     """Both catalogs are priced from usage in the parts that the catalog makes now: other parts are another measure."""
     for key in sorted({key._replace(value="") for key in issued}):
         if key in before and key in after and before[key] != after[key]:
             where = f"{key.subscription}, charge '{key.charge}', from {key.start}"
-            yield Problem("measure_edited", "divides its usage otherwise than when it was billed", where)
+            problem = Problem("measure_edited", "divides its usage otherwise than when it was billed", where)
+            yield Edit(problem, key.subscription)
 
 
 def _lines(
     before: Mapping[LineKey, Line], after: Mapping[LineKey, Line], issued: Iterable[LineKey], cut_off: date
-) -> Iterator[Problem]:
+) -> Iterator[Edit]:
     for key in issued:
         was, now = before.get(key), after.get(key)
         if was is None:
@@ -217,22 +271,26 @@ def _lines(
         where = f"{key.subscription}, charge '{key.charge}', from {key.start}"
         if now is not None and _measured_by(was) != _measured_by(now):
             # Both are priced from one quantity, which was measured as the catalog says now.
-            yield Problem("measure_edited", "measures its meter otherwise than when it was billed", where)
+            problem = Problem("measure_edited", "measures its meter otherwise than when it was billed", where)
+            yield Edit(problem, key.subscription)
         elif now is not None and (now.amount, now.end, now.plan) == (was.amount, was.end, was.plan):
             continue
         elif now is None:
             if key.start < cut_off:
-                yield Problem("line_gone", f"billed {was.amount}, is on no subscription any more", where)
+                problem = Problem("line_gone", f"billed {was.amount}, is on no subscription any more", where)
+                yield Edit(problem, key.subscription, key=key)
         elif now.end != was.end:
             if min(now.end, was.end) < cut_off:
-                yield Problem("end_moved", f"ended on {was.end}, now on {now.end}, before cut-off {cut_off}", where)
+                message = f"ended on {was.end}, now on {now.end}, before cut-off {cut_off}"
+                yield Edit(Problem("end_moved", message, where), key.subscription, key=key)
         else:
-            yield Problem("price_edited", f"its usage cost {was.amount}, and now {now.amount}", where)
+            problem = Problem("price_edited", f"its usage cost {was.amount}, and now {now.amount}", where)
+            yield Edit(problem, key.subscription, key=key)
 
 
 def _added(
     before: Mapping[LineKey, Line], after: Mapping[LineKey, Line], billed: Collection[str], cut_off: date
-) -> Iterator[Problem]:
+) -> Iterator[Edit]:
     """Lines of periods that were closed already, which a subscription that was billed did not have.
 
     A subscription that ends when its commitment's period still runs is topped up at its end: that is no edit.
@@ -242,4 +300,5 @@ def _added(
         closed = over <= cut_off if line.due == "arrears" else line.start < cut_off
         if key not in before and key.subscription in billed and closed and line.amount:
             where = f"{key.subscription}, charge '{key.charge}', from {key.start}"
-            yield Problem("line_new", f"was no line when its period was closed, and now costs {line.amount}", where)
+            problem = Problem("line_new", f"was no line when its period was closed, and now costs {line.amount}", where)
+            yield Edit(problem, key.subscription, key=key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from operator import attrgetter
@@ -62,22 +62,24 @@ def input_digest(files: Iterable[FileRow]) -> str:
 def issued_bodies(
     ledger: Ledger, before_seq: int | None = None, after_seq: int = 0
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Documents and skipped zero invoices, each with the number of its journal entry, in the order of the journal."""
+    """Documents and skipped zero invoices, each with the number of its journal entry, in the order of the journal; of
+    one entry those that take others back come first, as what is billed anew stands on what they leave."""
     skipped: dict[int, list[Mapping[str, Any]]] = {
         entry.seq: list(json.loads(entry.body)["skipped"])
         for entry in ledger.journal()
         if entry.kind == CLOSE and entry.seq > after_seq
     }
     for seq, documents in groupby(ledger.documents(after_seq), key=attrgetter("journal_seq")):
-        for earlier in sorted(number for number in skipped if number <= seq):
+        for earlier in sorted(number for number in skipped if number < seq):
             yield from _until(before_seq, earlier, skipped.pop(earlier))
-        yield from _until(before_seq, seq, (json.loads(document.body) for document in documents))
+        bodies = [*skipped.pop(seq, ()), *(json.loads(document.body) for document in documents)]
+        yield from _until(before_seq, seq, bodies)
     for later in sorted(skipped):
         yield from _until(before_seq, later, skipped[later])
 
 
 def _until(
-    before_seq: int | None, seq: int, bodies: Iterable[Mapping[str, Any]]
+    before_seq: int | None, seq: int, bodies: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if before_seq is None or seq < before_seq:
-        yield from ((seq, body) for body in bodies)
+        yield from ((seq, body) for body in sorted(bodies, key=lambda body: "void" not in body))

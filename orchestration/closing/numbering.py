@@ -16,11 +16,12 @@ from orchestration.closing.statements import Agreements, worked_out
 from orchestration.zones import local_date
 
 Body = dict[str, Any]
+_SERIES = {"credit_note": "-CN", "debit_note": "-DN"}
 
 
 def series_name(entity: Entity, kind: str, issue_date: date) -> str:
     """The number series of a seller, a kind of document and a year."""
-    return f"{entity.series}{'-CN' if kind == 'credit_note' else ''}-{issue_date.year}"
+    return f"{entity.series}{_SERIES.get(kind, '')}-{issue_date.year}"
 
 
 def numbered(

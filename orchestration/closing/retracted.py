@@ -83,19 +83,21 @@ def _by_customer(catalog: Catalog, events: Sequence[tuple[str, str | None, str, 
         owners[row.credential].append(row)
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     for feed, credential, event_type, us in events:
-        for customer in _holders(owners.get(credential or "", ()), feed, us):
+        for customer in holders(owners.get(credential or "", ()), feed, us):
             found[customer, event_type].append(us)
     return {key: sorted(times) for key, times in found.items()}
 
 
-def _holders(credentials: Sequence[Credential], feed: str, us: int) -> Iterator[str]:
+def holders(credentials: Sequence[Credential], feed: str, us: int) -> Iterator[str]:
+    """The customers, of a credential's rows, whose it is in a feed at an instant."""
     for row in credentials:
-        begins, ends = _us(row.valid_from), _us(row.valid_to)
+        begins, ends = micros(row.valid_from), micros(row.valid_to)
         if row.source in (None, feed) and (begins is None or begins <= us) and (ends is None or us < ends):
             yield row.customer
 
 
-def _us(moment: datetime | None) -> int | None:
+def micros(moment: datetime | None) -> int | None:
+    """Microseconds since 1970, exact; None stays None."""
     return None if moment is None else (moment - _EPOCH) // _MICROSECOND
 
 

@@ -4,13 +4,15 @@ audits alike."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import chain, count
 
 from orchestration.billing.adjustments import adjustment_lines
+from orchestration.billing.causes import Cause
 from orchestration.billing.credits import Used
 from orchestration.billing.due import DueLine, Group, Issued, due_lines
+from orchestration.billing.policy import Policy, decided
 from orchestration.billing.rating import Line, LineKey
 from orchestration.billing.statements import Agreed, Statement, missing_rates, paid, statements
 from orchestration.billing.taxes import Buyer
@@ -24,13 +26,25 @@ def all_due(
     rated: Iterable[Line],
     issued: Mapping[LineKey, Issued],
     cut_off: date,
-    retracted: Collection[LineKey] = (),
+    known: Mapping[LineKey, Cause] | None = None,
     customer: str | None = None,
+    day: date | None = None,
 ) -> list[DueLine]:
-    """Every line due at a cut-off, adjustments included, as `due_lines` says. With a `customer`, `rated` and `issued`
-    are of that one alone."""
+    """Every line due at a cut-off, adjustments and what reviewed rows take back included, as `due_lines` says;
+    corrections with what their plan makes of them on a day, by default the cut-off.
+
+    With a `customer`, `rated` and `issued` are of that one alone.
+    """
     adjustments = (row for row in catalog.adjustments if customer in (None, row.customer))
-    return due_lines(chain(rated, adjustment_lines(adjustments)), issued, cut_off, retracted)
+    voids = {row.document: row.reissue for row in catalog.reviews.voids}
+    found = due_lines(chain(rated, adjustment_lines(adjustments)), issued, cut_off, known, voids)
+    policy = Policy(
+        by_plan={key: plan.corrections for key, plan in catalog.plans.items()},
+        horizon_days=catalog.settings.late_horizon_days,
+        floors=catalog.settings.correction_floor,
+        withheld={(row.subscription, row.period_start) for row in catalog.reviews.withheld},
+    )
+    return decided(found, policy, day or cut_off)
 
 
 class Agreements:
@@ -71,7 +85,7 @@ def worked_out(
     `used` holds what earlier documents have used, and is carried on: no coupon or credit is used twice. The credit
     notes of a group come before its invoice, which they may pay.
     """
-    for group in groups:
+    for group in chain.from_iterable(group.in_turn() for group in groups):
         agreed = agreements.of(group.customer, group.entity, cut_off)
         for statement in statements(group, agreed, used, cut_off):
             whole = paid(statement, agreed, used, cut_off)

@@ -15,21 +15,30 @@ from orchestration.billing.rating import LineKey
 from orchestration.billing.taxes import Buyer, treated
 from orchestration.catalog import Catalog
 from orchestration.catalog.terms import Coupon, Grant
+from orchestration.closing.declared import declared_files
 from orchestration.errors import PeriodClosed, Problem
 from orchestration.money import decimal_text
 
 
 def refuse_term_edits(
-    archived: Catalog, catalog: Catalog, issued: Mapping[LineKey, Issued], used: Used, cut_off: date
+    archived: Catalog,
+    catalog: Catalog,
+    issued: Mapping[LineKey, Issued],
+    used: Used,
+    cut_off: date,
 ) -> None:
     """Raise PeriodClosed if `catalog` says of used coupons and credits, issued adjustments or taxes of issued lines
-    something else than `archived`, the catalog of the last close, does."""
+    something else than `archived`, the catalog of the last close, does.
+
+    An edit of taxes that is declared a correction changes no correction, which keeps the taxes of what it corrects: it
+    holds for what is billed anew.
+    """
     problems = [
         *_coupons(archived, catalog, used, cut_off),
         *_credits(archived, catalog, used, cut_off),
         *_adjustments(archived, catalog, issued),
         *_refunds(archived, catalog, used),
-        *_taxes(archived, catalog, issued),
+        *(() if "taxes.yaml" in declared_files(catalog) else _taxes(archived, catalog, issued)),
     ]
     if problems:
         shown = "\n".join(f"    {p}" for p in problems[:10])

@@ -88,7 +88,7 @@ CREATE TABLE documents (
     number TEXT PRIMARY KEY,
     series TEXT NOT NULL,
     sequence INTEGER NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('invoice', 'credit_note')),
+    kind TEXT NOT NULL CHECK (kind IN ('invoice', 'credit_note', 'debit_note')),
     entity TEXT NOT NULL,
     customer TEXT NOT NULL,
     currency TEXT NOT NULL,
@@ -97,11 +97,11 @@ CREATE TABLE documents (
     journal_seq INTEGER NOT NULL REFERENCES journal DEFERRABLE INITIALLY DEFERRED,
     body BLOB NOT NULL,
     sha256 TEXT NOT NULL,
-    -- The original that a credit note was made for; empty on the one document of a cut-off that bills what is due.
+    -- The original that a note was made for; empty on the one document of a cut-off that bills what is due.
     corrects TEXT NOT NULL,
     UNIQUE (series, sequence),
     UNIQUE (entity, customer, currency, cut_off, corrects),
-    CHECK (corrects = '' OR kind = 'credit_note')
+    CHECK (corrects = '' OR kind <> 'invoice')
 ) STRICT;
 
 CREATE TRIGGER batches_are_final BEFORE UPDATE ON batches BEGIN SELECT RAISE(ABORT, 'batches are never changed'); END;

@@ -20,7 +20,7 @@ from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ledger.journal import GENESIS, entry_hash, salted
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, ReferenceRow, TapeRow
 
-SCHEMA_VERSION = "4"
+SCHEMA_VERSION = "5"
 _FILE_COLUMNS = [f.name for f in fields(FileRow)]
 _FILES = (
     f"SELECT {', '.join('m.body' if c == 'mapping_json' else f'f.{c}' for c in _FILE_COLUMNS)} "

@@ -20,9 +20,9 @@ from orchestration.closing.close import (
     missing_input,
     require_whole_input,
 )
+from orchestration.closing.concerned import later_causes
 from orchestration.closing.issued import usual_totals
 from orchestration.closing.rated import rate_all
-from orchestration.closing.retracted import retracted_lines
 from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid, InputHeld
 from orchestration.exports.csvfiles import export_invoices
@@ -31,6 +31,7 @@ from orchestration.ledger.checkpoints import refuse_behind
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
+from orchestration.pipeline.committed import require_committed
 from orchestration.pipeline.missing import GRACE_US, concerned, find_missing
 from orchestration.pipeline.parking import parked
 from orchestration.pipeline.run import Context, refresh, take_files
@@ -55,18 +56,19 @@ def parse_cut_off(text: str) -> date:
         ) from error
 
 
-def close(context: Context, cut_off: date, *, waive: str | None = None) -> CloseResult:
+def close(context: Context, cut_off: date, *, waive: str | None = None, allow_uncommitted: bool = False) -> CloseResult:
     """Bring the instance up to date, issue what is due at the cut-off, publish and export it.
 
     The caller holds the instance's lock. Raises InputHeld, PeriodClosed or IntegrityFailure, as for a ledger that lies
     behind its exported checkpoint; nothing is issued then.
     """
     catalog = load_catalog(context.instance.catalog)
+    commit = require_committed(context.instance.catalog, catalog.settings, allow=allow_uncommitted)
     with Ledger.open(context.instance.home) as ledger:
         refuse_behind(ledger)
         others = _not_taken(take_files(context, catalog, ledger))
         refresh(context, catalog, ledger)
-        result = issue_due(context, catalog, ledger, cut_off, waive=waive, others=others)
+        result = issue_due(context, catalog, ledger, cut_off, waive=waive, others=others, commit=commit)
         refresh(context, catalog, ledger)
         export_invoices(ledger, context.instance.exports)
     return result
@@ -85,10 +87,12 @@ def issue_due(
     *,
     waive: str | None = None,
     others: Sequence[str] = (),
+    commit: Mapping[str, str] | None = None,
 ) -> CloseResult:
     """Issue from the published generation, which must know all that the ledger and the catalog hold.
 
-    `others` is input that could not be read, beside the files that the ledger holds back.
+    `others` is input that could not be read, beside the files that the ledger holds back; `commit` is what git says of
+    the catalog.
     """
     waive = (waive or "").strip()
     check_may_close(catalog, ledger, cut_off, context.now_us, waive, others)
@@ -103,12 +107,14 @@ def issue_due(
         )
     with connect(path, temp=context.instance.scratch, read_only=True) as con:
         lines = list(rate_all(catalog, charged, price.read_quantities(con)))
-        groups = due_groups(catalog, ledger, lines, cut_off, retracted_lines(con, catalog, ledger))
+        groups = due_groups(
+            catalog, ledger, lines, cut_off, lambda changed: later_causes(con, catalog, ledger, changed)
+        )
         waiting = _both(parked(con, catalog, groups, cut_off), _unsafe(catalog, ledger, groups, cut_off))
         missing = _missing(context, con, catalog, ledger, groups, cut_off, others)
     require_whole_input(missing, waive)
     waived = tuple(missing) if waive else ()
-    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive, waived)
+    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive, waived, commit or {})
     result = issue(catalog, ledger, groups, cut_off, waiting, knowledge)
     context.report(f"issued {len(result.documents)} document(s) at cut-off {cut_off}")
     return result

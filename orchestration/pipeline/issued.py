@@ -55,7 +55,7 @@ TOTALS = {
     "standing": "VARCHAR",
 }
 """`line` is the latest document's, as are the columns above `amount`; `standing` holds the sums of its parts, of the
-coupons and credits on it and of its taxes."""
+coupons and credits on it and of its taxes, the rules by which it was made, and whether it was taken back."""
 USES = {"seq": "INTEGER", "place": "BIGINT", "body": "VARCHAR"}
 """What `used_in` looks at of the documents that have used something, or owe it, in the order of issue."""
 _PARTED = {"part": "BIGINT", **TOTALS}
@@ -166,6 +166,8 @@ def _standing(issued: Issued) -> dict[str, Any]:
             for use in issued.uses
         ],
         "taxes": [[name, percent, str(amount)] for (name, percent), amount in issued.taxes.items()],
+        "rules": issued.rules,
+        "void": issued.void,
     }
 
 
@@ -179,7 +181,8 @@ def _read(row: tuple[Any, ...]) -> tuple[LineKey, int, Issued]:
     )
     taxes = {(name, percent): Decimal(tax) for name, percent, tax in stands["taxes"]}
     whole = money_of(amount, currency).amount
-    return LineKey(*key), seq, Issued(whole, document, json.loads(line), parts, uses, taxes)
+    shown = Issued(whole, document, json.loads(line), parts, uses, taxes, stands["rules"], stands["void"])
+    return LineKey(*key), seq, shown
 
 
 def read_issued(con: duckdb.DuckDBPyConnection, where: str = "true") -> dict[LineKey, tuple[int, Issued]]:

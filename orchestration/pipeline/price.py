@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.billing.causes import Cause
 from orchestration.billing.commitments import CAP
 from orchestration.billing.credits import Used
 from orchestration.billing.due import DueLine, Group, Issued, grouped
@@ -67,10 +68,20 @@ DRAFTS = {
 }
 
 
+DIFFERENCES = {
+    **dict.fromkeys(("customer", "subscription", "charge", "value", "currency"), "VARCHAR"),
+    **dict.fromkeys(("period_start", "period_end", "segment_start"), "DATE"),
+    **dict.fromkeys(("corrects", "cause", "status"), "VARCHAR"),
+    "billed": "DECIMAL(38, 4)",
+    "amount": "DECIMAL(38, 4)",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """What the drafts of all customers are made by: the catalog, what was used of coupons and credits (carried on from
-    draft to draft), the local day by customer, and the cut-off of what has no period of its own."""
+    draft to draft), the local day by customer, and the cut-off of what has no period of its own. `differences` gathers
+    what differs from what was issued."""
 
     catalog: Catalog
     agreements: Agreements
@@ -78,6 +89,7 @@ class Books:
     today: Mapping[str, date]
     tomorrow: date
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    differences: list[DueLine] = field(default_factory=list)
 
 
 def read_quantities(con: duckdb.DuckDBPyConnection) -> Quantities:
@@ -132,11 +144,12 @@ def drafts_of(
     books: Books,
     lines: Sequence[Line],
     issued: Mapping[LineKey, Issued],
-    retracted: Collection[LineKey] = (),
+    known: Mapping[LineKey, Cause] | None = None,
     customer: str | None = None,
 ) -> Iterator[tuple[date, Statement]]:
     """The drafts of some customers, ascending by cut-off; with a `customer`, of that one alone."""
-    found = all_due(books.catalog, lines, issued, date.max, retracted, customer)
+    found = all_due(books.catalog, lines, issued, date.max, known, customer, books.tomorrow)
+    books.differences.extend(due for due in found if due.before is not None and not due.void)
     groups = drafts(books.catalog, known_lines(found, books.today), books.tomorrow)
     for cut_off, statements in drafted(books.agreements, groups, books.used, books.numbers).items():
         yield from ((cut_off, statement) for statement in statements)
@@ -162,6 +175,30 @@ def drafts(catalog: Catalog, due_lines: Iterable[DueLine], today: date) -> dict[
         later = [end for end in ends[due.line.customer] if end >= begin]
         by_cut_off[min(later, default=max(begin, today))].append(due)
     return {cut_off: grouped(by_cut_off[cut_off], catalog.seller) for cut_off in sorted(by_cut_off)}
+
+
+def load_differences(con: duckdb.DuckDBPyConnection, instance: Instance, differences: Iterable[DueLine]) -> None:
+    """Write `record.open_differences`: a row for each difference between what was issued for a line and is known."""
+    rows = (
+        {
+            "customer": due.line.customer,
+            "subscription": due.line.subscription,
+            "charge": due.line.charge,
+            "value": due.line.value,
+            "currency": due.line.currency,
+            "period_start": due.line.period_start.isoformat(),
+            "period_end": due.line.period_end.isoformat(),
+            "segment_start": due.line.start.isoformat(),
+            "corrects": due.before.document,
+            "cause": due.before.cause,
+            "status": due.waits or ("own_document" if due.own else "next_invoice"),
+            "billed": due.before.amount.text,
+            "amount": due.amount.text,
+        }
+        for due in differences
+        if due.before is not None
+    )
+    load_rows(con, "record.open_differences", DIFFERENCES, rows, instance.scratch)
 
 
 def load_drafts(

@@ -15,14 +15,15 @@ import duckdb
 
 from orchestration.billing.adjustments import adjustment_lines
 from orchestration.billing.daily import minor_texts
-from orchestration.billing.due import Issued
+from orchestration.billing.due import Issued, changed_keys
 from orchestration.billing.rating import LineKey
 from orchestration.catalog import Catalog
+from orchestration.closing.concerned import later_causes
 from orchestration.closing.edits import LastClose, Sold, last_close, refuse_differences
 from orchestration.closing.rated import Rater
-from orchestration.closing.retracted import retracted_lines
 from orchestration.closing.statements import Agreements
 from orchestration.closing.terms import refuse_term_edits
+from orchestration.closing.voids import check_voids
 from orchestration.engine import load_rows
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, charged_segments
@@ -82,23 +83,27 @@ def price_build(
     if last is not None:
         _refuse_edited(con, instance, last, catalog, charged, now_us)
         refuse_term_edits(last.catalog, catalog, read_taxed(con), used, last.cut_off)
+    check_voids(catalog, ledger)
     together = _find_unsettled(con, catalog)
     found = read_issued(con, "customer IN (FROM unsettled) OR subscription = ''")
     issued = {key: before for key, (_, before) in found.items()}
     load_rows(con, "record.billed_days", BILLED_DAYS, _billed_days(con, issued), instance.scratch)
     lines_of = {key: (seq, before.line) for key, (seq, before) in found.items()}
-    retracted = retracted_lines(con, catalog, ledger, issued=lines_of)
+    changed = changed_keys(read_lines(con, "customer IN (FROM unsettled)"), issued)
+    known = later_causes(con, catalog, ledger, changed, issued=lines_of)
     today = {key: local_date(customer.zone, now_us) for key, customer in catalog.customers.items()}
     # The earliest day anywhere: a draft without a period of its own stands at tomorrow's cut-off.
     tomorrow = local_date("UTC", now_us) + timedelta(days=1)
     books = price.Books(catalog, Agreements(catalog), used, today, tomorrow)
     if together:
-        drafts = price.drafts_of(books, list(read_lines(con, _OPEN)), issued, retracted)
+        drafts = price.drafts_of(books, list(read_lines(con, _OPEN)), issued, known)
     else:
         parts = price.by_customer(read_lines(con, _OPEN), issued, (row.customer for row in catalog.adjustments))
-        each = (price.drafts_of(books, lines, theirs, retracted, customer) for customer, lines, theirs in parts)
+        each = (price.drafts_of(books, lines, theirs, known, customer) for customer, lines, theirs in parts)
         drafts = chain.from_iterable(each)
-    return price.load_drafts(con, instance, drafts)
+    rows = price.load_drafts(con, instance, drafts)
+    price.load_differences(con, instance, books.differences)
+    return rows
 
 
 def _find_unsettled(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> bool:
@@ -109,6 +114,8 @@ def _find_unsettled(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> bool:
     has passed from a customer to another.
     """
     con.execute(_UNSETTLED)
+    voided = [row.document for row in catalog.reviews.voids]
+    con.execute("INSERT INTO unsettled SELECT customer FROM record.issued_documents WHERE number IN $1", [voided])
     now = {line.key: line.amount.amount for line in adjustment_lines(catalog.adjustments)}
     billed = read_issued(con, "subscription = ''")
     for customer in sorted({b.line["customer"] for key, (_, b) in billed.items() if now.get(key) != b.amount}):

@@ -52,6 +52,7 @@ FAULTS = {
     "no_window_lies_above_its_watermark": "UPDATE marts.high_watermarks SET value = value - 1",
     "percentiles_are_measured_values": "UPDATE marts.usage_monthly SET quantity = quantity + 2 "
     "WHERE meter = 'median_bytes' AND customer = 'birch'",
+    "period_revisions_end_at_what_is_known": "UPDATE marts.period_revisions SET amount = amount + 0.01 WHERE step = 1",
     "plans_change_no_quantity": "INSERT INTO marts.usage_daily SELECT * FROM marts.usage_daily",
     "quarantine_is_as_usual": "UPDATE marts.quarantine_shares SET unusual = true",
     "quarantined_lines_are_kept": "DELETE FROM marts.quarantine",

@@ -19,6 +19,7 @@ from orchestration.catalog import Catalog
 from orchestration.catalog.load import parse_catalog
 from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue, missing_input
 from orchestration.closing.rated import Quantity, rate_all
+from orchestration.closing.voids import check_voids
 from orchestration.errors import InputHeld, IntegrityFailure, PeriodClosed, TallystickError
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
 from orchestration.ledger.rows import DeliveryRow
@@ -229,3 +230,91 @@ def test_a_held_file_that_a_close_has_waived_does_not_block_the_next(tmp_path: P
         assert missing_input(ledger) == []
         ledger.record_deliveries([replace(held, path="b.gz")])
         assert missing_input(ledger, ["gw: .: unreadable"]) == ["gw: b.gz: bad_gzip: cut", "gw: .: unreadable"]
+
+
+def locked(day: str) -> Catalog:
+    texts = dict(CATALOG)
+    return parse_catalog({**texts, "instance.yaml": f"{texts['instance.yaml']}locked_through: {day}\n"})
+
+
+@pytest.mark.parametrize(
+    ("through", "cut_off", "now", "said"),
+    [
+        ("2026-10-31", "2026-11-01", "2026-11-05T09:00:00Z", None),
+        ("2026-11-01", "2026-11-01", "2026-11-05T09:00:00Z", "cut-off 2026-11-01"),
+        ("2026-11-04", "2026-11-10", "2026-11-14T09:00:00Z", None),
+        ("2026-11-20", "2026-11-10", "2026-11-20T23:59:59Z", "cut-off 2026-11-10"),
+    ],
+)
+def test_books_that_are_locked_take_no_document_and_no_close(
+    ledger: Ledger, through: str, cut_off: str, now: str, said: str | None
+) -> None:
+    if said is None:
+        assert close(ledger, locked(through), cut_off, now).documents
+        return
+    with pytest.raises(PeriodClosed, match=f"locked through {through}: {said}") as caught:
+        close(ledger, locked(through), cut_off, now)
+    assert caught.value.exit_code == 7 and numbers(ledger) == []
+
+
+def test_no_document_is_dated_on_the_locked_day_or_before_it(ledger: Ledger) -> None:
+    """A close of an open cut-off with a clock that stands in the locked days: only the act of issuing can tell."""
+    catalog = locked("2026-11-04")
+    now_us, end = parse_instant("2026-11-04T23:59:59Z", ""), date(2026, 11, 5)
+    groups = due_groups(catalog, ledger, rate_all(catalog, charged_segments(catalog, now_us), {}), end)
+    with pytest.raises(PeriodClosed, match="issue date of 'seller' 2026-11-04"):
+        issue(catalog, ledger, groups, end, {}, Knowledge(now_us, 0, "code"))
+    later = parse_instant("2026-11-05T00:00:00Z", "")
+    assert issue(catalog, ledger, groups, end, {}, Knowledge(later, 0, "code")).documents
+
+
+def test_a_void_and_its_reissue_are_numbered_by_their_series_folded_in_turn_and_journalled(ledger: Ledger) -> None:
+    catalog = a_catalog()
+    close(ledger, catalog, "2026-11-01", "2026-11-05T09:00:00Z", bengal_10=5000, line_10=5000)
+    rows = [("SEL-2026-000001", "true"), ("SEL-2026-000003", "false")]
+    text = "".join(
+        f"  - {{document: {number}, reissue: {anew}, reason: r, by: ana, approved_by: ben, on: 2026-11-20}}\n"
+        for number, anew in rows
+    )
+    voided = parse_catalog({**catalog.files, "voids.yaml": f"voids:\n{text}"})
+    for day in ("05", "06"):
+        close(ledger, voided, "2026-12-01", f"2026-12-{day}T09:00:00Z", bengal_10=7000, line_10=7000)
+    shown = [(d.number, d.customer, d.corrects, json.loads(d.body)["total"]) for d in ledger.documents()][3:]
+    assert shown == [
+        ("SEL-2026-000004", "bengal", "", "7.00"),
+        ("SEL-2026-000005", "hudson", "", "0.00"),
+        ("SEL-2026-000006", "line", "", "0.00"),
+        ("SEL-CN-2026-000001", "bengal", "SEL-2026-000001", "-5.00"),
+        ("SEL-CN-2026-000002", "line", "SEL-2026-000003", "-5.00"),
+    ]
+    entry = json.loads(ledger.journal()[-1].body)
+    assert [(row["document"], row["approved_by"]) for row in entry["voided"]] == [(n, "ben") for n, _ in rows]
+    close(ledger, voided, "2027-01-01", "2027-01-05T09:00:00Z", bengal_10=8000, line_10=8000)
+    (last,) = [json.loads(d.body) for d in ledger.documents() if d.cut_off == "2027-01-01" and d.customer == "bengal"]
+    # The reissued invoice is the original from now on; what was voided for good stays void.
+    assert [(x["amount"], x["correction"]["document"]) for x in last["lines"] if x["kind"] == "correction"] == [
+        ("1.00", "SEL-2026-000004")
+    ]
+    assert not [x for d in ledger.documents() if d.cut_off == "2027-01-01" and d.customer == "line"
+                for x in json.loads(d.body)["lines"] if x["kind"] == "correction"]  # fmt: skip
+
+
+def test_rows_that_void_what_is_no_invoice_of_the_ledger_are_refused(ledger: Ledger) -> None:
+    catalog = a_catalog()
+    close(ledger, catalog, "2026-11-01", "2026-11-05T09:00:00Z", bengal_10=15000)
+    close(ledger, catalog, "2026-12-01", "2026-12-05T09:00:00Z", bengal_10=5000)
+    row = "voids:\n  - {{document: {}, reason: r, by: ana, on: 2026-12-06}}\n"
+    check_voids(parse_catalog({**catalog.files, "voids.yaml": row.format("SEL-2026-000001")}), ledger)
+    for number, said in (("SEL-2026-000099", "was not issued"), ("SEL-CN-2026-000001", "is a credit note")):
+        with pytest.raises(PeriodClosed, match=said):
+            check_voids(parse_catalog({**catalog.files, "voids.yaml": row.format(number)}), ledger)
+
+
+def test_debit_notes_have_a_series_of_their_own_and_the_ledger_takes_them(ledger: Ledger) -> None:
+    texts = a_catalog().files
+    plan = texts["plans/basic.yaml"].replace("currency: USD\n", "currency: USD\ncorrections: own_document\n")
+    catalog = parse_catalog({**texts, "plans/basic.yaml": plan})
+    close(ledger, catalog, "2026-11-01", "2026-11-05T09:00:00Z", bengal_10=5000)
+    close(ledger, catalog, "2026-12-01", "2026-12-05T09:00:00Z", bengal_10=9000)
+    found = [(d.number, d.kind, d.corrects) for d in ledger.documents() if d.corrects]
+    assert found == [("SEL-DN-2026-000001", "debit_note", "SEL-2026-000001")]

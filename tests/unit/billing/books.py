@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -13,7 +13,8 @@ from billing_make import CUSTOMER, ENTITY, D
 from orchestration.billing.adjustments import adjustment_lines
 from orchestration.billing.credits import used_in
 from orchestration.billing.documents import build_document
-from orchestration.billing.due import due_lines, grouped, issued_lines
+from orchestration.billing.due import DueLine, due_lines, grouped, issued_lines
+from orchestration.billing.policy import Policy, decided
 from orchestration.billing.rating import Line
 from orchestration.billing.statements import Agreed, paid, statements
 from orchestration.billing.taxes import Buyer
@@ -22,6 +23,7 @@ from orchestration.catalog.terms import Adjustment, Coupon, Grant, Taxes
 from orchestration.money import Money
 
 UNTAXED = Buyer("main", "FR")
+SERIES = {"invoice": "INV", "credit_note": "CN", "debit_note": "DN"}
 
 
 def buyer(**fields: Any) -> Buyer:
@@ -87,18 +89,24 @@ class Book:
     agreed: Agreed = field(default_factory=lambda: Agreed(UNTAXED))
     adjustments: Sequence[Adjustment] = ()
     documents: list[dict[str, Any]] = field(default_factory=list)
+    policy: Policy = field(default_factory=Policy)
+    waiting: list[DueLine] = field(default_factory=list)
 
-    def issue(self, lines: Sequence[Line], cut_off: str = "2026-11-01") -> list[dict[str, Any]]:
-        """The documents of a close, the credit notes for originals first."""
+    def issue(
+        self, lines: Sequence[Line], cut_off: str = "2026-11-01", voids: Mapping[str, bool] | None = None
+    ) -> list[dict[str, Any]]:
+        """The documents of a close, the credit notes for originals first. What waits is in `waiting`."""
         day, used = D(cut_off), used_in(self.documents)
         rated = [*lines, *adjustment_lines(self.adjustments)]
         found: list[dict[str, Any]] = []
-        for group in grouped(due_lines(rated, issued_lines(self.documents), day), lambda *_: "main"):
+        due = decided(due_lines(rated, issued_lines(self.documents), day, voids=voids), self.policy, day)
+        self.waiting = [one for one in due if one.waits]
+        for group in (part for whole in grouped(due, lambda *_: "main") for part in whole.in_turn()):
             for statement in statements(group, self.agreed, used, day):
                 whole = paid(statement, self.agreed, used, day)
                 body = build_document(
                     whole,
-                    number=f"{'CN' if whole.kind == 'credit_note' else 'INV'}-{len(self.documents) + 1}",
+                    number=f"{SERIES[whole.kind]}-{len(self.documents) + 1}",
                     entity=ENTITY,
                     customer=CUSTOMER,
                     issue_date=day,
