@@ -13,15 +13,13 @@ from pathlib import Path
 
 from orchestration.audit.recompute import recompute
 from orchestration.canonical import sha256_hex
-from orchestration.closing.close import row_of
-from orchestration.closing.issued import CLOSE, input_digest
 from orchestration.errors import IntegrityFailure, Problem
 from orchestration.exports.csvfiles import expected_exports
 from orchestration.ingest.raw import RawStore
 from orchestration.ingest.references import References
-from orchestration.ledger.journal import check_chain
+from orchestration.ledger.journal import CLOSE, check_chain, input_digest
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
-from orchestration.ledger.rows import DocumentRow, FileRow
+from orchestration.ledger.rows import DocumentRow, FileRow, document_row
 from orchestration.ledger.store import Ledger
 
 
@@ -146,7 +144,7 @@ def _entries(ledger: Ledger, files: list[FileRow], documents: list[DocumentRow])
         if sha256_hex(row.body) != row.sha256:
             message = f"its bytes have the hash {sha256_hex(row.body)}, the ledger names {row.sha256}"
             yield Problem("document_edited", message, f"document {row.number}")
-        elif row_of(json.loads(row.body), row.journal_seq) != row:
+        elif document_row(json.loads(row.body), row.journal_seq) != row:
             message = "number, customer, dates or currency of its row are not those of its bytes"
             yield Problem("document_edited", message, f"document {row.number}")
     for entry in ledger.journal():
