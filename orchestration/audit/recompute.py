@@ -35,9 +35,9 @@ from orchestration.ledger.store import Ledger
 
 
 @dataclass
-class _History:
+class History:
     """What was issued before a close, in the order of issue. `last` is by line how many retractions the document knew
-    that showed it last, and the line as shown."""
+    that showed it last, and the line as shown; `numbers` has the last of each series."""
 
     record: Record = field(default_factory=Record)
     last: dict[Key, tuple[int, Body]] = field(default_factory=dict)
@@ -50,6 +50,8 @@ class _History:
         self.last |= {key_of(line): (retractions, line) for line in body["lines"]}
         account = body["seller"]["entity"], body["buyer"]["customer"], body["currency"]
         self.settled[body["cut_off"]].add(account)
+        series, _, sequence = body["number"].rpartition("-")
+        self.numbers[series] = max(self.numbers.get(series, 0), int(sequence))
 
 
 def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str], None]) -> list[Problem]:
@@ -66,7 +68,7 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
     try:
         rebuild_lake(home, ledger, report, lake=lake)
         problems: list[Problem] = []
-        history = _History()
+        history = History()
         for entry in closes:
             report(f"recomputing the documents of journal entry {entry.seq}")
             rows, body = issued[entry.seq], json.loads(entry.body)
@@ -78,7 +80,6 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
             retractions = rows_known(ledger.catalog(body["catalog"]))
             for document in (*body["skipped"], *(json.loads(row.body) for row in rows)):
                 history.add(document, retractions)
-            history.numbers |= {row.series: max(row.sequence, history.numbers.get(row.series, 0)) for row in rows}
         return problems
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -88,7 +89,7 @@ Bodies = list[dict[str, Any]]
 
 
 def _remake(
-    home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: Path, history: _History
+    home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: Path, history: History
 ) -> tuple[Bodies, Bodies]:
     """Documents and skipped zero invoices as they follow from what this close knew."""
     body = json.loads(entry.body)

@@ -42,6 +42,8 @@ from orchestration.metering.control import charged_segments
 from orchestration.zones import midnight_us
 
 Body = dict[str, Any]
+Made = list[tuple[list[Body], list[Body]]]
+"""By close: documents, and zero invoices that are skipped."""
 HOUR_US = 3_600_000_000
 
 
@@ -112,10 +114,9 @@ def closes_of(case: Case, seed: int) -> list[Close]:
 # The program ---------------------------------------------------------------------------------------------------------
 
 
-def program_bodies(closes: Sequence[Close]) -> list[tuple[list[Body], list[Body]]]:
-    """(documents, zero invoices that are skipped) of each close."""
+def program_bodies(closes: Sequence[Close]) -> Made:
     before: list[Body] = []
-    found = []
+    found: Made = []
     for seq, close in enumerate(closes, 1):
         charged = charged_segments(close.catalog, close.now_us)
         quantities = {
@@ -148,8 +149,10 @@ def last_numbers(bodies: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
 # The second pricer ---------------------------------------------------------------------------------------------------
 
 
-def second_bodies(closes: Sequence[Close]) -> list[tuple[list[Body], list[Body]]]:
-    record, before, found = Record(), list[Body](), []
+def second_bodies(closes: Sequence[Close]) -> Made:
+    record = Record()
+    before: list[Body] = []
+    found: Made = []
     for seq, close in enumerate(closes, 1):
         charged = charged_spans(close.catalog, close.now_us)
         quantities = {item.line_id: list(measured(close.case, item)) for item in charged}
@@ -201,9 +204,7 @@ def _part(item: Charged, uses: Sequence[Use]) -> Any:
 # Both ----------------------------------------------------------------------------------------------------------------
 
 
-def unlike(
-    ours: Sequence[tuple[list[Body], list[Body]]], theirs: Sequence[tuple[list[Body], list[Body]]]
-) -> list[str]:
+def unlike(ours: Made, theirs: Made) -> list[str]:
     """Where two computations of the same closes differ first, by close."""
     found = []
     for number, (mine, other) in enumerate(zip(ours, theirs, strict=True), 1):
