@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from orchestration.audit.recompute import recompute
+from orchestration.audit.sums import wrong_counts, wrong_sums
 from orchestration.canonical import sha256_hex
 from orchestration.errors import IntegrityFailure, Problem
 from orchestration.exports.csvfiles import expected_exports
@@ -36,7 +37,7 @@ def verify(
 ) -> VerifyResult:
     """Check the whole record of an instance. Nothing is changed; `scratch` is used and removed.
 
-    `fast` checks hashes, chain, numbers and exports only; otherwise every document is recomputed as well.
+    `fast` checks hashes, chain, numbers and exports only; otherwise sums are added up and documents made again.
     """
     with Ledger.open(home, create=False) as ledger:
         files, documents = ledger.files(), list(ledger.documents())
@@ -44,6 +45,7 @@ def verify(
         raw = RawStore(home / "raw", References(home, ledger.references()))
         damaged = [
             *_raw_files(raw, files, documents, _last_batches(ledger)),
+            *wrong_counts(files),
             *check_chain(ledger.journal()),
             *_unreadable(documents),
         ]
@@ -53,6 +55,8 @@ def verify(
         else:
             problems = damaged
         problems += _numbers(documents)
+        if not fast:
+            problems += wrong_sums(documents)
         if not fast and damaged:
             message = "no document was recomputed, as what it would be made from is damaged"
             problems.append(Problem("not_recomputed", message, str(home)))
@@ -179,6 +183,13 @@ def _exported(documents: list[DocumentRow], exports: Path) -> Iterator[Problem]:
         if not path.is_file():
             yield Problem("export_missing", "the file is gone; `tallystick export invoices` writes it again", str(path))
         elif path.read_bytes() != data:
-            yield Problem(
-                "export_edited", "differs from the ledger; `tallystick export invoices` restores it", str(path)
-            )
+            place = _first_byte(path.read_bytes(), data)
+            message = f"differs from the ledger {place}; `tallystick export invoices` restores it"
+            yield Problem("export_edited", message, str(path))
+
+
+def _first_byte(found: bytes, wanted: bytes) -> str:
+    """Where two files part, for a person to look at."""
+    pairs = enumerate(zip(found, wanted, strict=False))
+    place = next((n for n, (a, b) in pairs if a != b), min(len(found), len(wanted)))
+    return f"from byte {place + 1} (line {wanted[:place].count(10) + 1})"
