@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,7 +15,11 @@ from orchestration.catalog import Catalog
 from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Subscription
+from orchestration.catalog.terms import Override
 from orchestration.zones import local_date, midnight_us
+
+Contracts = Mapping[tuple[str, str], Sequence[Override]]
+"""By customer and plan."""
 
 
 class Quantity(NamedTuple):
@@ -64,10 +68,15 @@ def charged_spans(catalog: Catalog, now_us: int) -> list[Charged]:
     rows: dict[str, list[Subscription]] = defaultdict(list)
     for row in catalog.subscriptions:
         rows[row.subscription].append(row)
-    return [item for key in sorted(rows) for item in _of_subscription(catalog, rows[key], now_us)]
+    contracts: dict[tuple[str, str], list[Override]] = defaultdict(list)
+    for agreed in catalog.overrides:
+        contracts[agreed.customer, agreed.plan].append(agreed)
+    return [item for key in sorted(rows) for item in _of_subscription(catalog, rows[key], contracts, now_us)]
 
 
-def _of_subscription(catalog: Catalog, rows: list[Subscription], now_us: int) -> Iterator[Charged]:
+def _of_subscription(
+    catalog: Catalog, rows: list[Subscription], contracts: Contracts, now_us: int
+) -> Iterator[Charged]:
     zone = catalog.customers[rows[0].customer].zone
     today = local_date(zone, now_us)
     before: Span | None = None
@@ -76,9 +85,10 @@ def _of_subscription(catalog: Catalog, rows: list[Subscription], now_us: int) ->
         if before is None or before.end != span.start:
             active_from = span.start
         before = span
-        for key, terms in terms_of(span, catalog.overrides).items():
+        agreed = contracts.get((span.customer, span.plan.key), ())
+        for key, terms in terms_of(span, agreed).items():
             for own in own_spans(span, terms.charge, today):
-                its = terms if own is span else terms_of(own, catalog.overrides)[key]
+                its = terms if own is span else terms_of(own, agreed)[key]
                 meter = None if its.charge.meter is None else catalog.meters[its.charge.meter]
                 divisor = divisor_of(its.charge, meter, own, zone, today + ONE_DAY)
                 yield Charged(own, its, divisor, active_from, today + ONE_DAY, span)

@@ -13,6 +13,7 @@ import duckdb
 
 from orchestration.audit.pricing.lines import Key
 from orchestration.catalog import Catalog
+from orchestration.catalog.models import Credential
 from orchestration.catalog.retractions import FILE, row_places
 from orchestration.zones import midnight_us
 
@@ -41,12 +42,15 @@ class Retractions:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._credentials: dict[str, list[Credential]] = defaultdict(list)
+        for row in catalog.credentials:
+            self._credentials[row.credential].append(row)
         self._events: dict[tuple[str, str], _Event] = {}
         self._rows: dict[tuple[str, str], list[tuple[int, bool]]] = defaultdict(list)
         said = con.execute(_EVENTS).fetchall() if catalog.retractions.rows else ()
-        for source, event_id, *event, row, restore in said:
+        for source, event_id, *event, number, restore in said:
             self._events[source, event_id] = _Event(*event)
-            self._rows[source, event_id].append((row, restore))
+            self._rows[source, event_id].append((number, restore))
 
     def concerned(self, issued: Mapping[Key, tuple[int, Mapping[str, Any]]]) -> frozenset[Key]:
         """Of issued lines, each with the number of rows that its document knew, those that later rows concern."""
@@ -72,8 +76,8 @@ class Retractions:
 
     def _owners(self, event: _Event) -> Iterator[str]:
         moment = _EPOCH + timedelta(microseconds=event.time_us)
-        for row in self._catalog.credentials:
-            named = row.credential == event.credential and row.source in (None, event.feed)
+        for row in self._credentials.get(event.credential or "", ()):
+            named = row.source in (None, event.feed)
             begun = row.valid_from is None or row.valid_from <= moment
             if named and begun and (row.valid_to is None or moment < row.valid_to):
                 yield row.customer

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 from orchestration.audit.pricing.differences import Due, Group
 from orchestration.audit.pricing.layout import layout
@@ -16,9 +17,18 @@ from orchestration.audit.pricing.statement import Statement
 from orchestration.audit.pricing.taxes import taxes_of, treatment
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Entity
+from orchestration.catalog.terms import Coupon, Exemption, Grant
 from orchestration.zones import local_date
 
 Bodies = list[dict[str, Any]]
+Agreed = TypeVar("Agreed", Coupon, Grant, Exemption)
+
+
+def _by_customer(rows: Iterable[Agreed]) -> dict[str, list[Agreed]]:
+    found: dict[str, list[Agreed]] = defaultdict(list)
+    for row in rows:
+        found[row.customer].append(row)
+    return found
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,18 @@ class Issue:
     now_us: int
     journal_seq: int
     last_number: Callable[[str], int]
+
+    @cached_property
+    def _coupons(self) -> Mapping[str, Sequence[Coupon]]:
+        return _by_customer(self.catalog.coupons)
+
+    @cached_property
+    def _grants(self) -> Mapping[str, Sequence[Grant]]:
+        return _by_customer(self.catalog.grants)
+
+    @cached_property
+    def _exemptions(self) -> Mapping[str, Sequence[Exemption]]:
+        return _by_customer(self.catalog.taxes.exemptions if self.catalog.taxes is not None else ())
 
     @property
     def last_day(self) -> date:
@@ -86,15 +108,17 @@ class Issue:
         uses = summed(use for taken in on_lines for use in taken)
         uses += reduced(lines, self._means(group, record), on_lines, even)
         country = self.catalog.customer_on(group.customer, self.cut_off).country
-        how = [treatment(self.catalog, due, group.entity, country) for due in lines]
+        rates = None if self.catalog.taxes is None else self.catalog.taxes.rates
+        exemptions = self._exemptions.get(group.customer, ())
+        how = [treatment(due, rates, exemptions, group.entity, country) for due in lines]
         nets = [due.amount - sum(use.amount for use in taken) for due, taken in zip(lines, on_lines, strict=True)]
         taxes = taxes_of(nets, how, even=even, original=lines[0].original if corrects else None)
         return Statement(group, list(lines), on_lines, how, nets, taxes, uses, corrects)
 
     def _means(self, group: Group, record: Record) -> list[Means]:
         customer, currency, day = group.customer, group.currency, self.last_day
-        found = coupons(self.catalog.coupons, customer, currency, record, day)
-        return found + credits_of(self.catalog.grants, "promotional", customer, currency, record, day)
+        found = coupons(self._coupons.get(customer, ()), currency, record, day)
+        return found + credits_of(self._grants.get(customer, ()), "promotional", currency, record, day)
 
     def _pay(self, statement: Statement, entity: Entity, record: Record) -> None:
         """Open credit notes, then prepaid credits, pay an invoice: never more than is left of the whole."""
@@ -104,7 +128,8 @@ class Issue:
         refunded = {row.document for row in self.catalog.refunds}
         account = group.entity, group.customer, group.currency
         means = [Means("credit_note", n, "", left) for n, left in record.owing(account) if n not in refunded]
-        means += credits_of(self.catalog.grants, "prepaid", group.customer, group.currency, record, self.last_day)
+        grants = self._grants.get(group.customer, ())
+        means += credits_of(grants, "prepaid", group.currency, record, self.last_day)
         lefts = statement.owed
         payments: list[Use] = []
         for one in means:

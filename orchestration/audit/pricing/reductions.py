@@ -49,12 +49,12 @@ class Means:
         return max(0, min(wanted, left))
 
 
-def coupons(rows: Iterable[Coupon], customer: str, currency: str, record: Record, day: date) -> list[Means]:
-    """Those that may be used on a day, by issue, then id."""
+def coupons(rows: Iterable[Coupon], currency: str, record: Record, day: date) -> list[Means]:
+    """Those of a customer that may be used on a day, by issue, then id."""
     found = []
     for row in sorted(rows, key=lambda row: (row.issued, row.id)):
         valid = row.issued <= day and (row.until is None or day < row.until)
-        if row.customer != customer or not valid or row.currency not in (None, currency):
+        if not valid or row.currency not in (None, currency):
             continue
         served = record.served.get(row.id, {})
         if isinstance(row.lasts, int) and len(served) >= row.lasts:
@@ -71,13 +71,11 @@ def coupons(rows: Iterable[Coupon], customer: str, currency: str, record: Record
     return found
 
 
-def credits_of(
-    rows: Iterable[Grant], kind: str, customer: str, currency: str, record: Record, day: date
-) -> list[Means]:
-    """Credits of a kind that are valid on a day and have something left, by priority, expiry, grant date, id."""
+def credits_of(rows: Iterable[Grant], kind: str, currency: str, record: Record, day: date) -> list[Means]:
+    """Credits of a customer and kind that have something left on a day, by priority, expiry, grant date, id."""
     found = []
     for row in sorted(rows, key=lambda row: (row.priority, row.expires or date.max, row.granted, row.id)):
-        own = (row.customer, row.kind, row.currency) == (customer, kind, currency)
+        own = (row.kind, row.currency) == (kind, currency)
         left = minor_units(Fraction(row.amount), currency) - record.used.get((kind, row.id), 0) if own else 0
         if left > 0 and row.granted <= day and (row.expires is None or day < row.expires):
             found.append(Means(kind, row.id, "", left, row.applies_to))

@@ -13,7 +13,7 @@ from orchestration.audit.pricing.differences import Due
 from orchestration.audit.pricing.lines import Key
 from orchestration.audit.pricing.numbers import nearest, split
 from orchestration.audit.pricing.record import Body, Standing
-from orchestration.catalog import Catalog
+from orchestration.catalog.terms import Exemption, TaxRate
 
 
 class Rate(NamedTuple):
@@ -47,24 +47,26 @@ def _holds(start: date | None, end: date | None, day: date) -> bool:
     return (start or date.min) <= day < (end or date.max)
 
 
-def treatment(catalog: Catalog, due: Due, entity: str, country: str) -> Treatment:
-    """A correction keeps that of what it corrects. Raises ValueError for a category without a rate."""
+def treatment(
+    due: Due, known: Sequence[TaxRate] | None, exemptions: Sequence[Exemption], entity: str, country: str
+) -> Treatment:
+    """A correction keeps that of what it corrects. Without `known` rates the catalog has no taxes; `exemptions` are the
+    customer's. Raises ValueError for a category without a rate."""
     if due.before is not None:
         return _kept(due.before.shown)
-    line, taxes = due.line, catalog.taxes
-    if taxes is None:
+    line = due.line
+    if known is None:
         return Treatment(line.tax_category, line.tax_date, ())
-    for row in taxes.exemptions:
-        named = row.customer == line.customer and row.category in (None, line.tax_category)
-        if named and _holds(row.start, row.end, line.tax_date):
+    for row in exemptions:
+        if row.category in (None, line.tax_category) and _holds(row.start, row.end, line.tax_date):
             return Treatment(line.tax_category, line.tax_date, (), row.reason)
     rates = {
-        Rate(row.category, row.name, Fraction(row.percent))
-        for row in taxes.rates
-        if row.category == line.tax_category
-        and (row.entity is None or row.entity == entity)
-        and (not row.countries or country in row.countries)
-        and _holds(row.start, row.end, line.tax_date)
+        Rate(rate.category, rate.name, Fraction(rate.percent))
+        for rate in known
+        if rate.category == line.tax_category
+        and (rate.entity is None or rate.entity == entity)
+        and (not rate.countries or country in rate.countries)
+        and _holds(rate.start, rate.end, line.tax_date)
     }
     if not rates:
         raise ValueError(f"{line.customer}: no rate of tax category '{line.tax_category}' on {line.tax_date}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -56,11 +56,13 @@ def price_versions(span: Span) -> list[tuple[date, PlanVersion]]:
     return found
 
 
-def terms_of(span: Span, overrides: Iterable[Override]) -> dict[str, Terms]:
-    """The terms of every charge of a span by key, in the order of the version in force on its first day."""
+def terms_of(span: Span, contracts: Sequence[Override]) -> dict[str, Terms]:
+    """The terms of every charge of a span by key, in the order of the version in force on its first day.
+
+    `contracts` are those of its customer and plan.
+    """
     versions = price_versions(span)
-    own = [row for row in overrides if (row.customer, row.plan) == (span.customer, span.plan.key)]
-    return {charge.key: _terms(span, charge.key, versions, own) for charge in versions[0][1].charges}
+    return {charge.key: _terms(span, charge.key, versions, contracts) for charge in versions[0][1].charges}
 
 
 def _terms(span: Span, key: str, versions: Sequence[tuple[date, PlanVersion]], contracts: Sequence[Override]) -> Terms:
