@@ -90,7 +90,7 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     deliver(home, "one.jsonl")
     edited(home, AFTER)
     said = deliver(home, "two.jsonl")
-    shutil.copytree(home, home.parent / "before any close")
+    shutil.copytree(home, home.parent / "before any close", symlinks=True)
     return home, said
 
 
