@@ -13,12 +13,11 @@ from typing import Any
 
 import duckdb
 
+from orchestration.audit.charged import Charged, measure_of, window_of
 from orchestration.audit.taken import value_of
 from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
 from orchestration.metering.compile import as_text, matches_sql
-from orchestration.metering.control import ChargedSegment
-from orchestration.metering.measures import measure_of, window_of
 from orchestration.sqltext import literal
 from orchestration.zones import midnight_us
 
@@ -31,10 +30,10 @@ class Behind:
     """What is asked for: a line of a document, what it prices, and the segments of its subscription and charge."""
 
     line: Mapping[str, Any]
-    item: ChargedSegment
+    item: Charged
     meter: Meter
     zone: str
-    earlier: tuple[ChargedSegment, ...] = ()
+    earlier: tuple[Charged, ...] = ()
 
     @property
     def charge(self) -> Charge:

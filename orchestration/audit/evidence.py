@@ -17,20 +17,19 @@ from typing import Any
 import duckdb
 
 from orchestration.audit.attribution import amount_sql, parts_of
+from orchestration.audit.charged import Charged, measure_of, window_of
 from orchestration.audit.clock import Clock
 from orchestration.audit.counted import Behind, can_share, make_counted
 from orchestration.audit.endpoints import load_endpoints
 from orchestration.audit.known import Known
-from orchestration.audit.taken import ATTRIBUTED, load_days, load_windows
+from orchestration.audit.taken import ATTRIBUTED, load_credentials, load_days, load_windows
 from orchestration.engine import connect, load_rows
 from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ingest.lake import Lake
 from orchestration.ledger.store import Ledger
 from orchestration.metering.compile import names_read
 from orchestration.metering.conflicts import load_conflicts
-from orchestration.metering.control import CREDENTIALS, ChargedSegment, credential_rows
 from orchestration.metering.lakeview import create_line_views
-from orchestration.metering.measures import measure_of, window_of
 from orchestration.metering.retractions import load_retractions
 from orchestration.money import decimal_text
 from orchestration.sqltext import literal
@@ -59,7 +58,7 @@ def opened(home: Path, known: Known, scratch: Path, folders: list[Path]) -> Iter
             needed = "endpoint" in names_read(known.catalog.meters.values())
             load_endpoints(con, known.catalog.routes, scratch, needed=needed)
             own = [row for row in known.catalog.credentials if row.customer == known.row.customer]
-            load_rows(con, "audit.credentials", CREDENTIALS, credential_rows(own), scratch)
+            load_credentials(con, own, scratch)
             named = ({"file_id": f.file_id, "sha256": f.sha256, "path": f.path} for f in known.files)
             load_rows(con, "audit.files", _FILES, named, scratch)
             con.execute(ATTRIBUTED)
@@ -102,7 +101,7 @@ def behind_of(known: Known, line: Mapping[str, Any]) -> Behind | None:
     return Behind(line, item, meter, known.catalog.customers[known.row.customer].zone, _earlier(known, item))
 
 
-def _earlier(known: Known, item: ChargedSegment) -> tuple[ChargedSegment, ...]:
+def _earlier(known: Known, item: Charged) -> tuple[Charged, ...]:
     """Earlier segments of the same period that count distinct values of the same meter."""
     mine, meters = item.segment, known.catalog.meters
     return tuple(

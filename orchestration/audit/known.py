@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from orchestration.audit.charged import Charged, charged_spans
 from orchestration.catalog import Catalog
 from orchestration.catalog.load import from_archive
 from orchestration.errors import ConfigInvalid
 from orchestration.ledger.rows import DocumentRow, FileRow, JournalRow
 from orchestration.ledger.store import Ledger
-from orchestration.metering.control import ChargedSegment, charged_segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Known:
     body: Mapping[str, Any]
     entry: JournalRow
     catalog: Catalog
-    charged: Mapping[str, ChargedSegment]
+    charged: Mapping[str, Charged]
     files: Sequence[FileRow]
 
     @classmethod
@@ -43,7 +43,7 @@ class Known:
         said = json.loads(entry.body)
         catalog = from_archive(ledger.catalog(said["catalog"]))
         own = tuple(s for s in catalog.subscriptions if s.customer == row.customer)
-        charged = charged_segments(replace(catalog, subscriptions=own), int(said["now_us"]))
+        charged = charged_spans(replace(catalog, subscriptions=own), int(said["now_us"]))
         files = [f for f in ledger.files() if f.batch_id <= int(said["last_batch"])]
         return cls(row, json.loads(row.body), entry, catalog, {item.line_id: item for item in charged}, files)
 
@@ -51,6 +51,6 @@ class Known:
     def cut_off(self) -> date:
         return date.fromisoformat(self.row.cut_off)
 
-    def charge_of(self, line: Mapping[str, Any]) -> ChargedSegment | None:
+    def charge_of(self, line: Mapping[str, Any]) -> Charged | None:
         """What a line prices; None for what no charge makes, or no longer."""
         return self.charged.get(f"{line['subscription']}/{line['charge']}/{line['start']}")

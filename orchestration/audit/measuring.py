@@ -12,14 +12,12 @@ from decimal import Decimal
 from functools import cached_property
 from itertools import pairwise, starmap
 
+from orchestration.audit.charged import Charged, Quantity, measure_of, window_of
 from orchestration.audit.clock import Clock
 from orchestration.audit.items import days_by_rank, days_there
 from orchestration.audit.parts import by_event, cells
 from orchestration.audit.states import ZERO, Reading, Series, sum_of
 from orchestration.audit.taken import Seen, Taken
-from orchestration.closing.rated import Quantity
-from orchestration.metering.control import ChargedSegment
-from orchestration.metering.measures import measure_of, window_of
 from orchestration.money import EXACT
 from orchestration.zones import midnight_us
 
@@ -28,10 +26,10 @@ from orchestration.zones import midnight_us
 class Part:
     """A charged segment with the events of its meter. `siblings` are all segments of its subscription and meter."""
 
-    item: ChargedSegment
+    item: Charged
     taken: Taken
     clock: Clock
-    siblings: Sequence[ChargedSegment]
+    siblings: Sequence[Charged]
 
     @property
     def days(self) -> list[date]:

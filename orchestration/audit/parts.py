@@ -10,10 +10,10 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from orchestration.audit.charged import Quantity
 from orchestration.audit.states import ZERO, Reading, sum_of
 from orchestration.canonical import canonical_bytes
 from orchestration.catalog.charges import Charge
-from orchestration.closing.rated import Quantity
 from orchestration.money import EXACT
 
 if TYPE_CHECKING:

@@ -1,34 +1,57 @@
-"""Every issued document made again from raw files and the catalog it was issued under, and compared byte for byte."""
+"""Every issued document made again from raw files and the catalog it was issued under, and compared byte for byte.
+
+Quantities are measured and prices applied by the audit's own means: nothing of what issued the documents is asked.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from orchestration.audit.charged import charged_spans
+from orchestration.audit.pricing.documents import Issue
+from orchestration.audit.pricing.lines import Key
+from orchestration.audit.pricing.priced import all_lines, groups
+from orchestration.audit.pricing.record import Body, Record, key_of
 from orchestration.audit.requantify import requantify
-from orchestration.billing.causes import Cause
-from orchestration.billing.rating import LineKey
+from orchestration.audit.retracted import Retractions, rows_known
 from orchestration.canonical import canonical_bytes
 from orchestration.catalog.load import from_archive
-from orchestration.closing.close import due_groups
-from orchestration.closing.concerned import later_causes
-from orchestration.closing.issued import CLOSE, settled, used_so_far
-from orchestration.closing.numbering import numbered
-from orchestration.closing.rated import rate_all
 from orchestration.engine import connect
 from orchestration.errors import Problem
 from orchestration.ingest import rebuild_lake
 from orchestration.ingest.batch import Workshop
 from orchestration.ingest.extract import extract
 from orchestration.ingest.lake import Lake
+from orchestration.ledger.journal import CLOSE
 from orchestration.ledger.rows import DocumentRow, JournalRow
 from orchestration.ledger.store import Ledger
-from orchestration.metering.control import charged_segments
+
+
+@dataclass
+class History:
+    """What was issued before a close, in the order of issue. `last` is by line how many retractions the document knew
+    that showed it last, and the line as shown; `numbers` has the last of each series."""
+
+    record: Record = field(default_factory=Record)
+    last: dict[Key, tuple[int, Body]] = field(default_factory=dict)
+    settled: dict[str, set[tuple[str, str, str]]] = field(default_factory=lambda: defaultdict(set))
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def add(self, body: Body, retractions: int) -> None:
+        """A document, or a zero invoice that was skipped."""
+        self.record.add(body)
+        self.last |= {key_of(line): (retractions, line) for line in body["lines"]}
+        account = body["seller"]["entity"], body["buyer"]["customer"], body["currency"]
+        self.settled[body["cut_off"]].add(account)
+        series, _, sequence = body["number"].rpartition("-")
+        self.numbers[series] = max(self.numbers.get(series, 0), int(sequence))
 
 
 def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str], None]) -> list[Problem]:
@@ -37,14 +60,26 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
     Raises IntegrityFailure when a raw file can't be read or gives other counts than the ledger has.
     """
     closes = [entry for entry in ledger.journal() if entry.kind == CLOSE]
+    issued: dict[int, list[DocumentRow]] = defaultdict(list)
+    for row in ledger.documents():
+        issued[row.journal_seq].append(row)
     shutil.rmtree(scratch, ignore_errors=True)
     lake = scratch / "lake"
     try:
         rebuild_lake(home, ledger, report, lake=lake)
         problems: list[Problem] = []
+        history = History()
         for entry in closes:
             report(f"recomputing the documents of journal entry {entry.seq}")
-            problems += _compare(ledger, entry, *_remake(home, ledger, entry, lake, scratch))
+            rows, body = issued[entry.seq], json.loads(entry.body)
+            try:
+                problems += _compare(entry, rows, *_remake(home, ledger, entry, lake, scratch, history))
+            except (ValueError, LookupError, ArithmeticError) as error:
+                message = f"its documents can't be made again: {type(error).__name__}: {error}"
+                problems.append(Problem("not_recomputed", message, f"ledger.sqlite, journal entry {entry.seq}"))
+            retractions = rows_known(ledger.catalog(body["catalog"]))
+            for document in (*body["skipped"], *(json.loads(row.body) for row in rows)):
+                history.add(document, retractions)
         return problems
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -53,36 +88,33 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
 Bodies = list[dict[str, Any]]
 
 
-def _remake(home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: Path) -> tuple[Bodies, Bodies]:
+def _remake(
+    home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: Path, history: History
+) -> tuple[Bodies, Bodies]:
     """Documents and skipped zero invoices as they follow from what this close knew."""
     body = json.loads(entry.body)
     cut_off, now_us = date.fromisoformat(body["cut_off"]), int(body["now_us"])
     catalog = from_archive(ledger.catalog(body["catalog"]))
-    charged = charged_segments(catalog, now_us)
+    charged = charged_spans(catalog, now_us)
     files = [f for f in ledger.files() if f.batch_id <= int(body["last_batch"])]
     shop = replace(Workshop.of(home, ledger), lake=Lake(lake), scratch=scratch / "extract")
     extract(shop, ledger, catalog, files)
     with connect(None, folders=[lake, scratch], temp=scratch / "temp") as con:
         quantities = requantify(con, catalog, charged, lake, files, scratch / "rows")
-        lines = rate_all(catalog, charged, quantities)
-
-        def causes(changed: Collection[LineKey]) -> Mapping[LineKey, Cause]:
-            return later_causes(con, catalog, ledger, changed, entry.seq)
-
-        groups = due_groups(catalog, ledger, lines, cut_off, causes, entry.seq)
-    done = settled(ledger, cut_off, before_seq=entry.seq)
-    due = [g for g in groups if (g.entity, g.customer, g.currency) not in done and g.customer not in body["parked"]]
-    before = [d for d in ledger.documents() if d.journal_seq < entry.seq]
-
-    def last_number(series: str) -> int:
-        return max((d.sequence for d in before if d.series == series), default=0)
-
-    used = used_so_far(ledger, before_seq=entry.seq)
-    return numbered(catalog, due, cut_off, now_us, entry.seq, last_number, used)
+        retracted = Retractions(con, catalog).concerned(history.last)
+    lines = all_lines(catalog, charged, quantities)
+    done = history.settled[body["cut_off"]]
+    due = [
+        group
+        for group in groups(catalog, lines, history.record.lines, cut_off, retracted)
+        if (group.entity, group.customer, group.currency) not in done and group.customer not in body["parked"]
+    ]
+    issue = Issue(catalog, cut_off, now_us, entry.seq, lambda series: history.numbers.get(series, 0))
+    return issue.documents(due, history.record.branch())
 
 
-def _compare(ledger: Ledger, entry: JournalRow, documents: Bodies, skipped: Bodies) -> Iterator[Problem]:
-    issued: dict[str, DocumentRow] = {d.number: d for d in ledger.documents() if d.journal_seq == entry.seq}
+def _compare(entry: JournalRow, rows: Sequence[DocumentRow], documents: Bodies, skipped: Bodies) -> Iterator[Problem]:
+    issued = {row.number: row for row in rows}
     for body in documents:
         row = issued.pop(body["number"], None)
         where = f"document {body['number']}"

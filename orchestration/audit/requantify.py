@@ -14,31 +14,28 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.audit.charged import Charged, Quantity, window_of
 from orchestration.audit.clock import Clock
 from orchestration.audit.endpoints import load_endpoints
 from orchestration.audit.measuring import Part, measured
-from orchestration.audit.taken import ATTRIBUTED, Taken, load_days, load_windows
+from orchestration.audit.taken import ATTRIBUTED, Taken, load_credentials, load_days, load_windows
 from orchestration.catalog import Catalog
-from orchestration.closing.rated import Quantities, Quantity
-from orchestration.engine import load_rows
 from orchestration.ingest.lake import Lake
 from orchestration.ledger.rows import FileRow
 from orchestration.metering.compile import names_read
 from orchestration.metering.conflicts import load_conflicts
-from orchestration.metering.control import CREDENTIALS, ChargedSegment, credential_rows
 from orchestration.metering.lakeview import create_line_views
-from orchestration.metering.measures import window_of
 from orchestration.metering.retractions import load_retractions
 
 
 def requantify(
     con: duckdb.DuckDBPyConnection,
     catalog: Catalog,
-    charged: Sequence[ChargedSegment],
+    charged: Sequence[Charged],
     lake: Path,
     files: Sequence[FileRow],
     scratch: Path,
-) -> Quantities:
+) -> dict[str, list[Quantity]]:
     """The quantity of every charged segment, from the events of `files` in the folder `lake`.
 
     What the catalog reads and the files were read without has been extracted; what it retracts doesn't count.
@@ -47,7 +44,7 @@ def requantify(
     load_retractions(con, catalog, Lake(lake), files, scratch)
     create_line_views(con, catalog, Lake(lake), [f for f in files if f.min_us is not None])
     load_endpoints(con, catalog.routes, scratch, needed="endpoint" in names_read(catalog.meters.values()))
-    load_rows(con, "audit.credentials", CREDENTIALS, credential_rows(catalog.credentials), scratch)
+    load_credentials(con, catalog.credentials, scratch)
     con.execute(ATTRIBUTED)
     clocks = _clocks(catalog, charged)
     load_days(con, clocks, scratch)
@@ -55,7 +52,7 @@ def requantify(
     found: dict[str, list[Quantity]] = {}
     for key, items in sorted(_by_meter(charged).items()):
         taken = Taken(con, catalog.meters[key])
-        subscriptions: dict[str, list[ChargedSegment]] = defaultdict(list)
+        subscriptions: dict[str, list[Charged]] = defaultdict(list)
         for item in items:
             subscriptions[item.segment.subscription].append(item)
         for item in items:
@@ -65,15 +62,15 @@ def requantify(
     return found
 
 
-def _by_meter(charged: Sequence[ChargedSegment]) -> dict[str, list[ChargedSegment]]:
-    found: dict[str, list[ChargedSegment]] = defaultdict(list)
+def _by_meter(charged: Sequence[Charged]) -> dict[str, list[Charged]]:
+    found: dict[str, list[Charged]] = defaultdict(list)
     for item in charged:
         if item.terms.charge.meter is not None:
             found[item.terms.charge.meter].append(item)
     return found
 
 
-def _clocks(catalog: Catalog, charged: Sequence[ChargedSegment]) -> dict[str, Clock]:
+def _clocks(catalog: Catalog, charged: Sequence[Charged]) -> dict[str, Clock]:
     """By customer, from the first day of a segment to the end of the last, and the day after, which bounds it."""
     spans: dict[str, tuple[date, date]] = {}
     for item in charged:
@@ -83,7 +80,7 @@ def _clocks(catalog: Catalog, charged: Sequence[ChargedSegment]) -> dict[str, Cl
     return {key: Clock(catalog.customers[key].zone, first, last) for key, (first, last) in sorted(spans.items())}
 
 
-def _wanted_windows(catalog: Catalog, charged: Sequence[ChargedSegment]) -> set[tuple[str, str]]:
+def _wanted_windows(catalog: Catalog, charged: Sequence[Charged]) -> set[tuple[str, str]]:
     """(customer, length) of the windows that hold events; what lasts is asked at their edges."""
     return {
         (item.segment.customer, length)

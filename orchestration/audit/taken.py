@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ import duckdb
 from orchestration.audit.clock import Clock
 from orchestration.audit.states import Reading, Series, series_of
 from orchestration.catalog.meters import CARRIED, Meter
+from orchestration.catalog.models import Credential
 from orchestration.engine import load_rows
 from orchestration.metering.compile import as_number, as_text, filter_sql, matches_sql, value_sql
 
@@ -28,12 +29,42 @@ ATTRIBUTED = (
 )
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EVER = 2**62
+
+
 class Seen(NamedTuple):
     """A distinct value on a day."""
 
     value: str
     dimensions: str
     day: date
+
+
+def load_credentials(con: duckdb.DuckDBPyConnection, credentials: Iterable[Credential], scratch: Path) -> None:
+    """Write `audit.credentials`: whose each is from an instant to another."""
+    columns = {
+        "credential": "VARCHAR",
+        "customer": "VARCHAR",
+        "feed": "VARCHAR",
+        "from_us": "BIGINT",
+        "to_us": "BIGINT",
+    }
+
+    def us(moment: datetime | None, without: int) -> int:
+        return without if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
+
+    rows = (
+        {
+            "credential": row.credential,
+            "customer": row.customer,
+            "feed": row.source,
+            "from_us": us(row.valid_from, -_EVER),
+            "to_us": us(row.valid_to, _EVER),
+        }
+        for row in credentials
+    )
+    load_rows(con, "audit.credentials", columns, rows, scratch)
 
 
 def load_days(con: duckdb.DuckDBPyConnection, clocks: Mapping[str, Clock], scratch: Path) -> None:

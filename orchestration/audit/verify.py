@@ -12,16 +12,15 @@ from itertools import pairwise
 from pathlib import Path
 
 from orchestration.audit.recompute import recompute
+from orchestration.audit.sums import wrong_counts, wrong_sums
 from orchestration.canonical import sha256_hex
-from orchestration.closing.close import row_of
-from orchestration.closing.issued import CLOSE, input_digest
 from orchestration.errors import IntegrityFailure, Problem
 from orchestration.exports.csvfiles import expected_exports
 from orchestration.ingest.raw import RawStore
 from orchestration.ingest.references import References
-from orchestration.ledger.journal import check_chain
+from orchestration.ledger.journal import CLOSE, check_chain, input_digest
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
-from orchestration.ledger.rows import DocumentRow, FileRow
+from orchestration.ledger.rows import DocumentRow, FileRow, document_row
 from orchestration.ledger.store import Ledger
 
 
@@ -38,7 +37,7 @@ def verify(
 ) -> VerifyResult:
     """Check the whole record of an instance. Nothing is changed; `scratch` is used and removed.
 
-    `fast` checks hashes, chain, numbers and exports only; otherwise every document is recomputed as well.
+    `fast` checks hashes, chain, numbers and exports only; otherwise sums are added up and documents made again.
     """
     with Ledger.open(home, create=False) as ledger:
         files, documents = ledger.files(), list(ledger.documents())
@@ -46,6 +45,7 @@ def verify(
         raw = RawStore(home / "raw", References(home, ledger.references()))
         damaged = [
             *_raw_files(raw, files, documents, _last_batches(ledger)),
+            *wrong_counts(files),
             *check_chain(ledger.journal()),
             *_unreadable(documents),
         ]
@@ -55,6 +55,8 @@ def verify(
         else:
             problems = damaged
         problems += _numbers(documents)
+        if not fast:
+            problems += wrong_sums(documents)
         if not fast and damaged:
             message = "no document was recomputed, as what it would be made from is damaged"
             problems.append(Problem("not_recomputed", message, str(home)))
@@ -146,7 +148,7 @@ def _entries(ledger: Ledger, files: list[FileRow], documents: list[DocumentRow])
         if sha256_hex(row.body) != row.sha256:
             message = f"its bytes have the hash {sha256_hex(row.body)}, the ledger names {row.sha256}"
             yield Problem("document_edited", message, f"document {row.number}")
-        elif row_of(json.loads(row.body), row.journal_seq) != row:
+        elif document_row(json.loads(row.body), row.journal_seq) != row:
             message = "number, customer, dates or currency of its row are not those of its bytes"
             yield Problem("document_edited", message, f"document {row.number}")
     for entry in ledger.journal():
@@ -181,6 +183,13 @@ def _exported(documents: list[DocumentRow], exports: Path) -> Iterator[Problem]:
         if not path.is_file():
             yield Problem("export_missing", "the file is gone; `tallystick export invoices` writes it again", str(path))
         elif path.read_bytes() != data:
-            yield Problem(
-                "export_edited", "differs from the ledger; `tallystick export invoices` restores it", str(path)
-            )
+            place = _first_byte(path.read_bytes(), data)
+            message = f"differs from the ledger {place}; `tallystick export invoices` restores it"
+            yield Problem("export_edited", message, str(path))
+
+
+def _first_byte(found: bytes, wanted: bytes) -> str:
+    """Where two files part, for a person to look at."""
+    pairs = enumerate(zip(found, wanted, strict=False))
+    place = next((n for n, (a, b) in pairs if a != b), min(len(found), len(wanted)))
+    return f"from byte {place + 1} (line {wanted[:place].count(10) + 1})"

@@ -9,8 +9,8 @@ from typing import Any
 
 from orchestration.canonical import sha256_hex
 from orchestration.catalog import Catalog
-from orchestration.closing.issued import CLOSE
 from orchestration.errors import PeriodClosed
+from orchestration.ledger.journal import CLOSE
 from orchestration.ledger.store import Ledger
 from orchestration.zones import TZDATA_VERSION, midnight_us, offset_intervals
 

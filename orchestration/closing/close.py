@@ -15,18 +15,19 @@ from typing import Any
 from orchestration.billing.causes import Cause
 from orchestration.billing.due import Group, changed_keys, grouped
 from orchestration.billing.rating import Line, LineKey
-from orchestration.canonical import canonical_bytes, sha256_hex
+from orchestration.canonical import canonical_bytes
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Entity
 from orchestration.closing.clocks import clocks
 from orchestration.closing.declared import declared_rows
-from orchestration.closing.issued import CLOSE, input_digest, issued_so_far, settled, used_so_far
+from orchestration.closing.issued import issued_so_far, settled, used_so_far
 from orchestration.closing.numbering import numbered
 from orchestration.closing.statements import all_due, untaxed
 from orchestration.crash import crash_point
 from orchestration.errors import InputHeld, IntegrityFailure, PeriodClosed
+from orchestration.ledger.journal import CLOSE, input_digest
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
-from orchestration.ledger.rows import DocumentRow
+from orchestration.ledger.rows import DocumentRow, document_row
 from orchestration.ledger.store import Ledger
 from orchestration.zones import TZDATA_VERSION, local_date, midnight_us
 
@@ -148,7 +149,7 @@ def issue(
         bodies, skipped = numbered(catalog, due, cut_off, knowledge.now_us, seq, ledger.last_sequence, used)
         if not bodies and not skipped:
             return CloseResult(cut_off, (), (), waiting, already)
-        rows = [row_of(body, seq) for body in bodies]
+        rows = [document_row(body, seq) for body in bodies]
         ledger.archive_catalog(catalog.digest, catalog.archive())
         entry = _entry(catalog, ledger, rows, skipped, cut_off, waiting, knowledge)
         crash_point("close_before_journal")
@@ -185,27 +186,6 @@ def _refuse_early_date(ledger: Ledger, entity: Entity, now_us: int) -> None:
             not_done="nothing was issued",
             next_step="set the clock right, or pass the right --now",
         )
-
-
-def row_of(body: Mapping[str, Any], seq: int) -> DocumentRow:
-    """The ledger's row of a document that is issued under a journal entry."""
-    data = canonical_bytes(body)
-    series, _, sequence = str(body["number"]).rpartition("-")
-    return DocumentRow(
-        number=body["number"],
-        series=series,
-        sequence=int(sequence),
-        kind=body["kind"],
-        entity=body["seller"]["entity"],
-        customer=body["buyer"]["customer"],
-        currency=body["currency"],
-        cut_off=body["cut_off"],
-        issue_date=body["issue_date"],
-        journal_seq=seq,
-        body=data,
-        sha256=sha256_hex(data),
-        corrects=body.get("corrects", ""),
-    )
 
 
 def _entry(

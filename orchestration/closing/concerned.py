@@ -23,8 +23,9 @@ from orchestration.catalog.load import from_archive
 from orchestration.catalog.meters import meter_fields
 from orchestration.catalog.models import Credential
 from orchestration.catalog.routes import moves_endpoints
-from orchestration.closing.issued import CLOSE, last_issued
+from orchestration.closing.issued import last_issued
 from orchestration.closing.retracted import holders, micros, retracted_lines
+from orchestration.ledger.journal import CLOSE
 from orchestration.ledger.store import Ledger
 from orchestration.zones import history_before, midnight_us
 

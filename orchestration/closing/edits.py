@@ -18,9 +18,9 @@ from orchestration.catalog import Catalog
 from orchestration.catalog.load import from_archive
 from orchestration.catalog.routes import moves_endpoints
 from orchestration.closing.declared import Edited
-from orchestration.closing.issued import CLOSE
 from orchestration.closing.rated import Quantities, rate_all
 from orchestration.errors import PeriodClosed, Problem
+from orchestration.ledger.journal import CLOSE
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, charged_segments, segment_rows
 from orchestration.metering.usage_parts import SEGMENT_COLUMNS

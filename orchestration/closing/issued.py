@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from operator import attrgetter
@@ -13,12 +13,8 @@ from orchestration.billing.credits import Used, used_in
 from orchestration.billing.due import Issued, issued_lines
 from orchestration.billing.rating import LineKey
 from orchestration.billing.safety import Totals, totals_of
-from orchestration.canonical import sha256_hex
-from orchestration.ledger.rows import FileRow
+from orchestration.ledger.journal import CLOSE
 from orchestration.ledger.store import Ledger
-
-CLOSE = "close"
-"""Kind of the journal entry that a close writes."""
 
 
 def issued_so_far(ledger: Ledger, before_seq: int | None = None) -> dict[LineKey, Issued]:
@@ -51,12 +47,6 @@ def settled(ledger: Ledger, cut_off: date, before_seq: int | None = None) -> set
 def usual_totals(ledger: Ledger) -> Totals:
     """What issued invoices came to, by account."""
     return totals_of(json.loads(row.body) for row in ledger.documents())
-
-
-def input_digest(files: Iterable[FileRow]) -> str:
-    """Hex SHA-256 over number, hash and counts of files, in the order of the ledger."""
-    inputs = [f"{f.file_id} {f.sha256} {f.lines} {f.accepted}" for f in files]
-    return sha256_hex("\n".join(inputs).encode())
 
 
 def issued_bodies(

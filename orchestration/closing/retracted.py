@@ -21,7 +21,8 @@ from orchestration.billing.rating import LineKey
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Credential
 from orchestration.catalog.retractions import FILE, row_places
-from orchestration.closing.issued import CLOSE, last_issued
+from orchestration.closing.issued import last_issued
+from orchestration.ledger.journal import CLOSE
 from orchestration.ledger.store import Ledger
 from orchestration.zones import midnight_us
 

@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from orchestration.billing.shares import LISTS
 from orchestration.canonical import sha256_hex
 from orchestration.errors import IntegrityFailure
 from orchestration.exports.safecsv import render
-from orchestration.ledger.rows import DocumentRow
+from orchestration.ledger.rows import USE_LISTS, DocumentRow
 from orchestration.ledger.store import Ledger
 
 INVOICE_COLUMNS = {
@@ -102,7 +101,7 @@ def expected_exports(documents: Iterable[DocumentRow]) -> dict[PurePosixPath, by
         uses = [
             _cells(USE_COLUMNS, body, {"kind": kind, "id": use.get("number"), **use})
             for _, body in bodies
-            for kind, name in LISTS.items()
+            for kind, name in USE_LISTS.items()
             for use in body.get(name, ())
         ]
         if taxes:

@@ -14,10 +14,12 @@ from typing import Any
 
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.errors import Problem
-from orchestration.ledger.rows import JournalRow
+from orchestration.ledger.rows import FileRow, JournalRow
 
 GENESIS = "0" * 64
 """What the first entry names as the hash of the entry before it."""
+CLOSE = "close"
+"""Kind of the journal entry that a close writes."""
 
 
 SALT = "salt"
@@ -80,3 +82,9 @@ def check_chain(entries: Iterable[JournalRow]) -> list[Problem]:
             problems.append(Problem("journal_edited", f"hash is {entry.hash}, the entry hashes to {actual}", where))
         expected_seq, prev = entry.seq + 1, entry.hash
     return problems
+
+
+def input_digest(files: Iterable[FileRow]) -> str:
+    """Hex SHA-256 over number, hash and counts of files, in the order of the ledger."""
+    inputs = [f"{f.file_id} {f.sha256} {f.lines} {f.accepted}" for f in files]
+    return sha256_hex("\n".join(inputs).encode())

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from orchestration.canonical import canonical_bytes, sha256_hex
+
+USE_LISTS = {"coupon": "coupons", "promotional": "promotional", "credit_note": "credit_notes", "prepaid": "prepaid"}
+"""By kind of what takes money off, the list of a document, or of a line of it, that names what was used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +123,24 @@ class DocumentRow:
     body: bytes
     sha256: str
     corrects: str = ""
+
+
+def document_row(body: Mapping[str, Any], seq: int) -> DocumentRow:
+    """The ledger's row of a document that is issued under a journal entry."""
+    data = canonical_bytes(body)
+    series, _, sequence = str(body["number"]).rpartition("-")
+    return DocumentRow(
+        number=body["number"],
+        series=series,
+        sequence=int(sequence),
+        kind=body["kind"],
+        entity=body["seller"]["entity"],
+        customer=body["buyer"]["customer"],
+        currency=body["currency"],
+        cut_off=body["cut_off"],
+        issue_date=body["issue_date"],
+        journal_seq=seq,
+        body=data,
+        sha256=sha256_hex(data),
+        corrects=body.get("corrects", ""),
+    )

@@ -29,9 +29,9 @@ import duckdb
 from orchestration.billing.due import grouped
 from orchestration.catalog import Catalog
 from orchestration.catalog.load import parse_catalog
-from orchestration.closing.close import row_of
 from orchestration.closing.numbering import numbered
 from orchestration.closing.statements import all_due
+from orchestration.ledger.rows import document_row
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline.rated import rate_changed, read_lines
 from orchestration.settings import parse_instant
@@ -162,7 +162,7 @@ def rated(folder: str, first: int, end: int, days: int) -> dict[str, int | float
             lines = list(read_lines(con, "plan = 'committed'"))
             groups = grouped(all_due(catalog, lines, {}, CUT_OFF), catalog.seller)
             bodies, _ = numbered(catalog, groups, CUT_OFF, NOW, 1, lambda series: 0)
-            made = [row_of(body, 1) for body in bodies]
+            made = [document_row(body, 1) for body in bodies]
         (spent["lines"],) = con.execute("SELECT count(*) FROM record.rated_lines").fetchall()[0]
     return spent | {"documents made": len(made)}
 

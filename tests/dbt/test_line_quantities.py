@@ -12,12 +12,12 @@ import measures
 import pytest
 from instances import rows
 
+from orchestration.audit.charged import charged_spans
 from orchestration.audit.requantify import requantify
 from orchestration.catalog import load_catalog
 from orchestration.closing.rated import Quantities, Quantity
 from orchestration.engine import connect
 from orchestration.ledger.store import Ledger
-from orchestration.metering.control import charged_segments
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context, run
 from orchestration.settings import parse_instant
@@ -40,7 +40,7 @@ def again(home: Path, scratch: Path) -> Quantities:
     catalog = load_catalog(home / "catalog")
     with Ledger.open(home) as ledger, connect(None, folders=[home, scratch], temp=scratch / "temp") as con:
         files = [file for file in ledger.files() if file.min_us is not None]
-        return requantify(con, catalog, charged_segments(catalog, NOW_US), home / "lake", files, scratch / "rows")
+        return requantify(con, catalog, charged_spans(catalog, NOW_US), home / "lake", files, scratch / "rows")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 import parts
 import pytest
 
+from orchestration.audit.charged import charged_spans
 from orchestration.audit.requantify import requantify
 from orchestration.billing.documents import DueLine, Group
 from orchestration.catalog import load_catalog
@@ -56,7 +57,7 @@ def again(home: Path, scratch: Path) -> Quantities:
     catalog = load_catalog(home / "catalog")
     with Ledger.open(home) as ledger, connect(None, folders=[home, scratch], temp=scratch / "temp") as con:
         files = [file for file in ledger.files() if file.min_us is not None]
-        return requantify(con, catalog, charged_segments(catalog, NOW_US), home / "lake", files, scratch / "rows")
+        return requantify(con, catalog, charged_spans(catalog, NOW_US), home / "lake", files, scratch / "rows")
 
 
 def differences(one: Quantities, other: Quantities) -> Mapping[str, object]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from instances import content, documents, tables
+from planting import edited as edited_text
+from planting import planted
 
 from orchestration.audit.verify import verify
 from orchestration.pipeline.close import close, parse_cut_off
@@ -87,7 +89,9 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     home = begun(tmp_path_factory.mktemp("later") / "home", BEFORE)
     deliver(home, "one.jsonl")
     edited(home, AFTER)
-    return home, deliver(home, "two.jsonl")
+    said = deliver(home, "two.jsonl")
+    shutil.copytree(home, home.parent / "before any close", symlinks=True)
+    return home, said
 
 
 def test_marts_are_those_of_an_instance_that_had_the_property_from_the_start(
@@ -116,3 +120,24 @@ def test_it_is_billed_and_every_document_follows_from_raw_files(later: tuple[Pat
         ("birch", "tokens"): "5.00", ("birch", "cached"): "0.20", ("birch", "teams"): "10.00",
     }  # fmt: skip
     assert verify(home, home / "exports", home / "scratch" / "verify").problems == ()
+
+
+def test_a_close_that_priced_wrongly_is_found_line_by_line(later: tuple[Path, list[str]]) -> None:
+    """Nothing is tampered with: the bytes that were issued are those that billing made, and prove consistent."""
+    home = later[0].parent / "before any close"
+    (home / "inbox" / "three.jsonl").write_text(event("a3", "ash", 30, n=1, cached="0.05", team="x"))
+    context = Context(Instance(home), parse_instant("2026-11-05T09:00:00Z", "test"))
+    run(context)
+    bug = "orchestration.billing.rating", "Money.of(exact, currency, rounding)", 'Money.of(exact, currency, "down")'
+    with planted(bug[0], edited_text(*bug)):
+        close(context, parse_cut_off("2026-10"))
+        fast = verify(home, home / "exports", home / "scratch" / "verify", fast=True)
+        problems = verify(home, home / "exports", home / "scratch" / "verify").problems
+    assert fast.problems == ()
+    # 6.55 cached tokens at 0.10 are 0.655. The rest of the documents is as billing says it.
+    assert [(problem.code, problem.where) for problem in problems] == [
+        ("document_sums", "document S-2026-000001"),
+        ("document_differs", "document S-2026-000001"),
+    ]
+    assert "line 1, rounded amount is 0.65, and what it is made of comes to 0.66" in problems[0].message
+    assert 'amount_due: issued "13.65", recomputed "13.66"' in problems[1].message
