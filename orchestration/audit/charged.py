@@ -102,7 +102,8 @@ def measure_of(charge: Charge, meter: Meter, prices: Iterable[Charge] = ()) -> s
         return "active"
     if any(_prices_events(one) for one in (charge, *prices)):
         return "events"
-    if charge.model == "matrix" or charge.line_per is not None or meter.currency is not None:
+    by_value = charge.line_per is not None and meter.aggregation != "unique_count"
+    if charge.model == "matrix" or by_value or meter.currency is not None:
         return "cells"
     if charge.prorate is not None and meter.by_items:
         return "items"

@@ -93,9 +93,9 @@ def _lengths(known: Known) -> set[tuple[str, str]]:
 
 
 def behind_of(known: Known, line: Mapping[str, Any]) -> Behind | None:
-    """What to ask the lake for; None for a line that no events are behind."""
+    """What to ask the lake for; None for a line that no events are behind: also of one that is taken back whole."""
     item = known.charge_of(line)
-    if item is None or item.terms.charge.meter is None:
+    if item is None or item.terms.charge.meter is None or line["formula"]["model"] == "none":
         return None
     meter = known.catalog.meters[item.terms.charge.meter]
     return Behind(line, item, meter, known.catalog.customers[known.row.customer].zone, _earlier(known, item))
@@ -107,7 +107,8 @@ def _earlier(known: Known, item: Charged) -> tuple[Charged, ...]:
     return tuple(
         other
         for other in known.charged.values()
-        if (other.segment.subscription, other.segment.period_start) == (mine.subscription, mine.period_start)
+        if other.segment.subscription == mine.subscription
+        and (other.segment.period_start, other.segment.period_end) == (mine.period_start, mine.period_end)
         and other.segment.start < mine.start
         and (key := other.terms.charge.meter) == item.terms.charge.meter
         and key is not None

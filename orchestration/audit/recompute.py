@@ -8,20 +8,22 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from orchestration.audit.charged import charged_spans
+from orchestration.audit.later import later_causes
 from orchestration.audit.pricing.documents import Issue
 from orchestration.audit.pricing.lines import Key
 from orchestration.audit.pricing.priced import all_lines, groups
-from orchestration.audit.pricing.record import Body, Record, key_of
+from orchestration.audit.pricing.record import Body, Record, in_order, key_of
 from orchestration.audit.requantify import requantify
-from orchestration.audit.retracted import Retractions, rows_known
 from orchestration.canonical import canonical_bytes
+from orchestration.catalog import Catalog
 from orchestration.catalog.load import from_archive
 from orchestration.engine import connect
 from orchestration.errors import Problem
@@ -36,18 +38,22 @@ from orchestration.ledger.store import Ledger
 
 @dataclass
 class History:
-    """What was issued before a close, in the order of issue. `last` is by line how many retractions the document knew
-    that showed it last, and the line as shown; `numbers` has the last of each series."""
+    """What was issued before a close, in the order of issue. `last` has each line as it was shown last, and the digest
+    of the catalog of that close; `numbers` has the last of each series."""
 
     record: Record = field(default_factory=Record)
-    last: dict[Key, tuple[int, Body]] = field(default_factory=dict)
+    last: dict[Key, tuple[str, Body]] = field(default_factory=dict)
     settled: dict[str, set[tuple[str, str, str]]] = field(default_factory=lambda: defaultdict(set))
     numbers: dict[str, int] = field(default_factory=dict)
 
-    def add(self, body: Body, retractions: int) -> None:
-        """A document, or a zero invoice that was skipped."""
+    def add_close(self, bodies: Iterable[Body], catalog: str) -> None:
+        """Documents of a close, with the zero invoices that it skipped, and the digest of its catalog."""
+        for body in in_order(bodies):
+            self._add(body, catalog)
+
+    def _add(self, body: Body, catalog: str) -> None:
         self.record.add(body)
-        self.last |= {key_of(line): (retractions, line) for line in body["lines"]}
+        self.last |= {key_of(line): (catalog, line) for line in body["lines"]}
         account = body["seller"]["entity"], body["buyer"]["customer"], body["currency"]
         self.settled[body["cut_off"]].add(account)
         series, _, sequence = body["number"].rpartition("-")
@@ -65,6 +71,11 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
         issued[row.journal_seq].append(row)
     shutil.rmtree(scratch, ignore_errors=True)
     lake = scratch / "lake"
+
+    @cache
+    def archived(digest: str) -> Catalog:
+        return from_archive(ledger.catalog(digest))
+
     try:
         rebuild_lake(home, ledger, report, lake=lake)
         problems: list[Problem] = []
@@ -73,13 +84,11 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
             report(f"recomputing the documents of journal entry {entry.seq}")
             rows, body = issued[entry.seq], json.loads(entry.body)
             try:
-                problems += _compare(entry, rows, *_remake(home, ledger, entry, lake, scratch, history))
+                problems += _compare(entry, rows, *_remake(home, ledger, entry, lake, scratch, history, archived))
             except (ValueError, LookupError, ArithmeticError) as error:
                 message = f"its documents can't be made again: {type(error).__name__}: {error}"
                 problems.append(Problem("not_recomputed", message, f"ledger.sqlite, journal entry {entry.seq}"))
-            retractions = rows_known(ledger.catalog(body["catalog"]))
-            for document in (*body["skipped"], *(json.loads(row.body) for row in rows)):
-                history.add(document, retractions)
+            history.add_close([*body["skipped"], *(json.loads(row.body) for row in rows)], body["catalog"])
         return problems
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -89,24 +98,31 @@ Bodies = list[dict[str, Any]]
 
 
 def _remake(
-    home: Path, ledger: Ledger, entry: JournalRow, lake: Path, scratch: Path, history: History
+    home: Path,
+    ledger: Ledger,
+    entry: JournalRow,
+    lake: Path,
+    scratch: Path,
+    history: History,
+    archived: Callable[[str], Catalog],
 ) -> tuple[Bodies, Bodies]:
     """Documents and skipped zero invoices as they follow from what this close knew."""
     body = json.loads(entry.body)
     cut_off, now_us = date.fromisoformat(body["cut_off"]), int(body["now_us"])
-    catalog = from_archive(ledger.catalog(body["catalog"]))
+    catalog = archived(body["catalog"])
     charged = charged_spans(catalog, now_us)
     files = [f for f in ledger.files() if f.batch_id <= int(body["last_batch"])]
     shop = replace(Workshop.of(home, ledger), lake=Lake(lake), scratch=scratch / "extract")
     extract(shop, ledger, catalog, files)
     with connect(None, folders=[lake, scratch], temp=scratch / "temp") as con:
         quantities = requantify(con, catalog, charged, lake, files, scratch / "rows")
-        retracted = Retractions(con, catalog).concerned(history.last)
-    lines = all_lines(catalog, charged, quantities)
+        lines = all_lines(catalog, charged, quantities)
+        later = later_causes(con, catalog, history.last, archived)
+        found = groups(catalog, lines, history.record.lines, cut_off, later)
     done = history.settled[body["cut_off"]]
     due = [
         group
-        for group in groups(catalog, lines, history.record.lines, cut_off, retracted)
+        for group in found
         if (group.entity, group.customer, group.currency) not in done and group.customer not in body["parked"]
     ]
     issue = Issue(catalog, cut_off, now_us, entry.seq, lambda series: history.numbers.get(series, 0))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +12,6 @@ import duckdb
 from orchestration.audit.pricing.lines import Key
 from orchestration.catalog import Catalog
 from orchestration.catalog.models import Credential
-from orchestration.catalog.retractions import FILE, row_places
 from orchestration.zones import midnight_us
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,12 +26,6 @@ class _Event(NamedTuple):
     credential: str | None
     event_type: str
     time_us: int
-
-
-def rows_known(archive: bytes) -> int:
-    """How many retractions an archived catalog has: no row is ever taken out."""
-    text = json.loads(zlib.decompress(archive)).get(FILE)
-    return 0 if text is None else len(row_places(text))
 
 
 class Retractions:

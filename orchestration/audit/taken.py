@@ -41,6 +41,11 @@ class Seen(NamedTuple):
     day: date
 
 
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970, exact."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
 def load_credentials(con: duckdb.DuckDBPyConnection, credentials: Iterable[Credential], scratch: Path) -> None:
     """Write `audit.credentials`: whose each is from an instant to another."""
     columns = {
@@ -51,16 +56,13 @@ def load_credentials(con: duckdb.DuckDBPyConnection, credentials: Iterable[Crede
         "to_us": "BIGINT",
     }
 
-    def us(moment: datetime | None, without: int) -> int:
-        return without if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
-
     rows = (
         {
             "credential": row.credential,
             "customer": row.customer,
             "feed": row.source,
-            "from_us": us(row.valid_from, -_EVER),
-            "to_us": us(row.valid_to, _EVER),
+            "from_us": -_EVER if row.valid_from is None else micros(row.valid_from),
+            "to_us": _EVER if row.valid_to is None else micros(row.valid_to),
         }
         for row in credentials
     )

@@ -177,8 +177,8 @@ def check_taxes(d: Any, places: int) -> None:
                     base, share = base + Fraction(line["amount"]) - taken, share + Fraction(part["amount"])
         amount, exact = Fraction(tax["amount"]), base * Fraction(tax.get("percent", "0")) / 100
         need("reason" in tax or base == Fraction(tax["base"]), f"tax {tax} is of another base")
-        # A credit note gives back no more than was billed, and all the rest with the last of it.
-        right = d["kind"] == "credit_note" or amount in {rounded(exact, places, mode) for mode in modes}
+        # A note for a document gives back no more than was billed, and all the rest with the last of it.
+        right = "corrects" in d or amount in {rounded(exact, places, mode) for mode in modes}
         need(right and share == amount, f"tax {tax} is not its rate, rounded once")
 
 

@@ -67,8 +67,7 @@ class Lived:
                 mine, theirs = (sorted(some, key=canonical_bytes) for some in (mine, theirs))
                 if mine != theirs:
                     self.unlike.append(f"{cut_off}: {first_difference(mine, theirs)}")
-            for document in (*body["skipped"], *issued):
-                self.history.add(document, 0)
+            self.history.add_close([*body["skipped"], *issued], body["catalog"])
             self.documents += issued
 
     def _again(self, catalog: Catalog, cut_off: date, seq: int, parked: dict[str, str]) -> tuple[list[Any], list[Any]]:

@@ -23,7 +23,7 @@ from orchestration.audit.clock import Clock
 from orchestration.audit.parts import by_event
 from orchestration.audit.pricing.documents import Issue
 from orchestration.audit.pricing.priced import all_lines, groups
-from orchestration.audit.pricing.record import Record
+from orchestration.audit.pricing.record import Record, in_order
 from orchestration.audit.recompute import first_difference
 from orchestration.audit.states import Reading
 from orchestration.billing.credits import used_in
@@ -33,6 +33,7 @@ from orchestration.catalog import Catalog
 from orchestration.catalog.models import Customer, Entity, Settings
 from orchestration.catalog.moves import Since
 from orchestration.catalog.retractions import Retractions
+from orchestration.catalog.reviews import Reviews
 from orchestration.catalog.terms import Taxes
 from orchestration.closing.numbering import numbered
 from orchestration.closing.rated import Quantity as Measured
@@ -80,6 +81,7 @@ def catalog_of(case: Case) -> Catalog:
         adjustments=case.adjustments,
         refunds=(),
         releases=(),
+        reviews=Reviews(),
         taxes=Taxes(rates=case.rates, exemptions=case.exemptions) if case.rates else None,
         conflicts=(),
         retractions=Retractions(),
@@ -160,7 +162,7 @@ def second_bodies(closes: Sequence[Close]) -> Made:
         last = last_numbers(before)
         issue = Issue(close.catalog, close.cut_off, close.now_us, seq, lambda s, n=last: n[s])
         found.append(issue.documents(due, record.branch()))
-        for body in (*found[-1][1], *found[-1][0]):
+        for body in in_order([*found[-1][1], *found[-1][0]]):
             record.add(body)
             before.append(body)
     return found

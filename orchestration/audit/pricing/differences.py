@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
+from orchestration.audit.pricing.causes import Later, causes
 from orchestration.audit.pricing.lines import Bounds, Key, Line
 from orchestration.audit.pricing.numbers import amount_text, minor_units
 from orchestration.audit.pricing.plans import MADE_BY_PLANS
@@ -19,16 +20,24 @@ from orchestration.catalog.terms import Adjustment
 @dataclass(frozen=True, slots=True)
 class Due:
     """A line on a document. With `before` it is a correction of what stands, for the reason in `cause`; `original` is
-    all that stands of the document that it corrects."""
+    all that stands of the document that it corrects. It may be on a note of its `own`; with `void`, "final" or
+    "reissue", the whole of it is taken back."""
 
     line: Line
     before: Standing | None = None
     cause: str = ""
     original: Mapping[Key, Standing] | None = None
+    own: bool = False
+    void: str = ""
 
     @property
     def kind(self) -> str:
         return self.line.kind if self.before is None else "correction"
+
+    @property
+    def differs(self) -> bool:
+        """Whether it says something else of a line that goes on to stand."""
+        return self.before is not None and not self.void
 
     @property
     def bounds(self) -> Bounds:
@@ -52,6 +61,10 @@ class Group(NamedTuple):
     entity: str
     currency: str
     lines: list[Due]
+
+    def part(self, wanted: Callable[[Due], bool]) -> Group:
+        """Those of its lines that are wanted."""
+        return self._replace(lines=[due for due in self.lines if wanted(due)])
 
 
 def adjustment(row: Adjustment) -> Line:
@@ -80,22 +93,53 @@ def adjustment(row: Adjustment) -> Line:
 
 
 def due_lines(
-    now: Iterable[Line], issued: Mapping[Key, Standing], cut_off: date, retracted: Collection[Key]
+    now: Iterable[Line], issued: Mapping[Key, Standing], cut_off: date, later: Later, voids: Mapping[str, bool]
 ) -> list[Due]:
-    """`now` are all lines, priced from what is known. One that was issued and is not among them is worth 0."""
+    """`now` are all lines, priced from what is known. One that was issued and is not among them is worth 0.
+
+    `voids` are documents to take back, and whether their lines are billed anew, which is as if they had never been.
+    """
     known = {line.key: line for line in now}
-    begins = {(key.subscription, key.start) for key in known}
-    found = [Due(line) for key, line in known.items() if key not in issued and line.is_due(cut_off)]
-    originals: dict[tuple[str, str, str], dict[Key, Standing]] = defaultdict(dict)
-    for key, before in issued.items():
-        originals[before.original][key] = before
-    for key, before in issued.items():
+    taken_back = {key: before for key, before in issued.items() if before.document in voids and not before.void}
+    stands = {key: before for key, before in issued.items() if not before.void and key not in taken_back}
+    found = _taken_back(taken_back, voids)
+    never = {due.line.key for due in found if due.void == "final"}
+    never |= {key for key, before in issued.items() if before.void == "final"}
+    found += [
+        Due(line) for key, line in known.items() if key not in stands and key not in never and line.is_due(cut_off)
+    ]
+    changed: list[tuple[Line, Standing]] = []
+    for key, before in stands.items():
         line = known.get(key) or gone(key, before.shown)
         if line.currency != before.shown["currency"]:
             raise ValueError(f"{key} was issued in {before.shown['currency']}, and is in {line.currency} now")
         if line.amount != before.amount:
-            cause = _cause(line, before.shown, begins, key in retracted)
-            found.append(Due(line, before, cause, originals[before.original]))
+            changed.append((line, before))
+    originals, why = _originals(stands), causes(changed, known, later)
+    return found + [Due(line, before, why[line.key], originals[before.original]) for line, before in changed]
+
+
+def _taken_back(lines: Mapping[Key, Standing], voids: Mapping[str, bool]) -> list[Due]:
+    """All that stands of them, on the days that they were billed for."""
+    originals = _originals(lines)
+    return [
+        Due(
+            replace(gone(key, before.shown), end=date.fromisoformat(before.shown["end"])),
+            before,
+            "void",
+            originals[before.original],
+            own=True,
+            void="reissue" if voids[before.document] else "final",
+        )
+        for key, before in lines.items()
+    ]
+
+
+def _originals(issued: Mapping[Key, Standing]) -> dict[tuple[str, str, str], dict[Key, Standing]]:
+    """By document what stands of the lines that it was the first to show."""
+    found: dict[tuple[str, str, str], dict[Key, Standing]] = defaultdict(dict)
+    for key, before in issued.items():
+        found[before.original][key] = before
     return found
 
 
@@ -122,20 +166,6 @@ def gone(key: Key, shown: Body) -> Line:
         tax_category=shown["tax_category"],
         formula={"model": "none", "details": [], "proration": "0", "exact": "0"},
     )
-
-
-def _cause(line: Line, shown: Body, begins: Collection[tuple[str, date]], retracted: bool) -> str:
-    """As far as the two evaluations tell why they differ."""
-    ended = date.fromisoformat(shown["end"])
-    if line.end < ended:
-        return "plan change" if (line.key.subscription, line.end) in begins else "ended"
-    if line.plan != shown["plan"]:
-        return "plan change"
-    if line.end > ended:
-        return "catalog"
-    if line.measured == Fraction(shown["measured"]) and line.key.charge not in MADE_BY_PLANS:
-        return "price"
-    return "retraction" if retracted else "late usage"
 
 
 def groups_of(found: Iterable[Due], seller: Callable[[str, date], str]) -> list[Group]:

@@ -21,6 +21,7 @@ from orchestration.catalog.terms import Coupon, Exemption, Grant
 from orchestration.zones import local_date
 
 Bodies = list[dict[str, Any]]
+_SERIES = {"invoice": "", "credit_note": "-CN", "debit_note": "-DN"}
 Agreed = TypeVar("Agreed", Coupon, Grant, Exemption)
 
 
@@ -29,6 +30,11 @@ def _by_customer(rows: Iterable[Agreed]) -> dict[str, list[Agreed]]:
     for row in rows:
         found[row.customer].append(row)
     return found
+
+
+def _without(lines: Sequence[Due], others: Iterable[Due]) -> list[Due]:
+    keys = {due.line.key for due in others}
+    return [due for due in lines if due.line.key not in keys]
 
 
 @dataclass(frozen=True)
@@ -66,38 +72,45 @@ class Issue:
         skipped: Bodies = []
         for group in groups:
             entity = entities[group.entity]
-            for statement in self._statements(group, entity, record):
-                self._pay(statement, entity, record)
-                skips = entity.zero_invoices == "skip" and statement.is_zero
-                number = f"journal-{self.journal_seq}" if skips else self._number(entity, statement, numbers)
-                body = layout(self.catalog, entity, statement, number, self.cut_off, self.now_us)
-                record.add_uses(body)
-                (skipped if skips else issued).append(body)
+            # What a void gives back of coupons and credits may be used by the same close.
+            for turn in (group.part(lambda due: bool(due.void)), group.part(lambda due: not due.void)):
+                for statement in self._statements(turn, entity, record) if turn.lines else ():
+                    self._pay(statement, entity, record)
+                    skips = entity.zero_invoices == "skip" and statement.is_zero
+                    number = f"journal-{self.journal_seq}" if skips else self._number(entity, statement, numbers)
+                    body = layout(self.catalog, entity, statement, number, self.cut_off, self.now_us)
+                    record.add_uses(body)
+                    (skipped if skips else issued).append(body)
         return issued, skipped
 
     def _number(self, entity: Entity, statement: Statement, numbers: dict[str, int]) -> str:
         year = local_date(entity.zone, self.now_us).year
-        series = f"{entity.series}-CN-{year}" if statement.total < 0 else f"{entity.series}-{year}"
+        series = f"{entity.series}{_SERIES[statement.kind]}-{year}"
         numbers[series] = numbers.get(series, self.last_number(series)) + 1
         return f"{series}-{numbers[series]:06d}"
 
     def _statements(self, group: Group, entity: Entity, record: Record) -> Iterator[Statement]:
-        """One, or where its total would be below 0, credit notes for the originals of what is given back, and the
-        rest."""
-        whole = self._statement(group, group.lines, entity, record)
-        if whole.total >= 0:
+        """Notes for the originals of differences, and the rest. On a note is what has a document of its own, all where
+        there is nothing else, and what is given back where the rest would come to less than 0.
+
+        Whether what is left can be used is asked once, before the first of them is issued.
+        """
+        bears_new = any(due.before is None for due in group.lines)
+        noted = [due for due in group.lines if due.before is not None and (due.own or not bears_new)]
+        rest = _without(group.lines, noted)
+        whole = self._statement(group, rest, entity, record) if rest else None
+        if whole is not None and whole.total < 0:
+            left = [d for d, net in zip(rest, whole.nets, strict=True) if d.before is not None and net < 0]
+            noted, rest = [*noted, *left], _without(rest, left)
+            whole = self._statement(group, rest, entity, record) if rest else None
+        by_original: dict[str, list[Due]] = defaultdict(list)
+        for due in sorted(noted, key=lambda due: due.order):
+            by_original[due.before.document if due.before is not None else ""].append(due)
+        notes = [self._statement(group, by_original[key], entity, record, key) for key in sorted(by_original)]
+        for kind in ("credit_note", "debit_note"):
+            yield from (note for note in notes if note.kind == kind)
+        if whole is not None:
             yield whole
-            return
-        leaving: dict[str, list[Due]] = defaultdict(list)
-        rest: list[Due] = []
-        for due, net in zip(whole.lines, whole.nets, strict=True):
-            if due.before is not None and net < 0:
-                leaving[due.before.document].append(due)
-            else:
-                rest.append(due)
-        # Whether what is left can be used is asked once, before the first of them is issued.
-        found = [self._statement(group, leaving[document], entity, record, document) for document in sorted(leaving)]
-        yield from found + ([self._statement(group, rest, entity, record)] if rest else [])
 
     def _statement(
         self, group: Group, lines: Sequence[Due], entity: Entity, record: Record, corrects: str = ""
@@ -121,9 +134,9 @@ class Issue:
         return found + credits_of(self._grants.get(customer, ()), "promotional", currency, record, day)
 
     def _pay(self, statement: Statement, entity: Entity, record: Record) -> None:
-        """Open credit notes, then prepaid credits, pay an invoice: never more than is left of the whole."""
+        """Open credit notes, then prepaid credits, pay what is no credit note: never more than is left of the whole."""
         group = statement.group
-        if statement.total < 0:
+        if statement.kind == "credit_note":
             return
         refunded = {row.document for row in self.catalog.refunds}
         account = group.entity, group.customer, group.currency

@@ -57,7 +57,7 @@ def seats(terms: Terms, span: Span, pieces: Sequence[Piece]) -> tuple[list[Detai
     # What one change takes of another's units is one part of it, tier by tier: each part shows what it adds.
     for (by, owner, sign), group in groupby(_passed(terms, changes), key=lambda cell: (cell.by, cell.owner, cell.sign)):
         cells = list(group)
-        highest = max([highest, *(cell.high for cell in cells if sign > 0)])
+        highest = max([highest, *(cell.high for cell in cells)])
         for number, units in _by_tier(terms, cells, all_in):
             exact += units * sign * weights[by]
             before, shown = shown, to_places(exact)

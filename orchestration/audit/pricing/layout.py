@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
+from orchestration.audit.pricing.causes import RULES
 from orchestration.audit.pricing.differences import Due
 from orchestration.audit.pricing.lines import Bounds
 from orchestration.audit.pricing.numbers import amount_text
@@ -20,8 +21,6 @@ from orchestration.ledger.rows import USE_LISTS
 from orchestration.money import decimal_text
 from orchestration.zones import local_date
 
-RULES = "2"
-"""The version of the rules that this pricer follows."""
 Shown = dict[str, Any]
 
 
@@ -41,7 +40,7 @@ def layout(
     }
     body: Shown = {
         "number": number,
-        "kind": "credit_note" if statement.total < 0 else "invoice",
+        "kind": statement.kind,
         "rules": RULES,
         "issue_date": issue_date.isoformat(),
         "due_date": (issue_date + timedelta(days=customer.terms_days)).isoformat(),
@@ -61,6 +60,8 @@ def layout(
     }
     if statement.corrects:
         body["corrects"] = statement.corrects
+    if statement.void:
+        body["void"] = statement.void
     if statement.taxes:
         body["taxes"] = [_tax(tax, currency) for tax in statement.taxes]
     return body

@@ -64,11 +64,17 @@ def split(amount: int, weights: Sequence[int]) -> list[int]:
     whole = sum(weights)
     if not whole:
         raise ValueError("nothing to split by: the weights sum to 0")
-    shares = [Fraction(amount * weight, whole) for weight in weights]
+    return share_out(amount, [Fraction(amount * weight, whole) for weight in weights])
+
+
+def share_out(amount: int, shares: Sequence[Fraction]) -> list[int]:
+    """Minor units by shares that need not sum to them: each is cut towards 0, and what is left goes, one each and round
+    after round, to where most is lacking, of equals to the earlier."""
     parts = [int(share) for share in shares]
     left = amount - sum(parts)
     sign = 1 if left > 0 else -1
     lacking = [sign * (share - part) for share, part in zip(shares, parts, strict=True)]
-    for place in sorted(range(len(parts)), key=lacking.__getitem__, reverse=True)[: abs(left)]:
-        parts[place] += sign
+    order = sorted(range(len(parts)), key=lacking.__getitem__, reverse=True)
+    for turn in range(abs(left)):
+        parts[order[turn % len(order)]] += sign
     return parts

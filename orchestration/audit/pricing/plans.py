@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -29,13 +29,16 @@ class _Held:
     end: date
 
 
-def plan_lines(spans: Sequence[Span], lines: Sequence[Line], end: date, *, even: bool) -> list[Line]:
+def plan_lines(spans: Sequence[Span], lines: Sequence[Line], end: date, even: Callable[[date], bool]) -> list[Line]:
     """Caps, then true-ups, of one subscription: `spans` are all of its plans', ascending, `lines` those of its charges.
 
-    `end` is the first day after the subscription, the greatest date without one.
+    `end` is the first day after the subscription, the greatest date without one; `even` says how the seller of the
+    period that begins on a day rounds halves.
     """
     caps = list(_caps(spans, lines))
-    return caps + [line for held in _committed(spans) for line in _true_up(held, [*lines, *caps], end, even)]
+    return caps + [
+        line for held in _committed(spans) for line in _true_up(held, [*lines, *caps], end, even(held.period_start))
+    ]
 
 
 def _caps(spans: Sequence[Span], lines: Sequence[Line]) -> Iterator[Line]:

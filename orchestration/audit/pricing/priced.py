@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from itertools import groupby
 
 from orchestration.audit.charged import Charged, Quantity
+from orchestration.audit.pricing.causes import Later
 from orchestration.audit.pricing.differences import Group, adjustment, due_lines, groups_of
 from orchestration.audit.pricing.lines import Key, Line, lines_of
 from orchestration.audit.pricing.plans import plan_lines
+from orchestration.audit.pricing.policies import on_documents
 from orchestration.audit.pricing.record import Standing
-from orchestration.audit.pricing.spans import Span
 from orchestration.catalog import Catalog
 
 Quantities = Mapping[str, Sequence[Quantity]]
@@ -25,8 +27,8 @@ def all_lines(catalog: Catalog, charged: Iterable[Charged], quantities: Quantiti
     for row in catalog.subscriptions:
         ends[row.subscription] = max(ends.get(row.subscription, date.min), row.end or date.max)
 
-    def even(span: Span) -> bool:
-        return catalog.seller(span.customer, span.period_start) in half_even
+    def even(customer: str, day: date) -> bool:
+        return catalog.seller(customer, day) in half_even
 
     for subscription, of_subscription in groupby(charged, key=lambda item: item.segment.subscription):
         items = list(of_subscription)
@@ -34,10 +36,15 @@ def all_lines(catalog: Catalog, charged: Iterable[Charged], quantities: Quantiti
         for item in items:
             key = item.terms.charge.meter
             meter = None if key is None else catalog.meters[key]
-            lines += lines_of(item, meter, quantities.get(item.line_id, ()), even=even(item.segment))
+            lines += lines_of(
+                item,
+                meter,
+                quantities.get(item.line_id, ()),
+                even=even(item.segment.customer, item.segment.period_start),
+            )
         spans = list({item.of_plan.start: item.of_plan for item in items}.values())
         yield from lines
-        yield from plan_lines(spans, lines, ends[subscription], even=even(items[-1].segment))
+        yield from plan_lines(spans, lines, ends[subscription], partial(even, items[0].segment.customer))
 
 
 def groups(
@@ -45,8 +52,10 @@ def groups(
     lines: Iterable[Line],
     issued: Mapping[Key, Standing],
     cut_off: date,
-    retracted: Collection[Key] = (),
+    later: Later = lambda _: None,
 ) -> list[Group]:
-    """What is due at a cut-off, adjustments included, by customer, seller and currency."""
+    """What is due at a cut-off, adjustments included, by customer, seller and currency; `later` says what came to be
+    known of issued lines."""
     now = [*lines, *(adjustment(row) for row in catalog.adjustments)]
-    return groups_of(due_lines(now, issued, cut_off, retracted), catalog.seller)
+    voids = {row.document: row.reissue for row in catalog.reviews.voids}
+    return groups_of(on_documents(due_lines(now, issued, cut_off, later, voids), catalog, cut_off), catalog.seller)

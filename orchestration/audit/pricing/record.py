@@ -26,13 +26,16 @@ class Taken(NamedTuple):
 
 @dataclass(slots=True)
 class Standing:
-    """What stands of a line: by `document`, the first to show it, and all later ones; `shown` as the last showed it."""
+    """What stands of a line: by `document`, the first to show it, and all later ones; `shown` as the last showed it, by
+    the `rules` of then. With `void`, "final" or "reissue", nothing does: its document was taken back."""
 
     document: str
     shown: Body
     bounds: Bounds
     taken: dict[Taken, int]
     taxes: dict[tuple[str, str], int]
+    rules: str = ""
+    void: str = ""
 
     @property
     def amount(self) -> int:
@@ -51,6 +54,11 @@ class Standing:
 def key_of(shown: Body) -> Key:
     period_start, start = (date.fromisoformat(shown[name]) for name in ("period_start", "start"))
     return Key(shown["subscription"], shown["charge"], period_start, start, shown.get("value", ""))
+
+
+def in_order(bodies: Iterable[Body]) -> list[Body]:
+    """Documents of one close: what is billed anew after a void stands on what the void leaves."""
+    return sorted(bodies, key=lambda body: "void" not in body)
 
 
 def uses(shown: Body) -> Iterator[tuple[str, int, Body]]:
@@ -113,9 +121,9 @@ class Record:
     def add_lines(self, body: Body) -> None:
         ranks = {(kind, id_of(kind, use)): rank for kind, rank, use in uses(body)}
         for shown in body["lines"]:
-            self._add(key_of(shown), shown, body["number"], ranks)
+            self._add(key_of(shown), shown, body, ranks)
 
-    def _add(self, key: Key, shown: Body, number: str, ranks: Mapping[tuple[str, str], int]) -> None:
+    def _add(self, key: Key, shown: Body, body: Body, ranks: Mapping[tuple[str, str], int]) -> None:
         currency = shown["currency"]
         parts = (read_minor(shown[name], currency) for name in ("gross", "discount", "excess", "top_up"))
         bounds = Bounds(*parts)
@@ -126,8 +134,9 @@ class Record:
             )
             for kind, _, use in uses(shown)
         }
-        if key not in self.lines:
-            self.lines[key] = Standing(number, shown, bounds, taken, taxes)
+        says = {"rules": body.get("rules", ""), "void": body.get("void", "")}
+        if key not in self.lines or self.lines[key].void == "reissue":
+            self.lines[key] = Standing(body["number"], shown, bounds, taken, taxes, **says)
             return
         # The coupons of the original stand on a line, and no others.
         before = self.lines[key]
@@ -138,6 +147,7 @@ class Record:
             before.bounds.plus(bounds),
             {use: amount + later.get((use.kind, use.id), 0) for use, amount in before.taken.items()},
             {name: before.taxes.get(name, 0) + taxes.get(name, 0) for name in {**before.taxes, **taxes}},
+            **says,
         )
 
     def owing(self, account: tuple[str, str, str]) -> Iterator[tuple[str, int]]:

@@ -98,12 +98,17 @@ def take(
     return Use(means.kind, means.id, amount, means.percent, base), shares
 
 
+def _is_open(due: Due) -> bool:
+    """Whether coupons and credits of its document may touch a line; a trial uses up none."""
+    return due.kind not in ("correction", "adjustment") and not due.line.trial
+
+
 def reduced(lines: Sequence[Due], means: Iterable[Means], on_lines: Sequence[list[Use]], even: bool) -> list[Use]:
     """Coupons and promotional credits of a document; what each line bears is added to `on_lines`."""
     lefts = [due.amount for due in lines]
     found = []
     for one in means:
-        places = [n for n, due in enumerate(lines) if due.kind not in ("correction", "adjustment") and one.names(due)]
+        places = [n for n, due in enumerate(lines) if _is_open(due) and one.names(due)]
         use, shares = take(one, lefts, places, even)
         if not places or not (use.amount or one.percent):
             continue

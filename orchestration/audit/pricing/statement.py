@@ -12,7 +12,7 @@ from orchestration.audit.pricing.taxes import Tax, Treatment
 
 @dataclass
 class Statement:
-    """`on_lines`, `how` and `nets` are by line. `corrects` is the original that a credit note was made for."""
+    """`on_lines`, `how` and `nets` are by line. `corrects` is the original that a note was made for."""
 
     group: Group
     lines: list[Due]
@@ -42,6 +42,16 @@ class Statement:
     @property
     def amount_due(self) -> int:
         return self.total - self.of_kind("credit_note") - self.of_kind("prepaid")
+
+    @property
+    def void(self) -> str:
+        return self.lines[0].void
+
+    @property
+    def kind(self) -> str:
+        if self.total < 0 or self.void:
+            return "credit_note"
+        return "debit_note" if self.corrects else "invoice"
 
     @property
     def owed(self) -> list[int]:

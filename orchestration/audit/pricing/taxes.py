@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from orchestration.audit.pricing.differences import Due
 from orchestration.audit.pricing.lines import Key
-from orchestration.audit.pricing.numbers import nearest, split
+from orchestration.audit.pricing.numbers import nearest, share_out, split
 from orchestration.audit.pricing.record import Body, Standing
 from orchestration.catalog.terms import Exemption, TaxRate
 
@@ -84,7 +84,7 @@ def _kept(shown: Body) -> Treatment:
 def taxes_of(
     nets: Sequence[int], how: Sequence[Treatment], *, even: bool, original: Mapping[Key, Standing] | None = None
 ) -> list[Tax]:
-    """Rates in their order, then exemptions. Of a credit note for an `original` no tax gives back more than stands."""
+    """Rates in their order, then exemptions. Of a note for an `original` no tax gives back more than stands."""
     by_rate: dict[Rate, list[int]] = defaultdict(list)
     exempt: dict[tuple[str, str], int] = defaultdict(int)
     for place, (net, one) in enumerate(zip(nets, how, strict=True)):
@@ -100,11 +100,19 @@ def taxes_of(
         if original is not None:
             net, tax = _standing(original.values(), rate)
             amount = -max(tax, 0) if net + base == 0 else max(amount, -max(tax, 0))
-        shares = dict(zip(places, split(amount, [nets[place] for place in places]), strict=True))
+        shares = dict(zip(places, _shares(amount, [nets[place] for place in places], rate.percent), strict=True))
         found.append(Tax(rate, base, amount, shares=shares))
     return found + [
         Tax(Rate(category, "", Fraction(0)), exempt[category, reason], 0, reason) for category, reason in sorted(exempt)
     ]
+
+
+def _shares(amount: int, nets: Sequence[int], percent: Fraction) -> list[int]:
+    """Over lines of one sign in their proportions. Of lines of both signs each bears its own tax, since their sum says
+    nothing of how large they are."""
+    if any(nets) and (all(net >= 0 for net in nets) or all(net <= 0 for net in nets)):
+        return split(amount, nets)
+    return share_out(amount, [net * percent / 100 for net in nets])
 
 
 def _standing(original: Iterable[Standing], rate: Rate) -> tuple[int, int]:
