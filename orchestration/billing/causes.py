@@ -62,7 +62,7 @@ def _cause(
     lost_alone = is_gone and begins.get((line.subscription, line.start)) == shown["plan"]
     # A value that nothing is measured for has no line any more; a charge that has none was taken out of its plan.
     if lost_alone and not line.value:
-        return "price" if line.kind == "adjustment" else "catalog"
+        return "catalog"
     moved = None if lost_alone else _moved(line, shown, begins)
     if moved is not None:
         return moved

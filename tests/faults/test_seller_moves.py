@@ -77,7 +77,7 @@ def test_each_period_is_billed_by_who_sold_it_and_stays_with_them(tmp_path: Path
         ]
         assert close(ledger, MOVED, "2027-02-01", used) == []
         numbers = [d.number for d in ledger.documents()]
-    assert numbers == ["N-2026-000001", "N-2027-000001", "N-2027-000002", "S-2027-000001"]
+    assert numbers == ["N-2026-000001", "N-2027-000001", "N-DN-2027-000001", "S-2027-000001"]
 
 
 def test_a_new_seller_who_rounds_otherwise_rounds_no_closed_period_again(tmp_path: Path) -> None:

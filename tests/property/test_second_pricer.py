@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from planted_corrections import CORRECTION_BUGS
 from planted_prices import BUGS, Bug
 from planting import edited, planted
 from price_cases import case_of
@@ -32,8 +33,11 @@ def sample() -> tuple[tuple[list[Close], Made], ...]:
     return tuple((some, second_bodies(some)) for some in closes)
 
 
-def test_both_make_the_same_documents_of_two_closes() -> None:
-    seen = {"correction": 0, "credit_note": 0, "taken again": 0, "skipped": 0, "tax": 0, "true_up": 0, "cap": 0}
+KINDS = ("correction", "credit_note", "debit_note", "void", "taken again", "skipped", "tax", "true_up", "cap")
+
+
+def test_both_make_the_same_documents_of_all_closes() -> None:
+    seen = dict.fromkeys(KINDS, 0)
     for number, (closes, second) in enumerate(sample()):
         assert unlike(program_bodies(closes), second) == [], f"case {number - 1}"
         for issued, skipped in second:
@@ -43,13 +47,15 @@ def test_both_make_the_same_documents_of_two_closes() -> None:
                 for kind in ("correction", "true_up", "cap"):
                     seen[kind] += kinds.count(kind)
                 seen["credit_note"] += body["kind"] == "credit_note"
+                seen["debit_note"] += body["kind"] == "debit_note"
+                seen["void"] += "void" in body
                 seen["tax"] += "taxes" in body
                 uses = [*body.get("coupons", ()), *body.get("promotional", ())]
                 seen["taken again"] += any("document" in use for use in uses)
     assert all(seen.values()), f"the sample has none of: {[name for name, times in seen.items() if not times]}"
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
+@pytest.mark.parametrize("bug", [*BUGS, *CORRECTION_BUGS], ids=lambda bug: bug.name)
 def test_a_bug_in_billing_makes_the_two_differ(bug: Bug) -> None:
     with planted(bug.module, edited(bug.module, bug.old, bug.new)):
         assert any(_differ(*pair) for pair in sample()), f"nobody noticed that {bug.name}"

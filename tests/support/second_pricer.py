@@ -1,14 +1,15 @@
 """Closes of random cases, by the program and by the audit's second pricer: whole documents, compared as data.
 
-A case is closed twice: first with a part of its usage, then with all of it and perhaps another end, so that the second
-close has corrections of the first.
+A case is closed at least twice: first with a part of its usage, then with all of it and perhaps another end, so that
+the second close has corrections of the first, by the policies of its plans. Some cases are closed once more, after a
+document was voided.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -33,7 +34,7 @@ from orchestration.catalog import Catalog
 from orchestration.catalog.models import Customer, Entity, Settings
 from orchestration.catalog.moves import Since
 from orchestration.catalog.retractions import Retractions
-from orchestration.catalog.reviews import Reviews
+from orchestration.catalog.reviews import Reviews, Void, Withheld
 from orchestration.catalog.terms import Taxes
 from orchestration.closing.numbering import numbered
 from orchestration.closing.rated import Quantity as Measured
@@ -58,7 +59,18 @@ class Close:
     now_us: int
 
 
-def catalog_of(case: Case) -> Catalog:
+@dataclass(frozen=True)
+class Reviewed:
+    """What is said of corrections beside a case: by plan what becomes of them, and the rest by settings and rows."""
+
+    corrections: Mapping[str, Any] = field(default_factory=dict)
+    horizon_days: int = 400
+    floor: str = "0"
+    withheld: tuple[Withheld, ...] = ()
+    voids: tuple[Void, ...] = ()
+
+
+def catalog_of(case: Case, said: Reviewed = Reviewed()) -> Catalog:
     """A catalog that says what the case says."""
     seller = Entity(
         key=ENTITY, name="Seller", address="A", rounding="half_even" if case.half_even else "half_away",
@@ -66,11 +78,18 @@ def catalog_of(case: Case) -> Catalog:
     )  # fmt: skip
     customer = Customer(customer=CUSTOMER, name="Acme", address="B", country=COUNTRY, zone="UTC", entity=ENTITY)
     return Catalog(
-        settings=Settings(entities=(seller,)),
+        settings=Settings(
+            entities=(seller,),
+            late_horizon_days=said.horizon_days,
+            correction_floor={case.currency: Decimal(said.floor)},
+        ),
         sources=(),
         meters=METERS,
         routes={},  # type: ignore[arg-type]
-        plans=dict(case.plans),
+        plans={
+            key: plan.model_copy(update={"corrections": said.corrections.get(key, "next_invoice")})
+            for key, plan in case.plans.items()
+        },
         customers={CUSTOMER: customer},
         histories={CUSTOMER: (Since(customer, date.min, date.min),)},
         credentials=(),
@@ -81,7 +100,7 @@ def catalog_of(case: Case) -> Catalog:
         adjustments=case.adjustments,
         refunds=(),
         releases=(),
-        reviews=Reviews(),
+        reviews=Reviews(voids=said.voids, withheld=said.withheld),
         taxes=Taxes(rates=case.rates, exemptions=case.exemptions) if case.rates else None,
         conflicts=(),
         retractions=Retractions(),
@@ -91,7 +110,8 @@ def catalog_of(case: Case) -> Catalog:
 
 
 def closes_of(case: Case, seed: int) -> list[Close]:
-    """The first close lacks some usage; before the second some subscriptions are ended, and usage may be taken back."""
+    """The first close lacks some usage; before the second some subscriptions are ended, and usage may be taken back.
+    Before a third one an invoice is voided, or more usage comes."""
     rng = Random(seed)
     early = tuple(use for use in case.uses if rng.random() < 0.8)
     later, uses = case, tuple(use for use in case.uses if rng.random() < 0.9)
@@ -101,16 +121,49 @@ def closes_of(case: Case, seed: int) -> list[Close]:
         if last.end is None or day < last.end:
             phases = tuple(p.model_copy(update={"end": day}) if p is last else p for p in case.phases)
             later, uses = replace(case, phases=phases), tuple(use for use in uses if use.day < day)
+    wait = rng.choice((7, 31, 92))
+    cut_offs, known = [case.cut_off, case.cut_off + timedelta(days=wait)], [replace(case, uses=early)]
+    known.append(replace(later, uses=uses))
+    reviewed = _reviewed(case, wait, rng) if seed % 2 else Reviewed()
+    voided = replace(reviewed, voids=_voids(cut_offs[0], rng))
+    said = [reviewed, voided if rng.random() < 0.2 else reviewed]
+    if rng.random() < 0.4:
+        cut_offs.append(cut_offs[-1] + timedelta(days=31))
+        known.append(replace(later, uses=tuple(use for use in later.uses if use in uses or rng.random() < 0.5)))
+        said.append(voided)
     found = []
-    for number, (known, cut_off) in enumerate(
-        (
-            (replace(case, uses=early), case.cut_off),
-            (replace(later, uses=uses), case.cut_off + timedelta(days=rng.choice((7, 31, 92)))),
-        )
+    for number, (case_known, cut_off, catalog) in enumerate(
+        zip(known, cut_offs, map(catalog_of, known, said), strict=True)
     ):
         now_us = midnight_us("UTC", cut_off + timedelta(days=3 + number))
-        found.append(Close(known, cut_off, catalog_of(known), now_us))
+        found.append(Close(case_known, cut_off, catalog, now_us))
     return found
+
+
+_WHO: dict[str, Any] = {"by": "ana", "on": date(2026, 1, 1), "reason": "agreed"}
+
+
+def _reviewed(case: Case, wait: int, rng: Random) -> Reviewed:
+    """A horizon that lies between the end and the start of a month, seen from the second close, as well as others."""
+    policies = ("next_invoice", "own_document", "report_only")
+    days = [case.cut_off - timedelta(days=number) for number in range(130)] if rng.random() < 0.5 else []
+    return Reviewed(
+        corrections={key: rng.choice(policies) for key in sorted(case.plans)},
+        horizon_days=rng.choice((wait + 10, wait + 10, wait - 1, 400)),
+        floor=rng.choice(("0", "0", "5", "100")),
+        withheld=tuple(
+            Withheld(subscription=subscription, period_start=day, **_WHO)
+            for subscription in sorted({phase.subscription for phase in case.phases})
+            for day in days
+        ),
+    )
+
+
+def _voids(cut_off: date, rng: Random) -> tuple[Void, ...]:
+    """Of the first invoice of the first close, which may not be there, and of another."""
+    year = (cut_off + timedelta(days=3)).year
+    named = [f"INV-{year}-{number:06d}" for number in (1, 2)]
+    return tuple(Void(document=number, reissue=rng.random() < 0.5, **_WHO) for number in named if rng.random() < 0.7)
 
 
 # The program ---------------------------------------------------------------------------------------------------------
@@ -134,8 +187,8 @@ def program_bodies(closes: Sequence[Close]) -> Made:
         found.append(
             numbered(close.catalog, due, close.cut_off, close.now_us, seq, lambda s, n=last: n[s], used_in(before))
         )
-        # Zero invoices come before the documents of their close.
-        before += [*found[-1][1], *found[-1][0]]
+        # Zero invoices come before the documents of their close, and what takes others back before all else.
+        before += in_order([*found[-1][1], *found[-1][0]])
     return found
 
 

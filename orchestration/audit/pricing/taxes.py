@@ -96,7 +96,7 @@ def taxes_of(
     for rate in sorted(by_rate):
         places = by_rate[rate]
         base = sum(nets[place] for place in places)
-        amount = nearest(base * rate.percent / 100, even)
+        amount = nearest(rate.percent * Fraction(base, 100), even)
         if original is not None:
             net, tax = _standing(original.values(), rate)
             amount = -max(tax, 0) if net + base == 0 else max(amount, -max(tax, 0))
@@ -112,7 +112,7 @@ def _shares(amount: int, nets: Sequence[int], percent: Fraction) -> list[int]:
     nothing of how large they are."""
     if any(nets) and (all(net >= 0 for net in nets) or all(net <= 0 for net in nets)):
         return split(amount, nets)
-    return share_out(amount, [net * percent / 100 for net in nets])
+    return share_out(amount, [percent * Fraction(net, 100) for net in nets])
 
 
 def _standing(original: Iterable[Standing], rate: Rate) -> tuple[int, int]:
