@@ -1,14 +1,21 @@
-"""What came to be known of an issued line since: told from two catalogs, and from nothing that a rerun may change."""
+"""What came to be known of an issued line since: told from two catalogs, and from nothing that a rerun may change.
+
+The close and the audit tell it each by its own means.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import pytest
 from faultkit import CATALOG
 
+from orchestration.audit.later import Edited
+from orchestration.audit.taken import load_credentials
 from orchestration.catalog import Catalog
 from orchestration.catalog.load import parse_catalog
 from orchestration.closing.concerned import Since
@@ -39,7 +46,12 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def cause(con: duckdb.DuckDBPyConnection, now: Catalog, was: Catalog | None = None, **line: Any) -> str | None:
-    return Since(con, was or catalog(), now).cause({**LINE, **line})
+    before, shown = was or catalog(), {**LINE, **line}
+    found = Since(con, before, now).cause(shown)
+    with TemporaryDirectory() as scratch:
+        load_credentials(con, now.credentials, Path(scratch))
+    assert Edited(con, before, now).cause(shown) == found
+    return found
 
 
 @pytest.mark.parametrize(
