@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestration.audit.requantify import requantify
 from orchestration.catalog import load_catalog
 from orchestration.closing.close import Knowledge, due_groups, issue
+from orchestration.closing.concerned import later_causes
 from orchestration.closing.rated import rate_all
 from orchestration.engine import connect
 from orchestration.ingest import ingest
@@ -144,8 +145,10 @@ def close(home: Path, ledger: Ledger, month: str) -> None:
     charged, scratch = charged_segments(catalog, now_us), home / "scratch"
     with connect(None, folders=[home / "lake", scratch], temp=scratch) as con:
         quantities = requantify(con, catalog, charged, home / "lake", ledger.files(), scratch / "rows")
-    cut_off = date.fromisoformat(f"{month}-01")
-    groups = due_groups(catalog, ledger, rate_all(catalog, charged, quantities), cut_off)
+        cut_off, lines = date.fromisoformat(f"{month}-01"), rate_all(catalog, charged, quantities)
+        groups = due_groups(
+            catalog, ledger, lines, cut_off, lambda changed: later_causes(con, catalog, ledger, changed)
+        )
     issue(catalog, ledger, groups, cut_off, {}, Knowledge(now_us, len(ledger.batches()), "code"))
 
 
