@@ -22,9 +22,10 @@ from orchestration.audit.pricing.lines import Key
 from orchestration.audit.pricing.priced import all_lines, groups
 from orchestration.audit.pricing.record import Body, Record, in_order, key_of
 from orchestration.audit.requantify import requantify
-from orchestration.canonical import canonical_bytes
+from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog import Catalog
 from orchestration.catalog.load import from_archive
+from orchestration.catalog.reviews import Reviewed
 from orchestration.engine import connect
 from orchestration.errors import Problem
 from orchestration.ingest import rebuild_lake
@@ -83,6 +84,7 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
         for entry in closes:
             report(f"recomputing the documents of journal entry {entry.seq}")
             rows, body = issued[entry.seq], json.loads(entry.body)
+            problems += wrong_reviews(entry, archived(body["catalog"]), rows)
             try:
                 problems += _compare(entry, rows, *_remake(home, ledger, entry, lake, scratch, history, archived))
             except (ValueError, LookupError, ArithmeticError) as error:
@@ -92,6 +94,23 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
         return problems
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def wrong_reviews(entry: JournalRow, catalog: Catalog, rows: Sequence[DocumentRow]) -> Iterator[Problem]:
+    """What a close journalled of reviewed rows, and is not what its archived catalog and its documents say."""
+    said, reviews = json.loads(entry.body), catalog.reviews
+    taken_back = {row.corrects for row in rows if "void" in json.loads(row.body)}
+    digests = {name: sha256_hex(text.encode()) for name, text in catalog.files.items()}
+    wanted: dict[str, Sequence[Reviewed]] = {
+        "declared": [row for row in reviews.declared if digests.get(row.file) == row.sha256],
+        "voided": [row for row in reviews.voids if row.document in taken_back],
+        "withheld": reviews.withheld,
+    }
+    for name, found in wanted.items():
+        # Entries of earlier versions have no such fields.
+        if said.get(name, []) != [row.model_dump(mode="json") for row in found]:
+            message = f"its '{name}' are not the rows of the catalog that it was issued under"
+            yield Problem("journal_differs", message, f"ledger.sqlite, journal entry {entry.seq}")
 
 
 Bodies = list[dict[str, Any]]

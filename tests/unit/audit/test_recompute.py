@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 
 from orchestration.audit import verify_invoice as script
 from orchestration.audit.prove import prove
-from orchestration.audit.recompute import recompute
+from orchestration.audit.recompute import recompute, wrong_reviews
+from orchestration.canonical import canonical_bytes
+from orchestration.catalog.load import from_archive
 from orchestration.ledger.store import Ledger
 
 WHO = "by: ana, approved_by: ben, on: 2026-11-03, reason: agreed"
@@ -72,6 +75,21 @@ def test_every_document_follows_from_raw_files_and_from_the_catalogs_of_their_cl
     by_calls = dict.fromkeys(("busy", "calls", "cells", "days", "each", "packs", "tiers"), "identity")
     assert causes[1] == {"fee": "price"} | by_calls
     assert len(causes[2]) == 19 and set(causes[2].values()) == {"void"}
+
+
+@pytest.mark.parametrize("name", ["declared", "voided", "withheld"])
+def test_a_journal_that_names_other_reviewed_rows_than_its_catalog_is_found(home: Path, name: str) -> None:
+    with Ledger.open(home) as ledger:
+        entry = ledger.journal()[-1]
+        said = json.loads(entry.body)
+        catalog = from_archive(ledger.catalog(said["catalog"]))
+        rows = [row for row in ledger.documents() if row.journal_seq == entry.seq]
+    assert list(wrong_reviews(entry, catalog, rows)) == []
+    row = {"by": "eve", "on": "2026-11-03", "reason": "agreed"}
+    edited = replace(entry, body=canonical_bytes(said | {name: [*said[name], row]}).decode())
+    [problem] = wrong_reviews(edited, catalog, rows)
+    assert (problem.code, problem.where) == ("journal_differs", "ledger.sqlite, journal entry 3")
+    assert f"'{name}'" in problem.message
 
 
 def test_notes_a_void_and_what_is_billed_anew_are_proved(home: Path, tmp_path: Path) -> None:
