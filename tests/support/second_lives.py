@@ -1,5 +1,5 @@
 """Random lives of an instance, each close made again by the second pricer: several customers and sellers, moves,
-coupons, credits, taxes, changes of plan, late usage. No engine, no files: usage is what was measured."""
+coupons, credits, taxes, changes of plan, policies, voids, late usage. No engine and no files: usage is given."""
 
 from __future__ import annotations
 
@@ -18,14 +18,29 @@ from orchestration.canonical import canonical_bytes
 from orchestration.catalog import Catalog
 from orchestration.errors import CatalogInvalid
 
-EDITS = ("version", "end", "change", "customer", "beside", "move", "contract", "coupon", "credit", "adjustment")
+EDITS = ("version", "end", "change", "customer", "beside", "move", "contract", "coupon", "credit", "adjustment", "void")
+POLICIES = {"usual": "next_invoice", "capped": "own_document", "bound": "report_only"}
+
+
+class Reviewed(Life):
+    """Plans have policies of their own, and invoices may be taken back."""
+
+    def _plan(self, key: str) -> str:
+        return super()._plan(key) + f"corrections: {POLICIES[key]}\n"
+
+    def void(self) -> None:
+        numbers = [row.number for row in self.ledger.documents() if row.kind == "invoice"]
+        if numbers:
+            reissue = self.dice.choice(("true", "false"))
+            who = f"by: b, on: {self.today}, reason: r"
+            self._add("voids", f"document: {self.dice.choice(numbers)}, reissue: {reissue}, {who}")
 
 
 class Lived:
     """`unlike` says where a document of a close differs from what the second pricer makes of it."""
 
     def __init__(self, home: Path, seed: int) -> None:
-        self.life = Life(home, seed)
+        self.life = Reviewed(home, seed)
         self.history = History()
         self.unlike: list[str] = []
         self.documents: list[dict[str, Any]] = []

@@ -30,7 +30,7 @@ FEWER = replace(line("50.00"), measured=Decimal(100))
         (line("50.00", end=HALF), [line("100.00", plan="max")], "plan change"),
         (line("100.00"), [line("50.00", plan="max")], "plan change"),
         (line("100.00"), [], "ended"),
-        (line("-5.00", "cap", kind="cap", meter=None, measured=Decimal(1)), [], "late usage"),
+        (line("-5.00", "cap", kind="cap", meter=None, measured=Decimal(1)), [], "price"),
     ],
 )
 def test_a_correction_says_why_the_amount_differs(was: Line, now: list[Line], cause: str) -> None:
@@ -44,7 +44,7 @@ def test_a_correction_of_retracted_events_says_so() -> None:
     book = Book()
     book.issue([line("100.00"), line("100.00", "other")])
     now = [line("50.00"), line("50.00", "other")]
-    found = due_lines(now, issued_lines(book.documents), D("2026-11-01"), {now[1].key})
+    found = due_lines(now, issued_lines(book.documents), D("2026-11-01"), {now[1].key: "retraction"})
     assert [due.before and due.before.cause for due in found] == ["retraction", "late usage"]
 
 
