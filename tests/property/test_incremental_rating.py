@@ -96,8 +96,9 @@ def same_as_plain(life: Life, con: duckdb.DuckDBPyConnection) -> None:
     assert vars(read_used(con)) == vars(used)
     assert con.execute(UNBALANCED).fetchall() == []
     today = {key: local_date(customer.zone, life.now_us) for key, customer in catalog.customers.items()}
-    due = price.known_lines(all_due(catalog, lines, issued, date.max), today)
-    groups = price.drafts(catalog, due, local_date("UTC", life.now_us) + timedelta(days=1))
+    tomorrow = local_date("UTC", life.now_us) + timedelta(days=1)
+    due = price.known_lines(all_due(catalog, lines, issued, date.max, day=tomorrow), today)
+    groups = price.drafts(catalog, due, tomorrow)
     plain = [
         (
             *(one.entity, one.customer, one.currency, cut_off, one.corrects, len(one.lines)),
