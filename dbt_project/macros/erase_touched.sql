@@ -51,3 +51,24 @@
         )
     {%- endif -%}
 {% endmacro %}
+
+{#
+  The rows of a model that this build wrote, and those of which one of `others` holds. Without others it is a join, which
+  the engine carries into the parts of a view; from a condition with `or` it would read the whole history.
+#}
+{% macro written(model, touched, others) %}
+    {%- set by = {
+        "days": [source("control", "restated_days"), "local_day"],
+        "weeks": [source("control", "restated_weeks"), "week_start"],
+        "months": [source("control", "restated_months"), "month_start"],
+    }[touched] -%}
+    {%- set same = "touched.customer = wide.customer and touched." ~ by[1] ~ " = wide." ~ by[1] -%}
+    (
+        select wide.*
+        from {{ model }} as wide
+        {% if others %}
+            where exists (select 1 from {{ by[0] }} as touched where {{ same }}) or {{ others | join(" or ") }}
+        {% else %} inner join {{ by[0] }} as touched on {{ same }}
+        {% endif %}
+    )
+{% endmacro %}

@@ -17,26 +17,10 @@
         {% for column, other in unknown.items() %}
             , count(case when {{ other }} then 1 end) as unknown_{{ column }}
         {% endfor %}
-    from {{ model }} as tested
-    {% if touched %}
-        where
-            exists (
-                select 1
-                from
-                    {{ {
-                        "days": source("control", "restated_days"),
-                        "weeks": source("control", "restated_weeks"),
-                        "months": source("control", "restated_months"),
-                    }[touched] }} as touched
-                where
-                    touched.customer = tested.customer
-                    {% if touched == "days" %} and touched.local_day = tested.local_day
-                    {% elif touched == "weeks" %} and touched.week_start = tested.week_start
-                    {% else %} and touched.month_start = tested.month_start
-                    {% endif %}
-            )
-            {% for other in unknown.values() %} or {{ other }} {% endfor %}
-    {% endif %}
+    from
+        {% if touched %} {{ written(model, touched, unknown.values() | list) }}
+        {% else %} {{ model }}
+        {% endif %} as tested
     group by {{ columns | join(", ") }} {{ more }}
     having
         count(*) > 1
