@@ -146,7 +146,7 @@ def weighed_units(
         priced, _ = weighed(terms, rows, 9)
         units = sum((Fraction(d.amount) for d in priced.details if d.part == "units"), Fraction(0))
         per_unit = average_price(units, sum((row.units for row in rows), Decimal(0)))
-        return {"amount": priced.amount, "per_unit_rounded": per_unit}
+        return {"amount": Fraction(priced.amount), "per_unit_rounded": per_unit}
 
     return answer
 
