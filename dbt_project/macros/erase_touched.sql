@@ -51,3 +51,33 @@
         )
     {%- endif -%}
 {% endmacro %}
+
+{#
+  The rows of a model that this build wrote, and those of which one of `others` holds. With `bounded`, what is touched
+  lies between literals.
+#}
+{% macro written(model, touched, others, bounded=false) %}
+    {%- set by, at = {
+        "days": [source("control", "restated_days"), "local_day"],
+        "weeks": [source("control", "restated_weeks"), "week_start"],
+        "months": [source("control", "restated_months"), "month_start"],
+    }[touched] -%}
+    (
+        select written.*
+        from {{ model }} as written
+        where
+            (
+                exists (
+                    select 1
+                    from {{ by }} as touched
+                    where touched.customer = written.customer and touched.{{ at }} = written.{{ at }}
+                )
+                {% for other in others %} or {{ other }} {% endfor %}
+            )
+            {% if bounded and execute %}
+                {%- set span = run_query("select min(" ~ at ~ "), max(" ~ at ~ ") from " ~ by).rows[0] %}
+                and written.{{ at }} >= {{ "date '" ~ span[0] ~ "'" if span[0] else "cast(null as date)" }}
+                and written.{{ at }} <= {{ "date '" ~ span[1] ~ "'" if span[1] else "cast(null as date)" }}
+            {% endif %}
+    )
+{% endmacro %}

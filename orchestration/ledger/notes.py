@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from orchestration.errors import IntegrityFailure
+from orchestration.ledger.secretfile import write_secret
 
 _ED25519 = b"\x01"
 _DASH = "\u2014 "
@@ -74,7 +74,7 @@ def signer_of(folder: Path, name: str, *, create: bool) -> Signer:
     """
     path = folder / "checkpoint.key"
     if create and not path.exists():
-        _write_key(path, Ed25519PrivateKey.generate())
+        write_secret(path, Ed25519PrivateKey.generate().private_bytes_raw().hex())
     try:
         private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip()))
     except (OSError, ValueError) as error:
@@ -89,15 +89,3 @@ def signer_of(folder: Path, name: str, *, create: bool) -> Signer:
     if not public.exists():
         public.write_text(signer.key_text + "\n")
     return signer
-
-
-def _write_key(path: Path, key: Ed25519PrivateKey) -> None:
-    """Written aside: killed halfway, no part of a key is left to be taken for one."""
-    aside = path.with_suffix(".tmp")
-    aside.unlink(missing_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-    with os.fdopen(descriptor, "w") as handle:
-        handle.write(key.private_bytes_raw().hex())
-        handle.flush()
-        os.fsync(handle.fileno())
-    aside.rename(path)

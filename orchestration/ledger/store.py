@@ -5,7 +5,6 @@ A rollback journal and `synchronous=EXTRA`: a commit survives power loss, folder
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from orchestration.canonical import sha256_hex
 from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ledger.journal import GENESIS, entry_hash, salted
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, ReferenceRow, TapeRow
+from orchestration.ledger.secretfile import write_secret
 
 SCHEMA_VERSION = "5"
 _FILE_COLUMNS = [f.name for f in fields(FileRow)]
@@ -257,15 +257,7 @@ def _refuse_lost_ledger(home: Path) -> None:
 def _create(db: sqlite3.Connection, home: Path) -> None:
     key_path = home / "instance.key"
     if not key_path.exists():
-        # Written aside: killed halfway, no empty key is left to be taken for one.
-        aside = home / "instance.key.tmp"
-        aside.unlink(missing_ok=True)
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-        with os.fdopen(descriptor, "w") as handle:
-            handle.write(secrets.token_hex(32))
-            handle.flush()
-            os.fsync(handle.fileno())
-        aside.rename(key_path)
+        write_secret(key_path, secrets.token_hex(32))
     script = package_files("orchestration.ledger").joinpath("schema.sql").read_text()
     fingerprint = sha256_hex(_read_key(home))
     db.executescript(

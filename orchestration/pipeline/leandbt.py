@@ -1,4 +1,4 @@
-"""What dbt does beside the work for each model and test, left out: a quarter of a small build.
+"""What dbt does beside the work for each model and test, left out: a sixth of a small build or more.
 
 None of this is public API (dbt's version is pinned), and none of it changes what comes out: a test compares builds with
 those of a dbt that runs as it comes, in a process of its own.

@@ -144,9 +144,9 @@ def weighed_units(
         terms = terms_of({**fields_of(case, model, plan, greatest), "prorate": "days"})
         rows = [Change(START, Decimal(full), Fraction(held) / Fraction(full)) for full, held in changes(case)]
         priced, _ = weighed(terms, rows, 9)
-        units = sum((d.amount for d in priced.details if d.part == "units"), Fraction(0))
+        units = sum((Fraction(d.amount) for d in priced.details if d.part == "units"), Fraction(0))
         per_unit = average_price(units, sum((row.units for row in rows), Decimal(0)))
-        return {"amount": priced.amount, "per_unit_rounded": per_unit}
+        return {"amount": Fraction(priced.amount), "per_unit_rounded": per_unit}
 
     return answer
 

@@ -2,9 +2,10 @@
   One row per combination of `columns`, none of them missing but the `nullable`. With `dimensions` those of the wide base
   fact belong to it. With `touched` (days, weeks or months), only those of a customer that this build wrote: the rest was
   tested when it was written. `known` has the values that columns of text may have, here and in every other row; a
-  result's `unknown_<column>` says in how many rows the column has another one.
+  result's `unknown_<column>` says in how many rows the column has another one. With `bounded`, the first and the last of
+  what is touched are looked up before: literals are carried into the parts of a view, which a join is not.
 #}
-{% test grain_is_unique(model, columns, nullable=[], dimensions=false, touched=none, known={}) %}
+{% test grain_is_unique(model, columns, nullable=[], dimensions=false, touched=none, known={}, bounded=false) %}
     {% set touched = "days" if touched is sameas true else touched %}
     {% set more = columns_of_dimensions(meters(wide_aggregations())) if dimensions else "" %}
     {% set unknown = {} %}
@@ -17,26 +18,10 @@
         {% for column, other in unknown.items() %}
             , count(case when {{ other }} then 1 end) as unknown_{{ column }}
         {% endfor %}
-    from {{ model }} as tested
-    {% if touched %}
-        where
-            exists (
-                select 1
-                from
-                    {{ {
-                        "days": source("control", "restated_days"),
-                        "weeks": source("control", "restated_weeks"),
-                        "months": source("control", "restated_months"),
-                    }[touched] }} as touched
-                where
-                    touched.customer = tested.customer
-                    {% if touched == "days" %} and touched.local_day = tested.local_day
-                    {% elif touched == "weeks" %} and touched.week_start = tested.week_start
-                    {% else %} and touched.month_start = tested.month_start
-                    {% endif %}
-            )
-            {% for other in unknown.values() %} or {{ other }} {% endfor %}
-    {% endif %}
+    from
+        {% if touched %} {{ written(model, touched, unknown.values() | list, bounded) }}
+        {% else %} {{ model }}
+        {% endif %} as tested
     group by {{ columns | join(", ") }} {{ more }}
     having
         count(*) > 1
