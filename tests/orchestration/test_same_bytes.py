@@ -9,6 +9,8 @@ import tiny
 from dagster_runs import Launch, Ran
 from instances import content, documents, file_hashes, ledger_rows, rows, tables
 
+from orchestration.pipeline.project import PROJECT
+
 
 def test_runs_end_well(by_dagster: Ran) -> None:
     assert by_dagster.daily.success
@@ -88,7 +90,9 @@ def test_dbt_as_a_subprocess_says_and_builds_the_same(launch: Launch, by_dagster
     result = launch("daily", home, dbt="subprocess")
     assert result.success
     assert _told(result) == _told(by_dagster.daily)
-    names = [n for n in tables(by_dagster.home, "marts", "metering") if "invoice" not in n]
+    # The other has been closed since: what stands on issued documents is its own.
+    money = {f"marts.{path.stem}" for path in (PROJECT / "models" / "finance").glob("*.sql")}
+    names = [n for n in tables(by_dagster.home, "marts", "metering") if n not in money]
     assert content(home, names) == content(by_dagster.home, names)
 
 
