@@ -2,6 +2,7 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
+  throttling.yaml (may be absent)
   overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  releases.yaml  taxes.yaml (what customers
   agreed, and what was decided of their documents; may be absent)
   decisions.yaml, retractions.yaml, retractions/*.jsonl, corrections.yaml, voids.yaml, withheld.yaml (reviewed
@@ -40,16 +41,20 @@ from orchestration.catalog.reviews import (
     check_approvals,
     check_voids,
 )
-from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
+from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, endpoints_known, openapi_files
 from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import Routes
 from orchestration.catalog.termcheck import Terms
 from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Release, Taxes
+from orchestration.catalog.throttles import FILE as THROTTLING
+from orchestration.catalog.throttles import KEY as THROTTLES
+from orchestration.catalog.throttles import Throttle, check_throttles
 from orchestration.errors import CatalogInvalid, Problem
 
 TERMS = ("overrides", "coupons", "credits", "adjustments", "refunds", "releases", "taxes")
 REVIEWS = ("corrections", "voids", "withheld")
-_OPTIONAL = ("routes.yaml", "decisions.yaml", RETRACTIONS, *(f"{name}.yaml" for name in (*TERMS, *REVIEWS)))
+_REVIEWED = ("decisions.yaml", RETRACTIONS, *(f"{name}.yaml" for name in (*TERMS, *REVIEWS)))
+_OPTIONAL = ("routes.yaml", THROTTLING, *_REVIEWED)
 YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", *_OPTIONAL)
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
 
@@ -77,6 +82,7 @@ class Catalog:
     refunds: tuple[Refund, ...]
     releases: tuple[Release, ...]
     taxes: Taxes | None
+    throttles: tuple[Throttle, ...]
     reviews: Reviews
     conflicts: tuple[ConflictDecision, ...]
     retractions: Retractions
@@ -145,6 +151,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     credentials = reader.table(Credential, "credentials.csv", texts)
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
     overrides, terms = reader.listed(Override, "overrides.yaml", "overrides", texts), _terms(reader, texts)
+    throttles = reader.listed(Throttle, THROTTLING, THROTTLES, texts)
     route_sets = reader.listed(RouteSet, "routes.yaml", "routes", texts)
     routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
     decisions, reviews = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts), _reviews(reader, texts)
@@ -158,6 +165,8 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
             problems += check_endpoints(meters, sources, routes, reader.places)
+            endpoints = endpoints_known(sources, routes)
+            problems += check_throttles(throttles, plans, credentials, endpoints, reader.places)
         problems = [p for p in problems if not reader.follows_from_broken(p)]
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
@@ -179,6 +188,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         refunds=tuple(terms.refunds),
         releases=tuple(terms.releases),
         taxes=terms.taxes,
+        throttles=tuple(throttles),
         reviews=reviews,
         conflicts=tuple(decisions),
         retractions=retractions,
@@ -217,3 +227,19 @@ def _terms(reader: Reader, texts: Mapping[str, str]) -> Terms:
 def _line(problem: Problem) -> int:
     tail = problem.where.rsplit(":", 1)[-1]
     return int(tail) if tail.isdigit() else 0
+
+
+def load_throttles(path: Path, catalog: Catalog) -> tuple[Throttle, ...]:
+    """Policies of a file like `throttling.yaml`, for customers of a catalog. Raises CatalogInvalid, as it does."""
+    reader = Reader(f"{path.parent.as_posix()}/")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogInvalid([Problem("unreadable", str(error), str(path))]) from error
+    throttles = reader.listed(Throttle, path.name, THROTTLES, {path.name: text})
+    endpoints = endpoints_known(catalog.sources, catalog.routes)
+    wrong = check_throttles(throttles, catalog.plans.values(), catalog.credentials, endpoints, reader.places)
+    problems = [*reader.problems, *wrong]
+    if problems:
+        raise CatalogInvalid(problems)
+    return tuple(throttles)

@@ -104,12 +104,17 @@ def check_endpoints(
     meters: Sequence[Meter], sources: Sequence[Source], routes: Routes, places: Places
 ) -> Iterator[Problem]:
     """A meter that compares `endpoint` with what is no template would never take an event."""
-    names = {None, *routes} | {source.name for source in sources}
-    known = {t.path for name in names for t in routes.get(name, ())} | {UNMATCHED, OTHER}
+    known = endpoints_known(sources, routes)
     for meter in meters:
         for value in sorted(endpoints_named(meter) - known):
             message = f"meter '{meter.key}' compares 'endpoint' with '{value}', which is no route of routes.yaml"
             yield Problem("unknown_endpoint", message, places.of(meter))
+
+
+def endpoints_known(sources: Sequence[Source], routes: Routes) -> set[str]:
+    """All that the endpoint of a request may be."""
+    names = {None, *routes} | {source.name for source in sources}
+    return {t.path for name in names for t in routes.get(name, ())} | {UNMATCHED, OTHER}
 
 
 def endpoints_named(meter: Meter) -> set[str]:

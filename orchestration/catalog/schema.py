@@ -18,11 +18,14 @@ from orchestration.catalog.reviews import Declared, Void, Withheld
 from orchestration.catalog.routes import RouteSet
 from orchestration.catalog.sources import Source
 from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Release, Taxes
+from orchestration.catalog.throttles import KEY as THROTTLES
+from orchestration.catalog.throttles import Throttle
 
 _LISTS: dict[str, type[Model]] = {
     "sources": Source,
     "meters": Meter,
     "routes": RouteSet,
+    THROTTLES: Throttle,
     "retractions": Retraction,
     "overrides": Override,
     "coupons": Coupon,

@@ -94,14 +94,16 @@ def _columns(con: duckdb.DuckDBPyConnection, query: str) -> set[str]:
     return {row[0] for row in con.execute(f"DESCRIBE {query}").fetchall()}
 
 
-def create_event_views(con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: Lake, files: Sequence[FileRow]) -> None:
+def create_event_views(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, lake: Lake, files: Sequence[FileRow], more: Iterable[str] = ()
+) -> None:
     """Make the views of `create_line_views`, and `events` over them; `control.routes` has to be there.
 
     `events` adds for each meter `m_<key>` and `u_<key>`; the keys by which a line's endpoint is found in
     `control.routes` (`route_<slot>`), what it is where none is (`unrouted`), and the path's shape. The endpoint takes
     joins, for which every query of the view would pay: it is only joined here when a meter reads it.
     """
-    create_line_views(con, catalog, lake, files)
+    create_line_views(con, catalog, lake, files, more)
     meters = [catalog.meters[key] for key in sorted(catalog.meters)]
     routes = compile_routes(catalog.routes)
     source = f"({routes.keyed('lake.lines')}) AS line"

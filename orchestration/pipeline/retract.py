@@ -6,24 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import duckdb
-
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.catalog.meters import EVENT_FIELDS
 from orchestration.catalog.retractions import FILE, Retraction, list_file, list_text, makers
-from orchestration.engine import connect, load_rows
 from orchestration.errors import ConfigInvalid
-from orchestration.ingest import rebuild_lake
-from orchestration.ingest.batch import Workshop
 from orchestration.ingest.durable import make_folder, publish
-from orchestration.ingest.extract import extract
-from orchestration.ingest.lake import Lake
-from orchestration.ledger.store import Ledger
 from orchestration.metering import routes
 from orchestration.metering.compile import filter_sql
-from orchestration.metering.conflicts import load_conflicts
-from orchestration.metering.lakeview import create_line_views
-from orchestration.metering.retractions import load_retractions
+from orchestration.pipeline.lakelines import lake_lines
 from orchestration.pipeline.run import Context
 from orchestration.sqltext import literal
 
@@ -78,32 +68,20 @@ def _refused(what: str, next_step: str) -> ConfigInvalid:
 
 def _choose(context: Context, catalog: Catalog, row: Retraction) -> list[tuple[str, str, int]]:
     """Source, id and time of the events that a row chooses. An event is chosen by the line of it that counts."""
-    instance, properties = context.instance, row.restricted - EVENT_FIELDS
-    lake = Lake(instance.lake)
-    with Ledger.open(instance.home, create=False) as ledger:
-        rebuild_lake(instance.home, ledger, context.report)
+    with lake_lines(context, catalog, row.restricted - EVENT_FIELDS) as con:
         context.report("looking for the events")
-        files = ledger.files()
-        extract(Workshop.of(instance.home, ledger), ledger, catalog, files, properties)
-        with connect(
-            None, folders=[instance.home], threads=instance.threads, memory=instance.memory, temp=instance.scratch
-        ) as con:
-            load_conflicts(con, catalog, lake, files, instance.scratch)
-            load_retractions(con, catalog, lake, files, instance.scratch)
-            create_line_views(con, catalog, lake, [f for f in files if f.min_us is not None], properties)
-            return con.execute(
-                f"SELECT source, event_id, time_us FROM {_lines(con, catalog, row, instance.scratch)} "
-                "ANTI JOIN (FROM lake.verdicts WHERE verdict <> 'retracted') USING (file_id, line) "
-                f"WHERE {_condition(row)}"
-            ).fetchall()
+        return con.execute(
+            f"SELECT source, event_id, time_us FROM {_lines(catalog, row)} "
+            "ANTI JOIN (FROM lake.verdicts WHERE verdict <> 'retracted') USING (file_id, line) "
+            f"WHERE {_condition(row)}"
+        ).fetchall()
 
 
-def _lines(con: duckdb.DuckDBPyConnection, catalog: Catalog, row: Retraction, scratch: Path) -> str:
+def _lines(catalog: Catalog, row: Retraction) -> str:
     """The lake's lines, with their endpoints if the row compares them."""
     if "endpoint" not in row.restricted:
         return "lake.lines"
     compiled = routes.compile_routes(catalog.routes)
-    load_rows(con, "control.routes", routes.ROUTES, compiled.rows, scratch)
     endpoint, joins = compiled.endpoint("line")
     return f"(SELECT line.*, {endpoint} AS endpoint FROM ({compiled.keyed('lake.lines')}) AS line{joins})"
 

@@ -1,0 +1,77 @@
+"""`tallystick throttling`: what the log says of limits, and how clients take them."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of, now_of
+from orchestration.console import Progress
+from orchestration.errors import ConfigInvalid
+from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.lock import instance_lock
+
+
+def throttling(
+    first: Annotated[str, typer.Option("--from", help="The first day, e.g. 2026-10-01, in each customer's own days.")],
+    end: Annotated[str, typer.Option("--to", help="The day after the last one.")],
+    policies: Annotated[
+        Path | None,
+        typer.Option(help="Policies that are proposed: what they would have refused, and of which revenue."),
+    ] = None,
+    at_most: Annotated[
+        str | None, typer.Option(help="Find the smallest limits that would have refused less than so many percent.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write who was over a limit, and when, to this file.")] = None,
+    home: Home = None,
+    now: Now = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replay the log against throttling policies (throttling.yaml): who was over a limit, when and by how much, and
+    whether the gateway's refusals agree; how clients back off. Nothing that is kept or published changes.
+    """
+    from orchestration.console_watch import episodes_csv, print_replay, replay_json
+    from orchestration.exports.csvfiles import write_file
+    from orchestration.pipeline.run import Context
+    from orchestration.pipeline.throttle import throttling as replayed
+
+    days = _day(first, "--from"), _day(end, "--to")
+    share = None if at_most is None else _percent(at_most) / 100
+    environment = environment_of(home)
+    instance = Instance.of(environment)
+    with Progress().shown() as progress, instance_lock(instance.home, "throttling", wait=wait):
+        found = replayed(Context(instance, now_of(environment, now), progress), *days, policies, share)
+    if as_json:
+        typer.echo(replay_json(found))
+    else:
+        print_replay(found)
+    if csv is not None:
+        write_file(csv.absolute(), episodes_csv(found))
+
+
+def _day(text: str, where: str) -> date:
+    if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            pass
+    raise ConfigInvalid(
+        f"'{text}' is no day", where=where, not_done="nothing was replayed", next_step="write e.g. 2026-10-01"
+    )
+
+
+def _percent(text: str) -> Fraction:
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,4})?", text) or not Fraction(text):
+        raise ConfigInvalid(
+            f"'{text}' is no percentage",
+            where="--at-most",
+            not_done="nothing was replayed",
+            next_step="write e.g. 1, or 0.5",
+        )
+    return Fraction(text)

@@ -1,0 +1,45 @@
+"""The lines of the lake, for commands that look at events themselves: every line of every batch that the ledger has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from orchestration.catalog import Catalog
+from orchestration.engine import connect, load_rows
+from orchestration.ingest import rebuild_lake
+from orchestration.ingest.batch import Workshop
+from orchestration.ingest.extract import extract
+from orchestration.ingest.lake import Lake
+from orchestration.ledger.store import Ledger
+from orchestration.metering import routes
+from orchestration.metering.conflicts import load_conflicts
+from orchestration.metering.lakeview import create_event_views
+from orchestration.metering.retractions import load_retractions
+from orchestration.pipeline.run import Context
+
+
+@contextmanager
+def lake_lines(
+    context: Context, catalog: Catalog, properties: Collection[str] = ()
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in memory with the views of `create_event_views`, `properties` among the columns of lines.
+
+    The caller holds the instance's lock; what the lake lacks is made again from raw files.
+    """
+    instance = context.instance
+    lake = Lake(instance.lake)
+    with Ledger.open(instance.home, create=False) as ledger:
+        rebuild_lake(instance.home, ledger, context.report)
+        files = ledger.files()
+        extract(Workshop.of(instance.home, ledger), ledger, catalog, files, properties)
+    with connect(
+        None, folders=[instance.home], threads=instance.threads, memory=instance.memory, temp=instance.scratch
+    ) as con:
+        load_conflicts(con, catalog, lake, files, instance.scratch)
+        load_retractions(con, catalog, lake, files, instance.scratch)
+        load_rows(con, "control.routes", routes.ROUTES, routes.compile_routes(catalog.routes).rows, instance.scratch)
+        create_event_views(con, catalog, lake, [f for f in files if f.min_us is not None], properties)
+        yield con

@@ -1,0 +1,96 @@
+"""The requests of a time, in the order of the log, for what looks at each of them: limits and retries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import date
+
+import duckdb
+
+from orchestration.catalog import Catalog
+from orchestration.engine import load_rows
+from orchestration.metering import control
+from orchestration.metering.compile import property_column
+from orchestration.metering.plandays import PLAN_SPANS, plan_span_rows
+from orchestration.metering.routes import compile_routes
+from orchestration.monitoring.throttling import Request
+from orchestration.pipeline.lakelines import lake_lines
+from orchestration.pipeline.run import Context
+from orchestration.sqltext import identifier
+from orchestration.zones import midnight_us
+
+RETRY_AFTER = "retry_after"
+"""The property that holds the seconds of a response's Retry-After, where a source maps it."""
+BATCH = 10_000
+
+
+@contextmanager
+def requests_in(context: Context, catalog: Catalog, first: date, end: date) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the table `requests`: those of each customer's local days from `first` until before `end`.
+
+    `place` counts them in the order of time; of one time, in that of files and lines. Beside what is known of the
+    request, `m_<key>` of each meter that adds up. The caller holds the instance's lock.
+    """
+    mapped = {RETRY_AFTER} & set().union(*(source.properties for source in catalog.sources))
+    with lake_lines(context, catalog, mapped) as con:
+        scratch = context.instance.scratch
+        zones = [customer.zone for customer in catalog.customers.values()]
+        since = min((midnight_us(zone, first) for zone in zones), default=0)
+        until = max((midnight_us(zone, end) for zone in zones), default=0)
+        load_rows(con, "control.plan_spans", PLAN_SPANS, plan_span_rows(catalog), scratch)
+        credentials = control.credential_rows(catalog.credentials)
+        load_rows(con, "control.credentials", control.CREDENTIALS, credentials, scratch)
+        offsets = control.offset_rows(catalog, since, until)
+        load_rows(con, "control.customer_offsets", control.CUSTOMER_OFFSETS, offsets, scratch)
+        con.execute(_requests_sql(catalog, since, until, mapped), [first, end])
+        yield con
+
+
+def summed_meters(catalog: Catalog) -> list[str]:
+    """The meters whose quantity is the sum of what their events have."""
+    return sorted(key for key, meter in catalog.meters.items() if control.combine_of(meter) == "sum")
+
+
+def _requests_sql(catalog: Catalog, since: int, until: int, mapped: Collection[str]) -> str:
+    meters = ", ".join(identifier(f"m_{key}") for key in summed_meters(catalog))
+    asked = property_column(RETRY_AFTER) if mapped else "NULL"
+    endpoint, joins = compile_routes(catalog.routes).endpoint("event")
+    return f"""
+CREATE TEMP TABLE requests AS
+WITH counted AS (
+    SELECT event.*, {endpoint} AS place_of_call, {asked} AS asked,
+        credentials.customer, zones.offset_us, zones.carry_day
+    FROM lake.events AS event{joins}
+    ANTI JOIN lake.verdicts AS verdict ON event.file_id = verdict.file_id AND event.line = verdict.line
+    JOIN control.credentials AS credentials ON event.credential = credentials.credential
+        AND event.feed = coalesce(credentials.feed, event.feed)
+        AND event.time_us >= credentials.from_us AND event.time_us < credentials.to_us
+    JOIN control.customer_offsets AS zones ON credentials.customer = zones.customer
+        AND event.time_us >= zones.start_us AND event.time_us < zones.end_us
+    WHERE event.time_us >= {since} AND event.time_us < {until}
+        AND (event.path IS NOT NULL OR event.method IS NOT NULL OR event.status IS NOT NULL)
+)
+SELECT row_number() OVER (ORDER BY time_us, file_id, line) - 1 AS place, time_us, coalesce(latency_us, 0) AS lasts_us,
+    status, counted.customer, credential, user_key, address_key, agent, place_of_call AS endpoint,
+    greatest(make_timestamp(time_us + offset_us)::DATE, carry_day) AS local_day,
+    CASE WHEN regexp_full_match(asked, '[0-9]{{1,9}}') THEN CAST(asked AS BIGINT) * 1000000 END AS asked_us,
+    spans.plans{", " + meters if meters else ""}
+FROM counted LEFT JOIN control.plan_spans AS spans ON counted.customer = spans.customer
+    AND time_us >= spans.from_us AND time_us < spans.to_us
+WHERE greatest(make_timestamp(time_us + offset_us)::DATE, carry_day) >= ?
+    AND greatest(make_timestamp(time_us + offset_us)::DATE, carry_day) < ?
+"""
+
+
+def read_requests(con: duckdb.DuckDBPyConnection) -> Iterator[Request]:
+    """The rows of `requests` by place."""
+    cursor = con.cursor().execute(
+        "SELECT time_us, lasts_us, coalesce(status = 429, false), customer, credential, coalesce(user_key, ''), "
+        "coalesce(address_key, ''), coalesce(endpoint, ''), coalesce(plans, []) FROM requests ORDER BY place"
+    )
+    known: dict[tuple[str, ...], frozenset[str]] = {}
+    while rows := cursor.fetchmany(BATCH):
+        for *fields, plans in rows:
+            key = tuple(plans)
+            yield Request(*fields, known.setdefault(key, frozenset(key)))

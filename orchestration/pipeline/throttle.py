@@ -1,0 +1,207 @@
+"""The log of a time against throttling policies: those of the catalog, followed by the gateway or not, or proposed ones.
+
+What a proposed policy would have refused is shown with the revenue that it touches: of each customer, meter and day,
+the amount rated for it in the share that the refused requests have in its quantity.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import duckdb
+
+from orchestration.catalog import Catalog, load_catalog
+from orchestration.catalog.fields import duration_us
+from orchestration.catalog.load import load_throttles
+from orchestration.catalog.throttles import Throttle
+from orchestration.engine import connect, load_rows
+from orchestration.errors import ConfigInvalid
+from orchestration.monitoring.backoff import Attempt, Behaviour, Storm, behaviours, storms
+from orchestration.monitoring.limiters import Limit
+from orchestration.monitoring.throttling import (
+    Episode,
+    Policy,
+    Request,
+    Verdict,
+    episodes,
+    refused_by,
+    replay,
+    smallest_limit,
+)
+from orchestration.pipeline.requests import BATCH, read_requests, requests_in, summed_meters
+from orchestration.pipeline.run import Context
+from orchestration.sqltext import identifier
+
+GAP_US = 300 * 1_000_000
+"""Who keeps the limit for five minutes has ended an episode."""
+_REFUSED = {"policy": "VARCHAR", "place": "BIGINT"}
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCount:
+    """Requests that a policy concerns; of these, which are over its limit, and of those the ones that the gateway let
+    through (`missed`)."""
+
+    policy: str
+    requests: int
+    over: int
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a policy would have refused of a customer, and the amount that was rated for it, unrounded."""
+
+    policy: str
+    customer: str
+    requests: int
+    currency: str | None
+    amount: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What the log says of limits between two local days, the second not included.
+
+    `undue` are refusals of the gateway within every policy. With `proposed` policies, verdicts follow them and not the
+    gateway; `touched` is then told, and `smallest` limits where a share was asked for.
+    """
+
+    first: date
+    end: date
+    requests: int
+    refused: int
+    undue: int
+    counts: tuple[PolicyCount, ...]
+    episodes: tuple[Episode, ...]
+    touched: tuple[Touched, ...]
+    smallest: Mapping[str, int | None]
+    behaviours: tuple[Behaviour, ...]
+    storms: tuple[Storm, ...]
+
+
+def policy_of(row: Throttle, limit: int | None = None) -> Policy:
+    """A policy of the catalog, with another `limit` if one is given."""
+    number = row.limit if limit is None else limit
+    window = 0 if row.window is None else duration_us(row.window)
+    rule = Limit(row.kind, number, window, (row.burst or number) if row.kind == "token_bucket" else 0)
+    return Policy(row.key, rule, row.per, frozenset(row.plans), frozenset(row.credentials), frozenset(row.endpoints))
+
+
+def throttling(
+    context: Context, first: date, end: date, proposed: Path | None = None, at_most: Fraction | None = None
+) -> Replay:
+    """Replay the log of each customer's local days from `first` until before `end`. The caller holds the lock.
+
+    Args:
+        proposed: a file like throttling.yaml, to be followed instead of the catalog's.
+        at_most: find for each policy the smallest limit that would have refused less than this share.
+    Raises:
+        CatalogInvalid: the catalog or the proposed policies have problems, each with file and line.
+        ConfigInvalid: there is no policy, or no day.
+    """
+    catalog = load_catalog(context.instance.catalog)
+    rows = catalog.throttles if proposed is None else load_throttles(proposed, catalog)
+    if not rows or end <= first:
+        what = "no day lies between --from and --to" if rows else "the catalog has no throttling policy"
+        fix = "name a later day with --to" if rows else "write throttling.yaml, or name a file with --policies"
+        raise ConfigInvalid(what, not_done="nothing was replayed", next_step=fix)
+    policies = [policy_of(row) for row in rows]
+    with requests_in(context, catalog, first, end) as con:
+        context.report("replaying the log")
+        requests = list(read_requests(con))
+        verdicts = list(replay(policies, requests, "gateway" if proposed is None else "policy"))
+        alone = {p.key: refused_by(p, requests) for p in policies} if proposed is not None else {}
+        attempts = list(_attempts(con, catalog))
+        return Replay(
+            first,
+            end,
+            len(requests),
+            sum(r.refused for r in requests),
+            sum(v.undue for v in verdicts),
+            tuple(_count(p, requests, verdicts) for p in policies),
+            tuple(episodes(((requests[v.place].time_us, v) for v in verdicts), GAP_US)),
+            tuple(_touched(context, con, catalog, alone)),
+            {} if at_most is None else {row.key: _smallest(row, requests, at_most) for row in rows},
+            tuple(behaviours(attempts)),
+            tuple(storms(attempts)),
+        )
+
+
+def _count(policy: Policy, requests: Sequence[Request], verdicts: Sequence[Verdict]) -> PolicyCount:
+    own = [v for v in verdicts if v.policy == policy.key]
+    return PolicyCount(policy.key, sum(map(policy.concerns, requests)), len(own), sum(v.missed for v in own))
+
+
+def _smallest(row: Throttle, requests: Sequence[Request], share: Fraction) -> int | None:
+    """Looked for up to the number of requests: no client can have more."""
+    return smallest_limit(partial(policy_of, row), requests, share, max(1, len(requests)))
+
+
+def _attempts(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[Attempt]:
+    """Requests as attempts of a client: a credential's user agent. Billed is what any meter counts."""
+    counted = " OR ".join(f"{identifier(f'm_{key}')} > 0" for key in summed_meters(catalog)) or "false"
+    cursor = con.cursor().execute(
+        "SELECT credential || coalesce(' ' || agent, ''), coalesce(endpoint, ''), time_us, time_us + lasts_us, "
+        f"coalesce(status IN (429, 503), false), asked_us, coalesce({counted}, false) FROM requests ORDER BY place"
+    )
+    while rows := cursor.fetchmany(BATCH):
+        yield from (Attempt(*row) for row in rows)
+
+
+def _touched(
+    context: Context, con: duckdb.DuckDBPyConnection, catalog: Catalog, alone: Mapping[str, Sequence[int]]
+) -> Iterator[Touched]:
+    """Per policy, customer and currency, in this order."""
+    rows = ({"policy": policy, "place": place} for policy, places in alone.items() for place in places)
+    load_rows(con, "main.refused", _REFUSED, rows, context.instance.scratch)
+    counted = con.execute(
+        "SELECT policy, customer, count(*) FROM main.refused JOIN requests USING (place) GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    shares: dict[tuple[str, str], list[tuple[str, date, Fraction]]] = defaultdict(list)
+    for meter in summed_meters(catalog):
+        found = con.execute(
+            f"SELECT policy, customer, local_day, CAST(sum({identifier(f'm_{meter}')}) AS VARCHAR) FROM main.refused "
+            "JOIN requests USING (place) GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        for policy, customer, day, quantity in found:
+            if quantity is not None:
+                shares[policy, customer].append((meter, day, Fraction(quantity)))
+    rated = _rated(context)
+    for policy, customer, requests in counted:
+        amounts: dict[str, Fraction] = defaultdict(Fraction)
+        for meter, day, quantity in shares[policy, customer]:
+            for currency, each in rated.get((customer, meter, day), {}).items():
+                amounts[currency] += quantity * each
+        for currency, amount in sorted(amounts.items()) or [(None, Fraction(0))]:
+            yield Touched(policy, customer, requests, currency, amount)
+
+
+def _rated(context: Context) -> dict[tuple[str, str, date], dict[str, Fraction]]:
+    """What a unit of a customer's meter earned on a day, on average, by currency, as published."""
+    published = context.instance.published_db()
+    if published is None:
+        return {}
+    with connect(published, temp=context.instance.scratch, read_only=True) as con:
+        rows = con.execute(_RATED).fetchall()
+    found: dict[tuple[str, str, date], dict[str, Fraction]] = defaultdict(dict)
+    for customer, meter, day, currency, amount, quantity in rows:
+        found[customer, meter, day][currency] = Fraction(amount) / Fraction(quantity)
+    return found
+
+
+_RATED = """
+WITH used AS (
+    SELECT customer, meter, local_day, sum(quantity) AS quantity FROM marts.usage_daily GROUP BY ALL
+), earned AS (
+    SELECT customer, meter, local_day, currency, sum(amount) AS amount FROM finance.revenue_daily GROUP BY ALL
+)
+SELECT customer, meter, local_day, currency, CAST(amount AS VARCHAR), CAST(quantity AS VARCHAR)
+FROM earned JOIN used USING (customer, meter, local_day) WHERE quantity > 0
+"""
