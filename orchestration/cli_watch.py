@@ -22,7 +22,7 @@ def throttling(
     end: Annotated[str, typer.Option("--to", help="The day after the last one.")],
     policies: Annotated[
         Path | None,
-        typer.Option(help="Policies that are proposed: what they would have refused, and of which revenue."),
+        typer.Option(help="Proposed policies: what they would have refused, and of which revenue."),
     ] = None,
     at_most: Annotated[
         str | None, typer.Option(help="Find the smallest limits that would have refused less than so many percent.")

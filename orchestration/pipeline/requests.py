@@ -57,7 +57,7 @@ def _requests_sql(catalog: Catalog, since: int, until: int, mapped: Collection[s
     asked = property_column(RETRY_AFTER) if mapped else "NULL"
     endpoint, joins = compile_routes(catalog.routes).endpoint("event")
     return f"""
-CREATE TEMP TABLE requests AS
+CREATE TABLE requests AS
 WITH counted AS (
     SELECT event.*, {endpoint} AS place_of_call, {asked} AS asked,
         credentials.customer, zones.offset_us, zones.carry_day
@@ -91,6 +91,6 @@ def read_requests(con: duckdb.DuckDBPyConnection) -> Iterator[Request]:
     )
     known: dict[tuple[str, ...], frozenset[str]] = {}
     while rows := cursor.fetchmany(BATCH):
-        for *fields, plans in rows:
-            key = tuple(plans)
-            yield Request(*fields, known.setdefault(key, frozenset(key)))
+        for row in rows:
+            key = tuple(row[-1])
+            yield Request._make((*row[:-1], known.setdefault(key, frozenset(key))))

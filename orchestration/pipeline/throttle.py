@@ -1,4 +1,4 @@
-"""The log of a time against throttling policies: those of the catalog, followed by the gateway or not, or proposed ones.
+"""The log of a time against throttling policies: those of the catalog, kept by the gateway or not, or proposed ones.
 
 What a proposed policy would have refused is shown with the revenue that it touches: of each customer, meter and day,
 the amount rated for it in the share that the refused requests have in its quantity.
@@ -179,7 +179,9 @@ def _touched(
         for meter, day, quantity in shares[policy, customer]:
             for currency, each in rated.get((customer, meter, day), {}).items():
                 amounts[currency] += quantity * each
-        for currency, amount in sorted(amounts.items()) or [(None, Fraction(0))]:
+        if not amounts:
+            yield Touched(policy, customer, requests, None, Fraction(0))
+        for currency, amount in sorted(amounts.items()):
             yield Touched(policy, customer, requests, currency, amount)
 
 
@@ -200,7 +202,7 @@ _RATED = """
 WITH used AS (
     SELECT customer, meter, local_day, sum(quantity) AS quantity FROM marts.usage_daily GROUP BY ALL
 ), earned AS (
-    SELECT customer, meter, local_day, currency, sum(amount) AS amount FROM finance.revenue_daily GROUP BY ALL
+    SELECT customer, meter, local_day, currency, sum(amount) AS amount FROM marts.revenue_daily GROUP BY ALL
 )
 SELECT customer, meter, local_day, currency, CAST(amount AS VARCHAR), CAST(quantity AS VARCHAR)
 FROM earned JOIN used USING (customer, meter, local_day) WHERE quantity > 0

@@ -1,0 +1,93 @@
+"""The example month against limits: what `tallystick throttling` says beside plain SQL over the lake."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from instances import rows
+from typer.testing import CliRunner
+
+from orchestration.cli import app
+
+NOW = ["--now", "2026-11-05T09:00:00Z"]
+OCTOBER = ["--from", "2026-10-01", "--to", "2026-11-01"]
+LIMIT = 30
+
+
+def replayed(home: Path, *more: str) -> dict[str, Any]:
+    done = CliRunner().invoke(app, ["throttling", "--home", str(home), *NOW, *OCTOBER, "--json", *more])
+    assert done.exit_code == 0, done.output
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_what_a_limit_of_each_hour_would_refuse_is_what_lies_above_it(copied: Path, tmp_path: Path) -> None:
+    proposed = tmp_path / "proposed.yaml"
+    proposed.write_text(
+        f"throttling:\n  - {{key: hourly, kind: fixed_window, limit: {LIMIT}, window: 1h, per: credential}}\n"
+    )
+    told = replayed(copied, "--policies", str(proposed), "--at-most", "1")
+    [(over,)] = duckdb.execute(
+        f"""
+        WITH hours AS (
+            SELECT credential, time_us // 3600000000 AS hour, count(*) AS n
+            FROM read_parquet('{copied}/lake/events/**/*.parquet', union_by_name = true) AS e
+            ANTI JOIN read_parquet('{copied}/lake/verdicts/*.parquet') AS v
+                ON e.file_id = v.file_id AND e.line = v.line
+            WHERE (path IS NOT NULL OR method IS NOT NULL OR status IS NOT NULL) AND credential = 'ak_cobalt_1'
+                AND make_timestamp(time_us) BETWEEN '2026-10-01 04:00:00' AND '2026-11-01 03:59:59.999999'
+            GROUP BY ALL
+        )
+        SELECT sum(greatest(n - {LIMIT}, 0))::INT FROM hours
+        """
+    ).fetchall()
+    zone = rows(copied, "SELECT DISTINCT zone FROM control.customers WHERE customer = 'cobalt-robotics'")
+    assert zone == [("America/New_York",)]
+    mine = [e for e in told["episodes"] if e["client"] == "ak_cobalt_1"]
+    assert sum(e["over"] for e in mine) == over > 0
+    [policy] = told["policies"]
+    assert policy["over"] == sum(e["over"] for e in told["episodes"]) == sum(t["requests"] for t in told["touched"])
+    smallest = policy["smallest_limit"]
+    assert smallest > LIMIT
+    for limit, few in ((smallest, True), (smallest - 1, False)):
+        proposed.write_text(
+            f"throttling:\n  - {{key: hourly, kind: fixed_window, limit: {limit}, window: 1h, per: credential}}\n"
+        )
+        [again] = replayed(copied, "--policies", str(proposed))["policies"]
+        assert (again["over"] * 100 < again["requests"]) is few
+
+
+def test_the_revenue_that_a_limit_touches_is_that_of_what_it_refuses(copied: Path, tmp_path: Path) -> None:
+    """A limit of nearly nothing, of one customer's plan alone: nearly all that its requests earned is touched."""
+    proposed = tmp_path / "proposed.yaml"
+    proposed.write_text("throttling:\n  - {key: none, kind: fixed_window, limit: 1, window: 100d, plans: [nippon]}\n")
+    told = replayed(copied, "--policies", str(proposed))
+    earned = dict(
+        rows(
+            copied,
+            "SELECT customer, cast(sum(amount) AS VARCHAR) FROM marts.revenue_daily WHERE plan = 'nippon' "
+            "AND meter IN ('requests', 'egress') AND local_day BETWEEN '2026-10-01' AND '2026-10-31' GROUP BY ALL",
+        )
+    )
+    assert {t["customer"] for t in told["touched"]} == set(earned) != set()
+    for row in told["touched"]:
+        assert Fraction(99, 100) < Fraction(row["amount"]) / Fraction(earned[row["customer"]]) <= 1
+
+
+def test_refusals_of_a_gateway_without_a_reason_are_undue_and_none_is_missed(copied: Path) -> None:
+    (copied / "catalog" / "throttling.yaml").write_text(
+        "throttling:\n  - {key: wide, kind: sliding_window, limit: 1000000, window: 1s}\n"
+    )
+    told = replayed(copied)
+    [(refused,)] = rows(
+        copied,
+        "SELECT sum(requests)::INT FROM marts.status_usage WHERE status = 429 "
+        "AND local_day BETWEEN '2026-10-01' AND '2026-10-31'",
+    )
+    assert told["refused"] == told["undue"] == refused > 0
+    assert told["policies"] == [{"policy": "wide", "requests": told["requests"], "over": 0, "missed": 0}]
+    assert sum(b["refusals"] for b in told["behaviours"]) > refused, "503 are refusals too"
