@@ -21,7 +21,7 @@ from orchestration.cli_audit import checkpoint, explain, prove
 from orchestration.cli_closing import asof, close
 from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of, now_of
 from orchestration.cli_simulate import simulate
-from orchestration.cli_watch import throttling
+from orchestration.cli_watch import entitlements, throttling
 from orchestration.console import Progress, err, out, print_listed, print_overview, print_run
 from orchestration.console_quarantine import print_quarantined, print_quarantined_lines, print_retry
 from orchestration.engine import is_exhausted
@@ -97,6 +97,7 @@ app.command()(simulate)
 app.command()(close)
 app.command()(asof)
 app.command()(throttling)
+app.command()(entitlements)
 
 
 @app.command()

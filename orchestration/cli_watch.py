@@ -1,4 +1,4 @@
-"""`tallystick throttling`: what the log says of limits, and how clients take them."""
+"""`tallystick throttling` and `entitlements`: what the log says of limits, and what is left of what may be used."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def throttling(
     from orchestration.pipeline.throttle import throttling as replayed
 
     days = _day(first, "--from"), _day(end, "--to")
-    share = None if at_most is None else _percent(at_most) / 100
+    share = None if at_most is None else _share(at_most)
     environment = environment_of(home)
     instance = Instance.of(environment)
     with Progress().shown() as progress, instance_lock(instance.home, "throttling", wait=wait):
@@ -53,6 +53,29 @@ def throttling(
         print_replay(found)
     if csv is not None:
         write_file(csv.absolute(), episodes_csv(found))
+
+
+def entitlements(
+    customer: Annotated[str | None, typer.Option(help="Only this customer.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write what a gateway needs to enforce them: a .json or a .parquet file.")
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """What customers have used of what they may use (entitlements.yaml), what is left, and when it will be gone, as of
+    the last run."""
+    from orchestration.console_entitlements import entitled_json, print_entitled
+    from orchestration.pipeline.entitled import entitled, write_export
+
+    instance = Instance.of(environment_of(home))
+    now_us, found = entitled(instance, customer)
+    if as_json:
+        typer.echo(entitled_json(now_us, found))
+    else:
+        print_entitled(now_us, found)
+    if export is not None:
+        write_export(instance, export.absolute(), now_us, found)
 
 
 def _day(text: str, where: str) -> date:
@@ -66,7 +89,8 @@ def _day(text: str, where: str) -> date:
     )
 
 
-def _percent(text: str) -> Fraction:
+def _share(text: str) -> Fraction:
+    """Of a percentage."""
     if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,4})?", text) or not Fraction(text):
         raise ConfigInvalid(
             f"'{text}' is no percentage",
@@ -74,4 +98,4 @@ def _percent(text: str) -> Fraction:
             not_done="nothing was replayed",
             next_step="write e.g. 1, or 0.5",
         )
-    return Fraction(text)
+    return Fraction(text) / 100

@@ -2,7 +2,7 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
-  throttling.yaml (may be absent)
+  throttling.yaml  entitlements.yaml (may be absent)
   overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  releases.yaml  taxes.yaml (what customers
   agreed, and what was decided of their documents; may be absent)
   decisions.yaml, retractions.yaml, retractions/*.jsonl, corrections.yaml, voids.yaml, withheld.yaml (reviewed
@@ -22,6 +22,9 @@ from pathlib import Path
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog.check import cross_check
 from orchestration.catalog.decisions import ConflictDecision, check_decisions
+from orchestration.catalog.entitlements import FILE as ENTITLEMENTS
+from orchestration.catalog.entitlements import KEY as ENTITLED
+from orchestration.catalog.entitlements import Entitlement, check_entitlements
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential, Customer, Settings, Subscription
 from orchestration.catalog.moves import Since, as_known, entity_on, histories, row_on
@@ -41,7 +44,7 @@ from orchestration.catalog.reviews import (
     check_approvals,
     check_voids,
 )
-from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, endpoints_known, openapi_files
+from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
 from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import Routes
 from orchestration.catalog.termcheck import Terms
@@ -54,9 +57,17 @@ from orchestration.errors import CatalogInvalid, Problem
 TERMS = ("overrides", "coupons", "credits", "adjustments", "refunds", "releases", "taxes")
 REVIEWS = ("corrections", "voids", "withheld")
 _REVIEWED = ("decisions.yaml", RETRACTIONS, *(f"{name}.yaml" for name in (*TERMS, *REVIEWS)))
-_OPTIONAL = ("routes.yaml", THROTTLING, *_REVIEWED)
+_OPTIONAL = ("routes.yaml", THROTTLING, ENTITLEMENTS, *_REVIEWED)
 YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", *_OPTIONAL)
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What usage is watched by: limits of requests, and of quantities. Nothing of it changes a bill."""
+
+    throttles: tuple[Throttle, ...] = ()
+    entitlements: tuple[Entitlement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ class Catalog:
     refunds: tuple[Refund, ...]
     releases: tuple[Release, ...]
     taxes: Taxes | None
-    throttles: tuple[Throttle, ...]
+    watched: Watched
     reviews: Reviews
     conflicts: tuple[ConflictDecision, ...]
     retractions: Retractions
@@ -151,22 +162,18 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     credentials = reader.table(Credential, "credentials.csv", texts)
     subscriptions = reader.table(Subscription, "subscriptions.csv", texts)
     overrides, terms = reader.listed(Override, "overrides.yaml", "overrides", texts), _terms(reader, texts)
-    throttles = reader.listed(Throttle, THROTTLING, THROTTLES, texts)
-    route_sets = reader.listed(RouteSet, "routes.yaml", "routes", texts)
-    routes, wrong = build_routes(route_sets, sources, texts, prefix, reader.places)
+    (routes, wrong), watched = _routes(reader, texts, sources), _watched(reader, texts)
     decisions, reviews = reader.listed(ConflictDecision, "decisions.yaml", "conflicts", texts), _reviews(reader, texts)
-    retracted = reader.listed(Retraction, RETRACTIONS, KEY, texts)
-    retractions, unkept = check_retractions(retracted, texts, prefix, reader.places, unlisted)
+    retracted, (retractions, unkept) = _retracted(reader, texts, unlisted)
     problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
         sold = (sources, meters, plans, customers, credentials, subscriptions)
         problems += cross_check(settings, *sold, reader.places, terms)
         problems += _review_problems(reviews, (*decisions, *retracted), terms, settings, reader.places)
+        problems += _watch_problems(watched, plans, meters, credentials, reader.places)
         problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
-            problems += check_endpoints(meters, sources, routes, reader.places)
-            endpoints = endpoints_known(sources, routes)
-            problems += check_throttles(throttles, plans, credentials, endpoints, reader.places)
+            problems += check_endpoints(meters, watched.throttles, sources, routes, reader.places)
         problems = [p for p in problems if not reader.follows_from_broken(p)]
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
@@ -188,12 +195,38 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         refunds=tuple(terms.refunds),
         releases=tuple(terms.releases),
         taxes=terms.taxes,
-        throttles=tuple(throttles),
+        watched=watched,
         reviews=reviews,
         conflicts=tuple(decisions),
         retractions=retractions,
         files=dict(sorted(texts.items())),
         digest=sha256_hex(canonical_bytes(dict(texts))),
+    )
+
+
+def _routes(reader: Reader, texts: Mapping[str, str], sources: Sequence[Source]) -> tuple[Routes, list[Problem]]:
+    route_sets = reader.listed(RouteSet, "routes.yaml", "routes", texts)
+    return build_routes(route_sets, sources, texts, reader.prefix, reader.places)
+
+
+def _retracted(
+    reader: Reader, texts: Mapping[str, str], unlisted: Collection[str]
+) -> tuple[list[Retraction], tuple[Retractions, list[Problem]]]:
+    rows = reader.listed(Retraction, RETRACTIONS, KEY, texts)
+    return rows, check_retractions(rows, texts, reader.prefix, reader.places, unlisted)
+
+
+def _watch_problems(
+    watched: Watched, plans: Sequence[Plan], meters: Sequence[Meter], credentials: Sequence[Credential], places: Places
+) -> Iterator[Problem]:
+    yield from check_entitlements(watched.entitlements, plans, meters, places)
+    yield from check_throttles(watched.throttles, plans, credentials, places)
+
+
+def _watched(reader: Reader, texts: Mapping[str, str]) -> Watched:
+    return Watched(
+        throttles=tuple(reader.listed(Throttle, THROTTLING, THROTTLES, texts)),
+        entitlements=tuple(reader.listed(Entitlement, ENTITLEMENTS, ENTITLED, texts)),
     )
 
 
@@ -237,9 +270,9 @@ def load_throttles(path: Path, catalog: Catalog) -> tuple[Throttle, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogInvalid([Problem("unreadable", str(error), str(path))]) from error
     throttles = reader.listed(Throttle, path.name, THROTTLES, {path.name: text})
-    endpoints = endpoints_known(catalog.sources, catalog.routes)
-    wrong = check_throttles(throttles, catalog.plans.values(), catalog.credentials, endpoints, reader.places)
-    problems = [*reader.problems, *wrong]
+    wrong = check_throttles(throttles, catalog.plans.values(), catalog.credentials, reader.places)
+    unrouted = check_endpoints((), throttles, catalog.sources, catalog.routes, reader.places)
+    problems = [*reader.problems, *wrong, *unrouted]
     if problems:
         raise CatalogInvalid(problems)
     return tuple(throttles)

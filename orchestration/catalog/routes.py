@@ -14,6 +14,7 @@ from orchestration.catalog.openapi import read_openapi
 from orchestration.catalog.places import Places
 from orchestration.catalog.sources import Source
 from orchestration.catalog.templates import OTHER, UNMATCHED, Routes, Template, of_source, ordered, parse_route
+from orchestration.catalog.throttles import Throttle
 from orchestration.catalog.yamltext import parse_yaml
 from orchestration.errors import Problem
 
@@ -101,20 +102,19 @@ def _ambiguous(placed: Placed) -> Iterator[Problem]:
 
 
 def check_endpoints(
-    meters: Sequence[Meter], sources: Sequence[Source], routes: Routes, places: Places
+    meters: Sequence[Meter], throttles: Sequence[Throttle], sources: Sequence[Source], routes: Routes, places: Places
 ) -> Iterator[Problem]:
-    """A meter that compares `endpoint` with what is no template would never take an event."""
-    known = endpoints_known(sources, routes)
+    """What compares `endpoint` with what is no template would never take an event, or limit a request."""
+    names = {None, *routes} | {source.name for source in sources}
+    known = {t.path for name in names for t in routes.get(name, ())} | {UNMATCHED, OTHER}
     for meter in meters:
         for value in sorted(endpoints_named(meter) - known):
             message = f"meter '{meter.key}' compares 'endpoint' with '{value}', which is no route of routes.yaml"
             yield Problem("unknown_endpoint", message, places.of(meter))
-
-
-def endpoints_known(sources: Sequence[Source], routes: Routes) -> set[str]:
-    """All that the endpoint of a request may be."""
-    names = {None, *routes} | {source.name for source in sources}
-    return {t.path for name in names for t in routes.get(name, ())} | {UNMATCHED, OTHER}
+    for row in throttles:
+        for value in sorted(set(row.endpoints) - known):
+            message = f"policy '{row.key}' names the endpoint '{value}', which is no route of routes.yaml"
+            yield Problem("unknown_endpoint", message, places.of(row, "endpoints"))
 
 
 def endpoints_named(meter: Meter) -> set[str]:

@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import create_model
 
 from orchestration.catalog.decisions import KEY, ConflictDecision
+from orchestration.catalog.entitlements import KEY as ENTITLEMENTS
+from orchestration.catalog.entitlements import Entitlement
 from orchestration.catalog.fields import Model
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Settings
@@ -26,6 +28,7 @@ _LISTS: dict[str, type[Model]] = {
     "meters": Meter,
     "routes": RouteSet,
     THROTTLES: Throttle,
+    ENTITLEMENTS: Entitlement,
     "retractions": Retraction,
     "overrides": Override,
     "coupons": Coupon,

@@ -107,7 +107,7 @@ def throttling(
         ConfigInvalid: there is no policy, or no day.
     """
     catalog = load_catalog(context.instance.catalog)
-    rows = catalog.throttles if proposed is None else load_throttles(proposed, catalog)
+    rows = catalog.watched.throttles if proposed is None else load_throttles(proposed, catalog)
     if not rows or end <= first:
         what = "no day lies between --from and --to" if rows else "the catalog has no throttling policy"
         fix = "name a later day with --to" if rows else "write throttling.yaml, or name a file with --policies"
