@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -30,15 +30,13 @@ def tails(z: Floats) -> Floats:
 
 
 def discoveries(p: Floats, rate: float) -> Flags:
-    """Benjamini and Hochberg: which of all p of a run are discoveries, so that at most `rate` of them are expected false.
+    """Benjamini and Hochberg: which p of a run are discoveries, so that at most `rate` of those are expected false.
 
-    Any shape; p = 1 (unknown) is counted as a test, so that series that begin or stop don't change what others get.
+    Any shape; p = 1 (unknown) is counted as a test: series that begin or stop change nothing for the others.
     """
-    flat = p.ravel()
-    if not flat.size:
-        return np.zeros(p.shape, dtype=np.bool_)
-    ordered = np.sort(flat)
-    holds = np.flatnonzero(ordered <= rate * np.arange(1, flat.size + 1) / flat.size)
+    # Larger ones can't be discoveries, and most are: only the rest is sorted.
+    ordered = np.sort(p[p <= rate])
+    holds = np.flatnonzero(ordered <= rate * np.arange(1, ordered.size + 1) / max(p.size, 1))
     if not holds.size:
         return np.zeros(p.shape, dtype=np.bool_)
     return np.asarray(p <= ordered[holds[-1]], dtype=np.bool_)
@@ -51,7 +49,7 @@ def persistent(signals: Flags, need: int, within: int) -> Flags:
 
 
 def onsets(signals: Flags, quiet: int) -> Flags:
-    """The first moment of each alarm: a signal belongs to the alarm before it unless `quiet` moments without one lie between."""
+    """The first moment of each alarm: it lasts until `quiet` moments in a row had no signal."""
     since = np.full(signals.shape[1], quiet)
     out = np.zeros_like(signals)
     for moment, row in enumerate(signals):
@@ -60,7 +58,7 @@ def onsets(signals: Flags, quiet: int) -> Flags:
     return out
 
 
-def tolerances(keys: Iterable[str], kind: str, sensitivity: dict[str, float], labels: Iterable[Label]) -> Floats:
+def tolerances(keys: Iterable[str], kind: str, sensitivity: Mapping[str, float], labels: Iterable[Label]) -> Floats:
     """By what each key's residuals of a kind are divided: 1 / its sensitivity, and 1.15 times that for each false alarm
     more than real ones that people labelled (or less, for each real one more), between 0.5 and 2 times."""
     balance: dict[str, int] = {}

@@ -44,8 +44,6 @@ class Unit(NamedTuple):
     grows: Callable[[Floats], Floats] = np.ones_like
 
 
-
-
 def _mean(y: Floats) -> Floats:
     return np.asarray((np.maximum(y, 0) / 2) ** 2)
 
@@ -63,7 +61,7 @@ class Expected(NamedTuple):
     centre: Floats
     scale: Floats
 
-    def limits(self, unit: Unit, width: float) -> tuple[Floats, Floats, Floats]:
+    def limits(self, unit: Unit, width: Floats | float) -> tuple[Floats, Floats, Floats]:
         """Centre, lower and upper limit at `width` deviations, in the unit of the values."""
         reach = width * self.scale
         return unit.back(self.centre), unit.back(self.centre - reach), unit.back(self.centre + reach)
@@ -87,7 +85,7 @@ class _State:
 
     def reach(self, slot: int) -> Floats:
         """How much of the level a slot of counts takes: a busy hour grows by more requests than a quiet one."""
-        return np.clip(self.season[slot] / np.maximum(self.typical, 1e-9), 0.0, 4.0)
+        return np.asarray(np.clip(self.season[slot] / np.maximum(self.typical, 1e-9), 0.0, 4.0))
 
     def scale(self, least: float, grows: Floats) -> Floats:
         """The robust deviation where the variance grows like that."""
@@ -127,9 +125,10 @@ def _learn(
 ) -> None:
     """Level, season and scale move by the residual, clipped where a scale is known; a lasting shift moves the level."""
     known = np.isfinite(residual)
-    bound = np.where(ready, CLIP * scale, np.inf)
-    clipped = np.where(known, np.clip(residual, -bound, bound), 0.0)
     again = known & (state.visits[slot] > 0)
+    # What is first seen in a slot is all that is known of it: only later values can be far off.
+    bound = np.where(ready & again, CLIP * scale, np.inf)
+    clipped = np.where(known, np.clip(residual, -bound, bound), 0.0)
     step = np.where(again, LEVEL_GAIN * np.minimum(reach, 1.0) * clipped, 0.0)
     state.level += step
     season_gain = np.where(known, np.maximum(1 / (state.visits[slot] + 1), SEASON_GAIN), 0.0)
@@ -144,7 +143,7 @@ def _learn(
     state.visits[slot] += known
     state.known += known
     state.age += state.known > 0
-    _jump(state, residual, known, scale, ready)
+    _jump(state, residual, again, scale, ready)
 
 
 def _jump(state: _State, residual: Floats, known: Flags, scale: Floats, ready: Flags) -> None:

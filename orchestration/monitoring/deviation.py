@@ -26,7 +26,7 @@ QUIET = 50
 
 
 def scores(values: Floats, slots: Whole) -> Floats:
-    """Scores of moments x series, 0 to 1000; `slots` is moments x series too. A missing value scores 0 and changes nothing.
+    """Scores of moments x series, 0 to 1000; `slots` likewise. A missing value scores 0 and changes nothing.
 
     The score of a row depends on rows up to it alone.
     """

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from orchestration.monitoring.alarms import Label, discoveries, persistent, tails, tolerances
 from orchestration.monitoring.baseline import Expected, expect
 from orchestration.monitoring.kinds import DROP_TO_ZERO, OFF_HOURS, TRAFFIC_SPIKE, Kind
 from orchestration.monitoring.series import Alarm, Flags, Floats, Incident, Whole
 
-RATE = 0.001
+RATE = 0.005
 """Share of false discoveries that is allowed among all series of one hour."""
 QUIET = 6
 WIDTH = 6.0
@@ -72,19 +73,16 @@ def _matters(kind: Kind, values: Floats, centre: Floats) -> Flags:
 
 def _off_hours(centre: Floats) -> Flags:
     """Hours in which a key does next to nothing: a tenth or less of the busiest hour of the week before."""
-    busiest = np.zeros(centre.shape[1])
-    out = np.zeros(centre.shape, dtype=np.bool_)
-    for hour in range(len(centre)):
-        busiest = np.max(centre[max(0, hour - WEEK) : hour + 1], axis=0)
-        out[hour] = centre[hour] <= OFF_SHARE * busiest
-    return out
+    busiest = maximum_filter1d(centre, WEEK, axis=0, mode="nearest", origin=(WEEK - 1) // 2)
+    return np.asarray(centre <= OFF_SHARE * busiest, dtype=np.bool_)
 
 
 def together(z: Floats, within: int) -> Floats:
     """Residuals of the last `within` hours as one: their sum over the root of how many are known (Stouffer)."""
     known = np.isfinite(z)
     sums, counts = (
-        np.cumsum(np.pad(part, ((within, 0), (0, 0))), axis=0) for part in (np.where(known, z, 0.0), known.astype(float))
+        np.cumsum(np.pad(part, ((within, 0), (0, 0))), axis=0)
+        for part in (np.where(known, z, 0.0), known.astype(float))
     )
     total, count = sums[within:] - sums[:-within], counts[within:] - counts[:-within]
     return np.where(known, total / np.sqrt(np.maximum(count, 1)), np.nan)
@@ -108,7 +106,7 @@ def alarms(
     labels: Sequence[Label] = (),
     rate: float = RATE,
 ) -> list[Alarm]:
-    """All alarms, by key, kind and moment. `warm_up` is in hours since a series began; `sensitivity` is by key, "" for others.
+    """All alarms, by key, kind, moment. `warm_up`: hours since a series began; `sensitivity`: by key, "" for others.
 
     False discoveries are controlled hour by hour over all keys and kinds of the hour.
     """
@@ -123,7 +121,7 @@ def alarms(
         judged.append(judge(kind, usage, baselines[what], tolerance))
     every = np.stack([one.p for one in judged], axis=1)
     found = np.stack([discoveries(hour, rate) for hour in every])
-    out = []
+    out: list[Alarm] = []
     for index, one in enumerate(judged):
         signals = found[:, index] & persistent(one.matters, one.kind.need, one.kind.within)
         out += _listed(one, signals, usage)
@@ -142,7 +140,7 @@ def _listed(one: Judged, signals: Flags, usage: Usage) -> Iterable[Alarm]:
 
 
 def incidents(found: Iterable[Alarm], quiet: int = QUIET * 3600) -> list[Incident]:
-    """Alarms of one key and kind with at most `quiet` seconds between them are one incident: the first is the one told."""
+    """Alarms of one key and kind with at most `quiet` seconds between them are one incident."""
     out: list[Incident] = []
     for alarm in sorted(found, key=lambda alarm: (alarm.key, alarm.kind, alarm.moment)):
         last = out[-1] if out else None

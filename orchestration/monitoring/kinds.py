@@ -8,10 +8,10 @@ from orchestration.monitoring.baseline import COUNT, PRICE, RATIO, Unit
 
 
 class Kind(NamedTuple):
-    """One kind. `series` is what is watched, divided by `per` if that is given (unknown where `per` is below `least_per`).
+    """One kind. `series` is what is watched, divided by `per` if given (unknown where that is below `least_per`).
 
-    `side` is +1 for too much, -1 for too little, 0 for both. `least` is the smallest effect that matters: for counts and
-    shares a difference from the centre; `factor` is how many times the centre it has to be besides. `need` of the last
+    `side` is +1 for too much, -1 for too little, 0 for both. `least` is the smallest difference from the centre that
+    matters, for counts and shares; `factor` is how many times the centre it has to be besides. `need` of the last
     `within` hours have to be that large, and their residuals count together.
     """
 
@@ -47,7 +47,7 @@ KINDS = (
 
 
 def ratio(name: str, series: str, per: str, least: float = 0.2, least_per: float = 10) -> Kind:
-    """A configured ratio, too high: orders cancelled for orders placed, and the like. Hours with few `per` say nothing."""
+    """A configured ratio, too high: orders cancelled for orders placed, and the like. Few `per` say nothing."""
     return Kind(name, series, RATIO, 1, least, per, least_per, need=2, within=3)
 
 

@@ -38,7 +38,7 @@ class Chart(NamedTuple):
 
 
 class Alarm(NamedTuple):
-    """One moment at which one series is beyond what its past allows. `observed` is in the series' unit, as are the limits."""
+    """A moment at which a series is beyond what its past allows. `observed`, `centre` and limits have its unit."""
 
     key: str
     kind: str

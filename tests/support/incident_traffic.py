@@ -1,8 +1,8 @@
 """Hourly traffic of customers as gateways see it, with incidents of every kind put in at known hours and sizes.
 
 Traffic: hours of the day and days of the week, customers of every size, growth, counts that vary more than by chance
-(gamma-Poisson, shape 25), a holiday at 40%, hours that were not delivered, a lawful new level for one customer in ten, rare requests
-from a new country or client. Each customer gets at most one incident a week, from the fourth week on.
+(gamma-Poisson, shape 25), a holiday at 40%, hours that were not delivered, a lawful new level for one customer in ten,
+rare requests from a new country or client. Each customer gets at most one incident a week, from the fourth week on.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestration.monitoring.incidents import Usage, alarms, incidents
+from orchestration.monitoring.incidents import Usage, incidents
 from orchestration.monitoring.kinds import DROP_TO_ZERO, KINDS, OFF_HOURS, ORDER_CANCEL
-from orchestration.monitoring.series import day_type
+from orchestration.monitoring.series import Alarm, day_type
 
 WATCHED = (*KINDS, ORDER_CANCEL)
 START = 1_767_571_200  # 2026-01-05, a Monday
 WARM_DAYS = 21
 DAYS = 42
+HOLIDAY = 31
 HOURS = np.array([4, 3, 2, 2, 2, 4, 7, 14, 26, 38, 42, 40, 34, 36, 42, 41, 36, 28, 20, 15, 12, 10, 8, 6]) / 42
 OFFICE = np.array([0.0] * 7 + [0.5] + [1.0] * 9 + [0.5] + [0.0] * 6)
 WEEK = np.array([1, 1.05, 1.1, 1.05, 0.9, 0.4, 0.3])
@@ -41,7 +42,7 @@ def _expected(random: np.random.Generator, customers: int, moments: NDArray[np.i
     growth = 1 + np.outer(day, random.uniform(-0.003, 0.01, customers))
     shifted = np.where(random.random(customers) < 0.1, 1.35, 1.0)
     shift = np.where(day[:, None] >= random.integers(22, 40, customers), shifted, 1.0)
-    holiday = np.where(day == 31, 0.4, 1.0)[:, None]
+    holiday = np.where(day == HOLIDAY, 0.4, 1.0)[:, None]
     return shape * size * growth * shift * holiday
 
 
@@ -69,7 +70,9 @@ def traffic(seed: int, customers: int) -> tuple[Usage, list[Injected]]:
     return Usage(keys, moments, day_type(moments), series), injected
 
 
-def _inject(random: np.random.Generator, series: dict[str, NDArray[np.float64]], expected: NDArray[np.float64]) -> list[Injected]:
+def _inject(
+    random: np.random.Generator, series: dict[str, NDArray[np.float64]], expected: NDArray[np.float64]
+) -> list[Injected]:
     out = []
     kinds = [kind.name for kind in WATCHED]
     for column in range(expected.shape[1]):
@@ -77,11 +80,12 @@ def _inject(random: np.random.Generator, series: dict[str, NDArray[np.float64]],
             kind = kinds[int(random.integers(len(kinds)))]
             hours = 6 if kind in (DROP_TO_ZERO, ORDER_CANCEL.name) else 3
             usual = expected[:, column]
-            # Refusals and drops show only where there is traffic, and a spike by night is off-hours use; off-hours only where there is none.
+            # Sizes are stated against a usual day with traffic; a spike by night would be off-hours use.
             fits = [
                 hour
                 for hour in range(week * 168, week * 168 + 150)
-                if (usual[hour : hour + hours] <= 0).all() == (kind == OFF_HOURS)
+                if not HOLIDAY - 1 <= hour // 24 <= HOLIDAY
+                and (usual[hour : hour + hours] <= 0).all() == (kind == OFF_HOURS)
                 and (kind == OFF_HOURS or (usual[hour : hour + hours] >= max(100, 0.25 * usual.max())).all())
             ]
             if fits:
@@ -91,7 +95,9 @@ def _inject(random: np.random.Generator, series: dict[str, NDArray[np.float64]],
     return out
 
 
-def _put(kind: str, random: np.random.Generator, series: dict[str, NDArray[np.float64]], column: int, hours: slice) -> None:
+def _put(
+    kind: str, random: np.random.Generator, series: dict[str, NDArray[np.float64]], column: int, hours: slice
+) -> None:
     """The stated sizes (docs/monitoring.md)."""
 
     def more(name: str, mean: float) -> None:
@@ -128,7 +134,7 @@ def _put(kind: str, random: np.random.Generator, series: dict[str, NDArray[np.fl
 
 @dataclass(frozen=True)
 class Outcome:
-    """By kind: incidents put in, found, and the hours until the first alarm; and false alarms (incidents that touch none)."""
+    """By kind: hours until the first alarm, and how many were missed; false alarms touch no incident put in."""
 
     delays: dict[str, list[int]]
     missed: dict[str, int]
@@ -136,9 +142,9 @@ class Outcome:
     customer_days: int
 
 
-def outcome(usage: Usage, injected: list[Injected]) -> Outcome:
+def outcome(usage: Usage, injected: list[Injected], alarmed: list[Alarm]) -> Outcome:
     """What the room finds: an incident of another kind at the same hours is not false, but finds nothing either."""
-    found = incidents(alarms(usage, WATCHED, WARM_DAYS * 24))
+    found = incidents(alarmed)
     delays: dict[str, list[int]] = {kind.name: [] for kind in WATCHED}
     missed = dict.fromkeys(delays, 0)
     excused = set()

@@ -103,7 +103,7 @@ def _score(table: Floats) -> Floats:
 
 
 def judge(data: list[Labelled], scores: list[Floats], alarming: Alarming, hold: int) -> Result:
-    """The best single threshold for all series under one rule of suppression, of 36 between the rarest and 2% of rows."""
+    """The best single threshold for all series under one rule of suppression, of 36 up to 2% of rows."""
     every = np.concatenate([s[d.first :] for s, d in zip(scores, data, strict=True)])
     thresholds = np.unique(np.quantile(every, 1 - np.geomspace(2 / len(every), 0.02, 36)))
     table = np.array(

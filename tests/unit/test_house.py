@@ -24,6 +24,7 @@ NO_MONEY = {
     "assets": "figures of a run: seconds and shares",
     "example": "the generator of an example's traffic",
     "ingest": "text of files; a number of JSON is told apart from a decimal by its type",
+    "monitoring": "detectors: what they say of a series is billed nowhere",
     "pipeline/forecast.py": "a forecast is no money: what it says is billed nowhere",
 }
 """Where a float may be, and why. All other code is in the way of money or of quantities, or may come to be."""
