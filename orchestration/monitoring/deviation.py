@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestration.monitoring.series import Floats, Whole
+from orchestration.monitoring.alarms import onsets
+from orchestration.monitoring.series import Flags, Floats, Whole
 
 RATES = np.array([0.2, 0.3, 0.5])
 WARM_UP = 10
@@ -58,3 +59,8 @@ def scores(values: Floats, slots: Whole) -> Floats:
         size += np.abs(value)
         rows += known
     return out
+
+
+def alarms(found: Floats) -> Flags:
+    """Of scores of moments x series, the first row of each alarm: it lasts until `QUIET` rows in a row were below."""
+    return onsets(found >= THRESHOLD, QUIET)

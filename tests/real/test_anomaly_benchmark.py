@@ -55,6 +55,14 @@ def test_the_score_of_a_row_knows_nothing_of_later_ones(data: list[Labelled]) ->
         assert (deviation.scores(altered, slots)[cut:] != whole[cut:]).any()
 
 
+def test_an_alarm_of_the_detector_is_an_alarm_of_the_benchmark() -> None:
+    scores = np.random.default_rng(3).choice([0.0, deviation.THRESHOLD], (5_000, 4), p=[0.97, 0.03])
+    told = deviation.alarms(scores)
+    for column in range(4):
+        rows = quiet(scores[:, column], deviation.THRESHOLD, 0, deviation.QUIET)
+        assert np.flatnonzero(told[:, column]).tolist() == rows.tolist() != []
+
+
 def test_points_of_a_benchmark_by_hand() -> None:
     windows = [(100, 199), (500, 599)]
     assert points(np.array([], dtype=np.int64), windows) == (-2.0, 0, 2, 0)
