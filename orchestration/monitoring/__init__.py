@@ -1,1 +1,1 @@
-"""Watching usage: limits and how clients take them, replayed from the log. Nothing here prices or changes a bill."""
+"""Watching usage: series and detectors, limits and how clients take them. What is said here prices and bills nothing."""

@@ -105,3 +105,8 @@ def test_the_lines_that_are_rated_have_the_stated_mix(tmp_path: Path) -> None:
             FROM record.rated_lines WHERE amount > 0 GROUP BY 1
         """).fetchall()
     assert dict(rows) == MIX
+
+
+def test_the_screening_of_series_finds_what_was_put_in_at_any_size() -> None:
+    said = _bench("monitoring", "--series", "300", "--hours", "480")
+    assert "50 of 50 spikes found, 0 other hours" in said

@@ -1,0 +1,151 @@
+"""Alarms of a run by kind, and the incidents they make up.
+
+A run judges the hours that it is asked about, each by what was known at that hour: run for one new hour, or again for
+a month, the same alarms come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from orchestration.monitoring.alarms import Label, discoveries, persistent, tails, tolerances
+from orchestration.monitoring.baseline import Expected, expect
+from orchestration.monitoring.kinds import DROP_TO_ZERO, OFF_HOURS, TRAFFIC_SPIKE, Kind
+from orchestration.monitoring.series import Alarm, Flags, Floats, Incident, Whole
+
+RATE = 0.005
+"""Share of false discoveries that is allowed among all series of one hour."""
+QUIET = 6
+WIDTH = 6.0
+OFF_SHARE = 0.1
+WEEK = 168
+
+
+class Usage(NamedTuple):
+    """Hourly series of customers, by name of the series: each hours x keys; NaN where nothing was delivered."""
+
+    keys: tuple[str, ...]
+    moments: Whole
+    slots: Whole
+    series: Mapping[str, Floats]
+
+
+class Judged(NamedTuple):
+    """One kind over all hours and keys: the chart in the unit of the values, and what is beyond it."""
+
+    kind: Kind
+    values: Floats
+    centre: Floats
+    lower: Floats
+    upper: Floats
+    z: Floats
+    p: Floats
+    matters: Flags
+
+
+def watched(kind: Kind, series: Mapping[str, Floats]) -> Floats:
+    """The values that a kind looks at. Raises KeyError where its series is not there."""
+    values = series[kind.series]
+    if not kind.per:
+        return values
+    per = series[kind.per]
+    enough = per >= kind.least_per
+    return np.where(enough, values / np.where(enough, per, 1.0), np.nan)
+
+
+def _matters(kind: Kind, values: Floats, centre: Floats) -> Flags:
+    """Whether the effect is large enough for a person, however sure it is."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if kind.side:
+            large = (kind.side * (values - centre) >= kind.least) & ((kind.side < 0) | (values >= kind.factor * centre))
+        else:
+            large = np.maximum(values / centre, centre / values) >= kind.factor
+        if kind.name == DROP_TO_ZERO:
+            large &= values <= 0.02 * centre
+        if kind.name in (OFF_HOURS, TRAFFIC_SPIKE):
+            large &= _off_hours(centre) == (kind.name == OFF_HOURS)
+    return np.asarray(large, dtype=np.bool_)
+
+
+def _off_hours(centre: Floats) -> Flags:
+    """Hours in which a key does next to nothing: a tenth or less of the busiest hour of the week before."""
+    busiest = maximum_filter1d(centre, WEEK, axis=0, mode="nearest", origin=(WEEK - 1) // 2)
+    return np.asarray(centre <= OFF_SHARE * busiest, dtype=np.bool_)
+
+
+def together(z: Floats, within: int) -> Floats:
+    """Residuals of the last `within` hours as one: their sum over the root of how many are known (Stouffer)."""
+    known = np.isfinite(z)
+    sums, counts = (
+        np.cumsum(np.pad(part, ((within, 0), (0, 0))), axis=0)
+        for part in (np.where(known, z, 0.0), known.astype(float))
+    )
+    total, count = sums[within:] - sums[:-within], counts[within:] - counts[:-within]
+    return np.where(known, total / np.sqrt(np.maximum(count, 1)), np.nan)
+
+
+def judge(kind: Kind, usage: Usage, expected: Expected, tolerance: Floats) -> Judged:
+    """What one kind makes of the baseline of its values."""
+    values = watched(kind, usage.series)
+    centre, lower, upper = expected.limits(kind.unit, WIDTH * tolerance)
+    z = together(expected.z, kind.within) / tolerance
+    p = np.minimum(2 * tails(np.abs(z)), 1.0) if kind.side == 0 else tails(kind.side * z)
+    return Judged(kind, values, centre, lower, upper, z, p, _matters(kind, values, centre))
+
+
+def alarms(
+    usage: Usage,
+    kinds: Sequence[Kind],
+    warm_up: int,
+    *,
+    sensitivity: Mapping[str, float] | None = None,
+    labels: Sequence[Label] = (),
+    rate: float = RATE,
+) -> list[Alarm]:
+    """All alarms, by key, kind, moment. `warm_up`: hours since a series began; `sensitivity`: by key, "" for others.
+
+    False discoveries are controlled hour by hour over all keys and kinds of the hour.
+    """
+    baselines: dict[tuple[str, str], Expected] = {}
+    judged = []
+    for kind in kinds:
+        what = (kind.series, kind.per)
+        if what not in baselines:
+            noise = 1 / np.maximum(usage.series[kind.per], 1) if kind.per else None
+            baselines[what] = expect(watched(kind, usage.series), usage.slots, kind.unit, warm_up, noise)
+        tolerance = tolerances(usage.keys, kind.name, sensitivity or {}, labels)
+        judged.append(judge(kind, usage, baselines[what], tolerance))
+    every = np.stack([one.p for one in judged], axis=1)
+    found = np.stack([discoveries(hour, rate) for hour in every])
+    out: list[Alarm] = []
+    for index, one in enumerate(judged):
+        signals = found[:, index] & persistent(one.matters, one.kind.need, one.kind.within)
+        out += _listed(one, signals, usage)
+    return sorted(out, key=lambda alarm: (alarm.key, alarm.kind, alarm.moment))
+
+
+def _listed(one: Judged, signals: Flags, usage: Usage) -> Iterable[Alarm]:
+    for hour, column in np.argwhere(signals).tolist():
+        at = (hour, column)
+        yield Alarm(
+            usage.keys[column],
+            one.kind.name,
+            int(usage.moments[hour]),
+            *(float(part[at]) for part in (one.values, one.centre, one.lower, one.upper, one.z, one.p)),
+        )
+
+
+def incidents(found: Iterable[Alarm], quiet: int = QUIET * 3600) -> list[Incident]:
+    """Alarms of one key and kind with at most `quiet` seconds between them are one incident."""
+    out: list[Incident] = []
+    for alarm in sorted(found, key=lambda alarm: (alarm.key, alarm.kind, alarm.moment)):
+        last = out[-1] if out else None
+        if last and (last.key, last.kind) == (alarm.key, alarm.kind) and alarm.moment - last.last <= quiet:
+            out[-1] = last._replace(last=alarm.moment, alarms=(*last.alarms, alarm))
+        else:
+            out.append(Incident(alarm.key, alarm.kind, alarm.moment, alarm.moment, (alarm,)))
+    return out
