@@ -123,9 +123,12 @@ def merged(slices: Iterable[Slice]) -> list[Slice]:
 
     It is the order in which cells use up what they share.
     """
+    slices = list(slices)
+    keys = [(p.day, p.hour_us or 0, p.rank or 0, p.cell, p.part) for p in slices]
+    if keys == sorted(set(keys)):
+        return slices
     found: dict[tuple[date, int, int, str, SlicePart], tuple[Decimal, int]] = {}
-    for piece in slices:
-        key = (piece.day, piece.hour_us or 0, piece.rank or 0, piece.cell, piece.part)
+    for key, piece in zip(keys, slices, strict=True):
         quantity, events = found.get(key, (ZERO, 0))
         found[key] = EXACT.add(quantity, piece.quantity), events + piece.events
     return [

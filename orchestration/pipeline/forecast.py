@@ -138,9 +138,7 @@ def _level(found: Forecast, item: ChargedSegment, shares: Weekdays) -> float:
     return found.middle / fsum(shares[(first + timedelta(days=n)).weekday()] for n in range(ahead))
 
 
-def _amount(
-    rater: Rater, item: ChargedSegment, used: Sequence[Quantity], shares: Weekdays, level: float
-) -> Money:
+def _amount(rater: Rater, item: ChargedSegment, used: Sequence[Quantity], shares: Weekdays, level: float) -> Money:
     """The amount of the line, if the days from today on have a level. Days of one price version are added up."""
     today = item.known - timedelta(days=1)
     starts = [price.from_day for price in item.terms.prices]

@@ -180,10 +180,7 @@ def measured(con: duckdb.DuckDBPyConnection, source: str = _PLACED) -> Iterator[
             yield from batch
 
     for line_id, found in groupby(flat(), key=itemgetter(0)):
-        yield (
-            line_id,
-            [Quantity(date.fromordinal(_EPOCH + day), Decimal(quantity), *rest) for _, day, quantity, *rest in found],
-        )
+        yield line_id, [Quantity(date.fromordinal(_EPOCH + r[1]), Decimal(r[2]), *r[3:]) for r in found]
 
 
 def rate_groups(
