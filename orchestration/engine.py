@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,27 +92,39 @@ def load_rows(
 
     Values are text, int, bool, None or a mapping of texts; decimals are given as text. Returns the number of rows.
     """
-    schema, name = table.split(".")
-    target = f"{identifier(schema)}.{identifier(name)}"
-    scratch.mkdir(parents=True, exist_ok=True)
-    path = scratch / f"{schema}.{name}.jsonl"
+    path = scratch / f"{table}.jsonl"
+    count = write_rows(path, columns, rows)
+    load_files(con, table, columns, [path] if count else [])
+    path.unlink()
+    return count
+
+
+def write_rows(path: Path, columns: Collection[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write the columns of rows as `load_files` reads them; returns the number of rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     count, encode = 0, json.JSONEncoder(ensure_ascii=False).encode
     with path.open("w", encoding="utf-8") as handle:
         for row in rows:
-            handle.write(encode({c: value for c in columns if (value := row.get(c)) is not None}) + "\n")
+            handle.write(encode({c: value for c, value in row.items() if value is not None and c in columns}) + "\n")
             count += 1
+    return count
+
+
+def load_files(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], paths: Sequence[Path]) -> None:
+    """Replace `schema.table` by the rows of files that `write_rows` wrote, one file after the other."""
+    schema, name = table.split(".")
+    target = f"{identifier(schema)}.{identifier(name)}"
     con.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
     typed = ", ".join(f"{identifier(c)} {kind}" for c, kind in columns.items())
     con.execute(f"CREATE OR REPLACE TABLE {target} ({typed})")
-    if count:
+    if paths:
         read = ", ".join(f"{identifier(c)}: '{'VARCHAR' if _as_text(k) else k}'" for c, k in columns.items())
         cast = ", ".join(f"cast({identifier(c)} as {kind}) as {identifier(c)}" for c, kind in columns.items())
+        files = ", ".join(literal(str(path)) for path in paths)
         con.execute(
-            f"INSERT INTO {target} SELECT {cast} FROM read_json({literal(str(path))}, format = 'newline_delimited', "
+            f"INSERT INTO {target} SELECT {cast} FROM read_json([{files}], format = 'newline_delimited', "
             f"maximum_object_size = 268435456, columns = {{{read}}})"
         )
-    path.unlink()
-    return count
 
 
 def _as_text(kind: str) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from orchestration.catalog.charges import Charge
 from orchestration.money import Money, Rounding
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """amount = gross - discount - excess + top_up."""
 
     gross: Money

@@ -6,10 +6,8 @@ The models themselves are in `orchestration.billing.models`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 from orchestration.billing.segments import ChargeTerms, PriceFrom
@@ -84,8 +82,7 @@ class PriceDetail(NamedTuple):
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(NamedTuple):
     """What a model says: the parts of the amount, and what is wrong with the quantity."""
 
     details: tuple[PriceDetail, ...]
@@ -107,7 +104,8 @@ Model: TypeAlias = Callable[[ChargeTerms, Sequence[Slice]], Priced]
 def by_day(slices: Iterable[Slice]) -> list[Slice]:
     """One slice a day (and rank), ascending: what came within a day is summed, so its order cannot matter."""
     slices = list(slices)
-    if all(map(_is_plain, slices)) and all(a.day < b.day for a, b in pairwise(slices)):
+    listed = [piece.day for piece in slices]
+    if listed == sorted(set(listed)) and all(piece[2:] == _PLAIN for piece in slices):
         return slices
     days: dict[tuple[date, int], Decimal] = {}
     for piece in slices:
@@ -117,11 +115,7 @@ def by_day(slices: Iterable[Slice]) -> list[Slice]:
 
 
 _PLAIN = Slice(date.min, ZERO)[2:]
-
-
-def _is_plain(piece: Slice) -> bool:
-    """Whether summing it by day would leave it as it is."""
-    return piece[2:] == _PLAIN or (bool(piece.rank) and piece._replace(rank=None)[2:] == _PLAIN)
+"""What says of a slice that summing it by day would leave it as it is."""
 
 
 def merged(slices: Iterable[Slice]) -> list[Slice]:
@@ -129,9 +123,12 @@ def merged(slices: Iterable[Slice]) -> list[Slice]:
 
     It is the order in which cells use up what they share.
     """
+    slices = list(slices)
+    keys = [(p.day, p.hour_us or 0, p.rank or 0, p.cell, p.part) for p in slices]
+    if keys == sorted(set(keys)):
+        return slices
     found: dict[tuple[date, int, int, str, SlicePart], tuple[Decimal, int]] = {}
-    for piece in slices:
-        key = (piece.day, piece.hour_us or 0, piece.rank or 0, piece.cell, piece.part)
+    for key, piece in zip(keys, slices, strict=True):
         quantity, events = found.get(key, (ZERO, 0))
         found[key] = EXACT.add(quantity, piece.quantity), events + piece.events
     return [

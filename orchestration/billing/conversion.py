@@ -75,5 +75,5 @@ def running(slices: Sequence[Slice], function: Callable[[Decimal], Decimal]) -> 
     for piece in merged(slices):
         total = EXACT.add(total, piece.quantity)
         before, shown = shown, function(total)
-        found.append(piece._replace(quantity=EXACT.subtract(shown, before)))
+        found.append(Slice(piece.day, EXACT.subtract(shown, before), *piece[2:]))
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from orchestration.billing.charges import ZERO, Slice
@@ -45,7 +46,13 @@ def by_days(line: Line, slices: Sequence[Slice], terms: ChargeTerms | None = Non
 def minor_texts(minors: Iterable[int], currency: str) -> list[str]:
     """Minor units as amounts are printed: 1230 is "12.30" of a currency with two decimals."""
     decimals = CURRENCIES[currency]
-    return [f"{EXACT.scaleb(minor, -decimals):f}" for minor in minors]
+    return [_minor_text(minor, decimals) for minor in minors]
+
+
+@lru_cache(4_096)
+def _minor_text(minor: int, decimals: int) -> str:
+    # Most days of a line have nothing, and those of a fee one of two amounts.
+    return f"{EXACT.scaleb(minor, -decimals):f}"
 
 
 def _amounts_by_day(line: Line, slices: Iterable[Slice], terms: ChargeTerms, days: int) -> list[int]:
@@ -62,9 +69,10 @@ def _amounts_by_day(line: Line, slices: Iterable[Slice], terms: ChargeTerms, day
 
 
 def _weights(line: Line, slices: Iterable[Slice], days: int) -> list[int]:
-    quantities, first = [0] * days, line.start.toordinal()
+    quantities, first, scaled = [0] * days, line.start.toordinal(), EXACT.scaleb
     for piece in slices:
-        quantities[max(piece.day.toordinal() - first, 0)] += _whole(piece.quantity, QUANTITY_STEPS) * piece.windows
+        steps = int(scaled(piece.quantity, QUANTITY_STEPS))
+        quantities[max(piece.day.toordinal() - first, 0)] += steps * piece.windows
     if "changes" in line.formula:
         return _running(quantities)
     prices = _prices(line.formula)

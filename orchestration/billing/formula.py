@@ -6,10 +6,9 @@ exact = sum of the details' amounts x proration; gross = exact, rounded; amount 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestration.billing.bounds import Settled
 from orchestration.billing.charges import Priced, Slice, by_day, total
@@ -19,8 +18,7 @@ from orchestration.catalog.meters import Meter
 from orchestration.money import Rounding, decimal_text
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(NamedTuple):
     """What each step has found. `share`, `proration` and `included` are (active days, days of the full period): of
     minimum and maximum, of the amount, and of included units, of which `used` were used up."""
 

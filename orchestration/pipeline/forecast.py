@@ -30,6 +30,8 @@ _NORMAL = 1.6449
 """Standard deviations of a normal distribution to either side that hold 90 %."""
 
 Days: TypeAlias = Mapping[date, float]
+Weekdays: TypeAlias = Sequence[float]
+"""How busy each weekday is, from Monday, 1 on average."""
 
 
 _SAMPLE = 1_000
@@ -62,14 +64,14 @@ class LineForecast(NamedTuple):
     high: Money
 
 
-def weekday_shares(con: duckdb.DuckDBPyConnection, today: date) -> list[float]:
+def weekday_shares(con: duckdb.DuckDBPyConnection, today: date) -> Weekdays:
     """How busy each weekday is, from Monday, 1 on average; every line weighs the same, whatever its quantities."""
     first = today - timedelta(weeks=WEEKS)
     rows = con.execute(_WEEKDAYS, [first, today]).fetchall()
     return shares_of((line, weekday, float(quantity), days) for line, weekday, quantity, days in rows)
 
 
-def shares_of(rows: Iterable[tuple[str, int, float, int]]) -> list[float]:
+def shares_of(rows: Iterable[tuple[str, int, float, int]]) -> Weekdays:
     """The same from rows of line, weekday, its sum and its number of days."""
     by_line: dict[str, list[tuple[int, float, int]]] = {}
     for line, weekday, quantity, days in rows:
@@ -85,7 +87,7 @@ def shares_of(rows: Iterable[tuple[str, int, float, int]]) -> list[float]:
     return [share * 7 / fsum(shares) for share in shares]
 
 
-def forecast(days: Days, first: date, end: date, shares: Sequence[float]) -> Forecast | None:
+def forecast(days: Days, first: date, end: date, shares: Weekdays) -> Forecast | None:
     """What the days [first, end) bring, from those before `first`, each of which has an entry; None with too few."""
     known = sorted(day for day in days if first - timedelta(weeks=WEEKS) <= day < first)
     if len(known) < FEWEST_DAYS:
@@ -108,7 +110,7 @@ def filled(days: Days, first: date, end: date) -> dict[date, float]:
 
 
 def line_forecast(
-    rater: Rater, item: ChargedSegment, used: Sequence[Quantity], shares: Sequence[float]
+    rater: Rater, item: ChargedSegment, used: Sequence[Quantity], shares: Weekdays
 ) -> LineForecast | None:
     """What the line of a charge may come to; None where there is no telling: a charge that doesn't add up over days or
     has its usage in parts, a segment that has ended, or one that is too young."""
@@ -130,15 +132,13 @@ def line_forecast(
     return LineForecast(*amounts)
 
 
-def _level(found: Forecast, item: ChargedSegment, shares: Sequence[float]) -> float:
+def _level(found: Forecast, item: ChargedSegment, shares: Weekdays) -> float:
     first = item.known - timedelta(days=1)
     ahead = (item.segment.end - first).days
     return found.middle / fsum(shares[(first + timedelta(days=n)).weekday()] for n in range(ahead))
 
 
-def _amount(
-    rater: Rater, item: ChargedSegment, used: Sequence[Quantity], shares: Sequence[float], level: float
-) -> Money:
+def _amount(rater: Rater, item: ChargedSegment, used: Sequence[Quantity], shares: Weekdays, level: float) -> Money:
     """The amount of the line, if the days from today on have a level. Days of one price version are added up."""
     today = item.known - timedelta(days=1)
     starts = [price.from_day for price in item.terms.prices]

@@ -31,7 +31,8 @@ from orchestration.money import Money, allocate
 from orchestration.pipeline import price
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.issued import KEY, fold_issued, read_issued, read_taxed, read_used
-from orchestration.pipeline.rated import rate_changed, rate_groups, read_lines
+from orchestration.pipeline.rated import rate_changed, read_lines
+from orchestration.pipeline.rating import measured, place_lines, rate_groups
 from orchestration.pipeline.terms import Digests, groups_of
 from orchestration.sqltext import identifier
 from orchestration.zones import local_date
@@ -148,7 +149,8 @@ def _refuse_edited(
     rows = [{"subscription": name} for name in sorted(edited)]
     load_rows(con, "record.edited", {"subscription": "VARCHAR"}, rows, instance.scratch)
     chosen = {name: items for name, items in groups.items() if items[0].segment.subscription in edited}
-    rated = rate_groups(con, Rater.of(last.catalog), chosen, instance.scratch, within=True)
+    place_lines(con, chosen, instance.scratch)
+    rated = rate_groups(Rater.of(last.catalog), chosen, measured(con), within=True)
     before = {line.key: line for _, line, _, _ in rated}
     after = {line.key: line for line in read_lines(con, "subscription IN (FROM record.edited)")}
     issued = read_issued(con, "subscription IN (FROM record.edited)")

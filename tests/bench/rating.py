@@ -120,7 +120,7 @@ def catalog_of(first: int, end: int) -> Catalog:
     )
 
 
-def _measure(con: duckdb.DuckDBPyConnection, first: int, end: int, days: int) -> None:
+def measure(con: duckdb.DuckDBPyConnection, first: int, end: int, days: int) -> None:
     """Quantities of every charge with a meter, on so many days."""
     parts = [(charge, "units", n % 3 == 2) for n in (0, 2) for charge in SUMS["committed" if n == 2 else "plain"]]
     parts += [(charge, part, False) for charge, found in EVENTS.items() for part in found]
@@ -155,7 +155,7 @@ def rated(folder: str, first: int, end: int, days: int) -> dict[str, int | float
         con.execute("SET threads = 1; SET memory_limit = '1GB'; CREATE SCHEMA marts; CREATE SCHEMA control")
         con.execute("CREATE TABLE control.touched_lines (line_id VARCHAR)")
         con.execute(f"CREATE TABLE marts.charge_quantities ({MEASURED})")
-        _measure(con, first, end, days)
+        measure(con, first, end, days)
         with timed("rating"):
             rate_changed(con, catalog, charged, home)
         with timed("documents"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestration.billing.charges import ZERO, Priced, Slice, below_zero, by_day, detail_of, stated
-from orchestration.billing.models.positions import by_version, positions, sized, units, within
+from orchestration.billing.models.positions import positions, sized, units, within
 from orchestration.billing.segments import ChargeTerms
 from orchestration.money import EXACT
 
@@ -21,7 +21,7 @@ def package(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
     if terms.charge.whole:
         full = EXACT.divide_int(EXACT.subtract(max(reached, free), free), size)
         up_to = EXACT.add(free, EXACT.multiply(full, size))
-    sold = by_version(sized(within(runs, free, up_to), free, size))
+    sold = sized(within(runs, free, up_to), free, size)
     details = [detail_of(price, None, n, ZERO, "free") for price, n in units(within(runs, ZERO, free))]
     details += [detail_of(price, None, n, stated(price, "price"), "packages") for price, n in sold]
     return Priced(tuple(details), below_zero(terms, reached))

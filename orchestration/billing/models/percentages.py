@@ -5,7 +5,7 @@ What an event pays is told by `orchestration.billing.per_event`; here the parts 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -34,19 +34,19 @@ def percentage(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
     return Priced(tuple(detail_of(prices[key][0], None, sums[key], prices[key][1], key[0]) for key in keys))
 
 
-def _paid(charge: Charge, price: PriceFrom, piece: Slice) -> Iterator[tuple[DetailPart, Decimal, Decimal]]:
+def _paid(charge: Charge, price: PriceFrom, piece: Slice) -> list[tuple[DetailPart, Decimal, Decimal]]:
     """What a slice pays at the prices of its day: of what part, how much money or how many events, and each of them
     how much. Whether there is a fixed fee, the charge says as it was at the segment's start."""
     part = piece.part
     if part == "at_min" or part == "at_max":
-        if piece.events:
-            bound = price.charge.min_per_event if part == "at_min" else price.charge.max_per_event
-            yield part, Decimal(piece.events), bound or ZERO
-        return
+        bound = price.charge.min_per_event if part == "at_min" else price.charge.max_per_event
+        return [(part, Decimal(piece.events), bound or ZERO)] if piece.events else []
+    found: list[tuple[DetailPart, Decimal, Decimal]] = []
     if piece.quantity:
-        yield part, piece.quantity, ZERO if part == "free" else stated(price, "rate")
+        found.append((part, piece.quantity, ZERO if part == "free" else stated(price, "rate")))
     if part == "units" and piece.events and charge.fixed is not None:
-        yield "event_fee", Decimal(piece.events), price.charge.fixed or ZERO
+        found.append(("event_fee", Decimal(piece.events), price.charge.fixed or ZERO))
+    return found
 
 
 def fee_of(terms: ChargeTerms, piece: Slice) -> Decimal:

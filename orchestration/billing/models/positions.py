@@ -6,7 +6,6 @@ Tiers, packages and blocks begin anew in each segment and run on over its price 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -24,7 +23,8 @@ class Run(NamedTuple):
 
 
 def positions(terms: ChargeTerms, days: Sequence[Slice]) -> tuple[list[Run], Decimal]:
-    """Which version prices each position, and where the running total ends. `days` ascend.
+    """Which version prices each position, and where the running total ends. `days` ascend, and so do the versions of
+    the runs: each has one at most.
 
     A day above 0 takes the next positions at its own prices. A day below 0 gives back the highest ones, at the prices
     that they had. Below 0 there are no positions: what is owed there is made up before a unit is priced again.
@@ -74,15 +74,7 @@ def _whole_up(quantity: Decimal, size: Decimal) -> Decimal:
     return EXACT.add(whole, Decimal(1)) if rest else whole
 
 
-def by_version(parts: Iterable[tuple[PriceFrom, Decimal]]) -> list[tuple[PriceFrom, Decimal]]:
-    """Quantities added by version, in the order of their days."""
-    found: dict[date, tuple[PriceFrom, Decimal]] = {}
-    for price, quantity in parts:
-        before = found[price.from_day][1] if price.from_day in found else ZERO
-        found[price.from_day] = (price, EXACT.add(before, quantity))
-    return [found[day] for day in sorted(found)]
-
-
-def units(runs: Iterable[Run]) -> list[tuple[PriceFrom, Decimal]]:
-    """How many units of the runs each version prices."""
-    return by_version((run.price, EXACT.subtract(run.high, run.low)) for run in runs)
+def units(runs: Iterable[Run]) -> Iterator[tuple[PriceFrom, Decimal]]:
+    """(version, how many) of the units of the runs."""
+    for run in runs:
+        yield run.price, EXACT.subtract(run.high, run.low)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from orchestration.billing.charges import ONE, ZERO, Priced, PriceDetail, Slice, below_zero, by_day, detail_of
-from orchestration.billing.models.positions import Run, by_version, positions, sized, units, within
+from orchestration.billing.models.positions import Run, positions, sized, units, within
 from orchestration.billing.segments import ChargeTerms
 from orchestration.catalog.charges import Charge, Tier
 
@@ -57,9 +57,8 @@ def volume(terms: ChargeTerms, slices: Sequence[Slice]) -> Priced:
 def _at_tier(runs: Sequence[Run], number: int, below: Decimal, tier: Tier) -> list[PriceDetail]:
     """Units, or started blocks, of one tier by the version that prices them. `runs` are those of the tier."""
     if tier.block is None:
-        found = units(runs)
-        return [detail_of(p, number, n, p.charge.tiers[number - 1].unit_price) for p, n in found]
-    blocks = by_version(sized(runs, below, tier.block))
+        return [detail_of(p, number, n, p.charge.tiers[number - 1].unit_price) for p, n in units(runs)]
+    blocks = sized(runs, below, tier.block)
     return [detail_of(p, number, n, p.charge.tiers[number - 1].unit_price, "blocks") for p, n in blocks]
 
 
