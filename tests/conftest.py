@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import nosync  # noqa: F401
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 

@@ -1,6 +1,6 @@
 """The ledger: one SQLite file, one transaction a commit, no way to change what was issued.
 
-A rollback journal and `synchronous=EXTRA`: a commit survives power loss, folder entry included.
+A rollback journal and `synchronous=EXTRA`: a commit survives power loss, folder entry included (see PRAGMAS).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRo
 from orchestration.ledger.secretfile import write_secret
 
 SCHEMA_VERSION = "5"
+PRAGMAS = ("journal_mode=TRUNCATE", "synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF")
 _FILE_COLUMNS = [f.name for f in fields(FileRow)]
 _FILES = (
     f"SELECT {', '.join('m.body' if c == 'mapping_json' else f'f.{c}' for c in _FILE_COLUMNS)} "
@@ -56,7 +57,7 @@ class Ledger:
             _refuse_lost_ledger(home)
         home.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, isolation_level=None, timeout=30)
-        for pragma in ("journal_mode=TRUNCATE", "synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF"):
+        for pragma in PRAGMAS:
             db.execute(f"PRAGMA {pragma}")
         if fresh or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
             _create(db, home)

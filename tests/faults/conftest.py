@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests: one fork server a session, and instances that are built once and copied."""
+"""Fixtures of the fault tests: one fork server a session, and instances that both workers copy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from faultkit import Box, ForkServer, billed_september
+from faultkit import OCTOBER_NOW, Box, ForkServer, billed_september
 from inbox import instance, make_source
+from shared import shared_home
 
 __all__ = ["instance", "make_source"]
 
@@ -26,20 +27,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
 @pytest.fixture(scope="session")
 def september(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Box:
     """September is closed; October and late lines of September are delivered, not taken. Never written to: copy it."""
-    return billed_september(server, tmp_path_factory.mktemp("september") / "home")
+    home = shared_home(tmp_path_factory, "september", lambda home: billed_september(server, home))
+    return Box(server, home, OCTOBER_NOW)
 
 
 @pytest.fixture(scope="session")
 def october_run(september: Box, tmp_path_factory: pytest.TempPathFactory) -> Box:
     """The same after an undisturbed `run`. Never written to: copy it."""
-    box = september.copy(tmp_path_factory.mktemp("october_run") / "home")
-    box.do("run")
-    return box
+    home = shared_home(tmp_path_factory, "october_run", lambda home: september.copy(home).do("run"))
+    return Box(september.server, home, OCTOBER_NOW)
 
 
 @pytest.fixture(scope="session")
 def october(october_run: Box, tmp_path_factory: pytest.TempPathFactory) -> Box:
     """The same after an undisturbed `close 2026-10`. Never written to: copy it."""
-    box = october_run.copy(tmp_path_factory.mktemp("october") / "home")
-    box.do("close", "2026-10")
-    return box
+    home = shared_home(tmp_path_factory, "october", lambda home: october_run.copy(home).do("close", "2026-10"))
+    return Box(october_run.server, home, OCTOBER_NOW)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import nosync  # noqa: F401
 import tiny
 
 import orchestration.audit.verify

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,12 @@ def launch(defs: dg.Definitions) -> Launch:
 
 @pytest.fixture(scope="session")
 def by_dagster(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    home = tiny.make(tmp_path_factory.mktemp("dagster"))
+    folder = tmp_path_factory.mktemp("dagster")
+    home, begun = tiny.make(folder / "home"), folder / "begun"
     daily = launch("daily", home)
+    shutil.copytree(home, begun, symlinks=True)
     closed = launch("close", home, partition_key=f"{tiny.MONTH}-01")
-    return Ran(home, daily, closed, launch("daily", home))
+    return Ran(home, begun, daily, closed, launch("daily", home))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What stops a run: a failed check before pricing, a part of a build, the lock, another executor, no manifest."""
 
+import shutil
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 import tiny
-from dagster_runs import Launch, context_of, error_text, failed_steps, started_steps
+from dagster_runs import Launch, Ran, context_of, error_text, failed_steps, started_steps
 
 from orchestration.assets.metadata import cell
 from orchestration.errors import ConfigInvalid, LockHeld
@@ -20,10 +21,11 @@ AFTER_CHECKS = {"drafts", "finance_models", "published_warehouse"}
 
 
 @pytest.fixture(scope="module")
-def home(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(by_dagster: Ran, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An instance with one published generation."""
-    home = tiny.make(tmp_path_factory.mktemp("blocking"))
-    assert launch("daily", home).success
+    assert by_dagster.daily.success
+    home = tmp_path_factory.mktemp("blocking") / "home"
+    shutil.copytree(by_dagster.begun, home, symlinks=True)
     return home
 
 

@@ -26,7 +26,7 @@ from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.retract import write_list
 from orchestration.pipeline.run import Context
 
-STEPS = int(os.environ.get("CAMPAIGN_STEPS", "5"))
+STEPS = int(os.environ.get("CAMPAIGN_STEPS", "4"))
 LIVES = [int(seed) for seed in os.environ.get("CAMPAIGN_LIFE", "1").split(",")]
 
 

@@ -22,9 +22,13 @@ def context_of(home: Path) -> Context:
 
 @dataclass(frozen=True)
 class Ran:
-    """An instance that was run, closed and run again; `daily` is the first run as Dagster tells it."""
+    """An instance that was run, closed and run again; `daily` is the first run as Dagster tells it.
+
+    `begun` is a copy of the instance after that run: copy it again to write to it.
+    """
 
     home: Path
+    begun: Path
     daily: dg.ExecuteInProcessResult
     close: dg.ExecuteInProcessResult
     again: dg.ExecuteInProcessResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import duckdb
@@ -122,6 +122,8 @@ def test_a_request_is_never_taken_for_none(form: str) -> None:
         assert reason != "not_a_request" or form in ("cloudfront",)
 
 
+LENGTH, SECONDS = 10_000, 0.25
+"""Of what is put into a line, and of processor time to read it: a time that grows with the square takes more."""
 RUBBISH = ["a", "a ", "a, ", " : a", '"', '" "', "[", "] [", "{a} ", " -", "1/", "a[1]: ", "\\", "http://", ":", " - ["]
 
 
@@ -130,11 +132,17 @@ def test_a_long_line_of_rubbish_takes_no_more_time_than_its_length_asks_for(form
     reader = FORMATS[form].reader(formatkit.every_field(form), "")
     line = LINES[form]
     for rubbish in RUBBISH:
-        long = (rubbish * (30_000 // len(rubbish) + 1))[:30_000]
+        long = (rubbish * (LENGTH // len(rubbish) + 1))[:LENGTH]
         for cut in {0, len(line), *(n for n, sign in enumerate(line) if sign in ' "[{,')}:
-            started = time.perf_counter()
-            reader.slow(line[:cut] + long + line[cut:] + " \x01")
-            assert time.perf_counter() - started < 2, (rubbish, line[:cut])
+            longest = line[:cut] + long + line[cut:] + " \x01"
+            # Once may be another's doing: memory is collected in the meantime.
+            assert any(_cost(reader.slow, longest) < SECONDS for _ in range(3)), (rubbish, line[:cut])
+
+
+def _cost(read: Callable[[str], object], line: str) -> float:
+    started = time.process_time()
+    read(line)
+    return time.process_time() - started
 
 
 def test_each_format_offers_its_common_fields_by_the_same_names() -> None:
