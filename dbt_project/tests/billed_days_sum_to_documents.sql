@@ -3,7 +3,8 @@
 {{ config(meta={"dagster": {"ref": {"name": "billed_daily"}}}) }}
 with
     days as (
-        select number, position, sum(amount) as amount, sum(net) as net, count(*) - count(distinct local_day) as days_twice
+        select
+            number, position, sum(amount) as amount, sum(net) as net, count(*) - count(distinct local_day) as days_twice
         from {{ ref("billed_daily") }}
         where number not like 'journal-%'
         group by all
@@ -18,7 +19,9 @@ with
         from {{ ref("invoice_lines") }} as lines
         full outer join days on lines.number = days.number and lines.position = days.position
     ),
-    documents as (select number, sum(net) as net, sum(case when wrong then 1 else 0 end) as wrong from lines group by all)
+    documents as (
+        select number, sum(net) as net, sum(case when wrong then 1 else 0 end) as wrong from lines group by all
+    )
 
 select number, invoices.total - invoices.tax as net, documents.net as of_days, documents.wrong
 from {{ ref("invoices") }} as invoices

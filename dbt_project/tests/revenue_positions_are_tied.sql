@@ -1,4 +1,5 @@
--- At every cut-off, what is accrued less what is deferred is what was earned less what was billed; what was billed is what
+-- At every cut-off, what is accrued less what is deferred is what was earned less what was billed; what was billed is
+-- what
 -- the documents dated before it say; at the last, all is earned that documents bill and that lines are yet to.
 {{ config(meta={"dagster": {"ref": {"name": "revenue_positions"}}}) }}
 {% set key = "entity, currency" %}
@@ -16,17 +17,19 @@ with
         group by {{ key }}, cut_off
     ),
     documents as (
-        select {{ key }}, issue_date + 1 as cut_off, sum(total - tax) as of_documents
+        select {{ key }}, issue_date + 1 as cut_off, sum(total - tax) as billed_anew
         from {{ ref("invoices") }}
         group by all
     ),
-    unbilled as (select {{ key }}, sum(unbilled) as unbilled from {{ ref("unbilled_daily") }} group by all)
+    ends as (select currency, sum(earned - billed) as not_billed from positions where place = 1 group by currency),
+    unbilled as (select currency, sum(unbilled) as unbilled from {{ ref("revenue_daily") }} group by currency)
 
-select {{ key }}, cut_off, positions.* exclude ({{ key }}, cut_off), documents.of_documents, unbilled
+select {{ key }}, cut_off, wrong, positions.billed_anew as of_positions, documents.billed_anew as of_documents
 from positions
 full outer join documents using ({{ key }}, cut_off)
-left join unbilled using ({{ key }})
-where
-    wrong is distinct from 0
-    or positions.billed_anew <> coalesce(of_documents, 0)
-    or (place = 1 and earned <> billed + coalesce(unbilled, 0))
+where wrong is distinct from 0 or positions.billed_anew <> coalesce(documents.billed_anew, 0)
+union all
+select null, currency, null, null, ends.not_billed, unbilled.unbilled
+from ends
+full outer join unbilled using (currency)
+where coalesce(ends.not_billed, 0) <> coalesce(unbilled.unbilled, 0)

@@ -15,6 +15,8 @@ from orchestration.billing.shares import UseKind
 
 Movement: TypeAlias = Literal["granted", "used", "expired", "returned"]
 
+MOVEMENTS: tuple[Movement, ...] = ("granted", "used", "expired", "returned")
+
 
 class Item(NamedTuple):
     """A credit, a credit note, or a coupon. `amount` is in minor units; None for a coupon that holds no sum of money
@@ -108,7 +110,7 @@ def _months(key: tuple[UseKind, str, str], moved: dict[date, dict[Movement, int]
     month, last, opening = min(moved), max(max(moved), today.replace(day=1)), 0
     while month <= last:
         sums = moved.get(month, {})
-        granted, used, expired, returned = (sums.get(what, 0) for what in ("granted", "used", "expired", "returned"))
+        granted, used, expired, returned = (sums.get(what, 0) for what in MOVEMENTS)
         closing = opening + granted - used - expired - returned
         if opening or any((granted, used, expired, returned)):
             yield Month(*key, month, opening, granted, used, expired, returned, closing)

@@ -1,4 +1,4 @@
-"""Tables that finance looks at beside the lines: credits and their months, revenue accounts, sellers, leaks."""
+"""Tables that finance looks at beside the lines: credits and their months, revenue accounts, sellers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from orchestration.billing.rollforward import Item, Month, Taken, roll_forward
 from orchestration.catalog import Catalog
 from orchestration.catalog.accounts import accounts
 from orchestration.engine import load_rows
-from orchestration.ledger.store import Ledger
 from orchestration.money import Money
-from orchestration.pipeline.leaks import LEAKS, leak_rows
 from orchestration.zones import local_date
 
 MONEY = "DECIMAL(38, 4)"
@@ -53,8 +51,8 @@ WHERE used.amount <> 0 ORDER BY ALL
 """
 
 
-def load_finance(con: duckdb.DuckDBPyConnection, catalog: Catalog, ledger: Ledger, now_us: int, scratch: Path) -> None:
-    """Write `record.grants`, `.refunds`, `.accounts`, `.books`, `.sellers`, `.roll_forward` and `.leaks`."""
+def load_finance(con: duckdb.DuckDBPyConnection, catalog: Catalog, now_us: int, scratch: Path) -> None:
+    """Write `record.grants`, `.refunds`, `.accounts`, `.books`, `.sellers` and `.roll_forward`."""
     today = local_date("UTC", now_us)
     rolled = roll_forward(_items(con, catalog), _taken(con), today)
     refunds = [{"document": row.document, "day": row.on.isoformat()} for row in catalog.refunds]
@@ -66,7 +64,6 @@ def load_finance(con: duckdb.DuckDBPyConnection, catalog: Catalog, ledger: Ledge
         ("books", BOOKS, [_texts({"today": today, "locked_through": catalog.settings.locked_through})]),
         ("sellers", SELLERS, _sellers(catalog)),
         ("roll_forward", ROLL_FORWARD, map(_month_row, rolled)),
-        ("leaks", LEAKS, leak_rows(con, catalog, ledger, today)),
     ]
     for name, columns, rows in tables:
         load_rows(con, f"record.{name}", columns, rows, scratch)

@@ -20,7 +20,7 @@ import duckdb
 from orchestration.billing.credits import Used, used_in
 from orchestration.billing.due import Issued, Parts, issued_lines, shown_lines, together
 from orchestration.billing.rating import LineKey
-from orchestration.billing.shares import LISTS, Use
+from orchestration.billing.shares import LISTS, Use, UseKind
 from orchestration.closing.issued import issued_bodies
 from orchestration.engine import connect, load_rows
 from orchestration.ledger.journal import GENESIS
@@ -89,9 +89,10 @@ _MERGED = f"""
 SELECT * EXCLUDE (part) FROM {_ALL} ANTI JOIN issued_again USING ({_KEYS})
 UNION ALL BY NAME FROM record.issued_together ORDER BY {_KEYS}
 """
+_TAKERS: tuple[UseKind, ...] = ("coupon", "promotional")
 _TAKEN_OFF = " + ".join(
     f"coalesce(list_sum(CAST(json_extract_string(line, '$.{LISTS[kind]}[*].amount') AS DECIMAL(38, 4)[])), 0)"
-    for kind in ("coupon", "promotional")
+    for kind in _TAKERS
 )
 _SHOWN = {
     "place": "row_number() OVER (PARTITION BY seq ORDER BY part)",

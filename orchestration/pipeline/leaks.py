@@ -7,18 +7,22 @@ was priced. Where a value can't be known there is none, and the row says why: ne
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from orchestration.billing.ages import age_of
 from orchestration.billing.listprices import ListPrice, list_prices
 from orchestration.catalog import Catalog
 from orchestration.catalog.meters import Meter
+from orchestration.engine import load_rows
 from orchestration.ledger.journal import CLOSE
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.parking import unmeasured
+from orchestration.zones import local_date
 
 LEAKS = {
     "kind": "VARCHAR",
@@ -28,7 +32,7 @@ LEAKS = {
     "day": "DATE",
     "age_days": "INTEGER",
     "age": "VARCHAR",
-    "count": "BIGINT",
+    "occurrences": "BIGINT",
     "counted": "VARCHAR",
     "quantity": "DECIMAL(38, 9)",
     "currency": "VARCHAR",
@@ -37,8 +41,6 @@ LEAKS = {
     "valued_at": "VARCHAR",
     "no_value": "VARCHAR",
 }
-AGES = ((7, "0-7"), (30, "8-30"), (90, "31-90"))
-OLDER = "over 90"
 Row = dict[str, Any]
 _UNATTRIBUTED = """
 SELECT feed, credential, event_type, utc_day, sum(events), sum(bytes) FROM metering.unattributed_by_file
@@ -70,8 +72,12 @@ GROUP BY ALL ORDER BY ALL
 """
 
 
-def leak_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog, ledger: Ledger, today: date) -> Iterator[Row]:
-    """Rows of `record.leaks`, as old as they are on `today`; from the marts and the record of a build."""
+def load_leaks(con: duckdb.DuckDBPyConnection, catalog: Catalog, ledger: Ledger, now_us: int, scratch: Path) -> None:
+    """Write `record.leaks`, from the marts and the record of a build, as old as leaks are at the run's now."""
+    load_rows(con, "record.leaks", LEAKS, _rows(con, catalog, ledger, local_date("UTC", now_us)), scratch)
+
+
+def _rows(con: duckdb.DuckDBPyConnection, catalog: Catalog, ledger: Ledger, today: date) -> Iterator[Row]:
     prices = list_prices(catalog.plans.values(), today)
     for row in (
         *_unattributed(con, catalog.meters, prices),
@@ -81,11 +87,6 @@ def leak_rows(con: duckdb.DuckDBPyConnection, catalog: Catalog, ledger: Ledger, 
         *_reported(con),
     ):
         yield _aged(row, today)
-
-
-def age_of(days: int) -> str:
-    """The bucket of an age in days; what lies ahead is as young as it can be."""
-    return next((name for most, name in AGES if days <= most), OLDER)
 
 
 def _aged(row: Row, today: date) -> Row:
@@ -100,7 +101,7 @@ def _unattributed(
     for feed, credential, event_type, day, events, taken_bytes in con.execute(_UNATTRIBUTED).fetchall():
         named = f"credential {credential}" if credential is not None else "no credential"
         row = {"kind": "unattributed", "what": f"{feed}: {event_type}: {named}", "day": day}
-        row |= {"count": int(events), "counted": "events"}
+        row |= {"occurrences": int(events), "counted": "events"}
         takes = {key: meter for key, meter in sorted(meters.items()) if meter.event_type == event_type}
         if not takes:
             yield {**row, "no_value": f"no meter takes events of the type '{event_type}'"}
@@ -112,7 +113,7 @@ def _listed(key: str, meter: Meter, known: Mapping[str, Any], prices: Mapping[st
     """Quantity and value of events of nobody, as far as their sums tell them; else why not."""
     if meter.filter is not None:
         return {"no_value": "the meter filters events, and those of nobody are not measured one by one"}
-    what = "count" if meter.aggregation == "count" else meter.value
+    what = "count" if meter.aggregation == "count" else meter.value or ""
     if meter.aggregation not in ("count", "sum") or meter.carry or what not in known:
         return {"no_value": "the quantity can't be told without the customer"}
     return {"quantity": f"{known[what]}", **_valued(key, int(known[what]), prices)}
@@ -137,7 +138,7 @@ def _unmeasured(
 ) -> Iterator[Row]:
     for customer, day, meter, events in (*unmeasured(con), *con.execute(_USERLESS).fetchall()):
         row = {"kind": "unmeasured", "what": f"meter {meter}", "customer": customer, "meter": meter, "day": day}
-        row |= {"count": int(events), "counted": "events"}
+        row |= {"occurrences": int(events), "counted": "events"}
         if meter in meters and meters[meter].aggregation == "count":
             # Counted, but no price takes them: a list price may.
             yield {**row, "quantity": f"{events}", **_valued(meter, int(events), prices)}
@@ -148,12 +149,12 @@ def _unmeasured(
 def _unread(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> Iterator[Row]:
     """Lines and files that were not read."""
     for what, day, lines in con.execute(_QUARANTINED).fetchall():
-        row = {"kind": "quarantined", "what": what, "day": day, "count": int(lines), "counted": "lines"}
+        row = {"kind": "quarantined", "what": what, "day": day, "occurrences": int(lines), "counted": "lines"}
         yield {**row, "no_value": "what can't be read has no quantity"}
     for held in ledger.held():
         written = datetime.fromtimestamp((held.mtime_ns or held.seen_us * 1000) // 10**9, UTC).date()
         row = {"kind": "held", "what": f"{held.source}: {held.path}: {held.reason}", "day": written}
-        yield {**row, "count": 1, "counted": "files", "no_value": "what was not read has no quantity"}
+        yield {**row, "occurrences": 1, "counted": "files", "no_value": "what was not read has no quantity"}
 
 
 def _waiting(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> Iterator[Row]:
@@ -182,9 +183,4 @@ def _reported(con: duckdb.DuckDBPyConnection) -> Iterator[Row]:
 def _priced(lines: int, currency: str, amount: Any) -> Row:
     """What was priced by the customer's own plan or contract."""
     value = {"currency": currency, "value": f"{amount:f}", "valued_at": "own price"}
-    return {"count": int(lines), "counted": "lines", **value}
-
-
-def ages() -> Iterable[str]:
-    """All buckets, the youngest first."""
-    return (*(name for _, name in AGES), OLDER)
+    return {"occurrences": int(lines), "counted": "lines", **value}

@@ -87,7 +87,7 @@ def price_build(
         drafts = chain.from_iterable(each)
     rows = price.load_drafts(con, instance, drafts)
     price.load_differences(con, instance, books.differences)
-    load_finance(con, catalog, ledger, now_us, instance.scratch)
+    load_finance(con, catalog, now_us, instance.scratch)
     return rows
 
 

@@ -1,4 +1,5 @@
--- Grain: line of an issued document, and local day of service. Days sum to the line, and lines to the document, exactly.
+-- Grain: line of an issued document, and local day of service. Days sum to the line, and lines to the document,
+-- exactly.
 {{ config(materialized="view") }}
 {% set key = ["subscription", "charge", "period_start", "start", "value"] %}
 with
@@ -9,10 +10,7 @@ with
             cast(coalesce(days.daily, rated.daily) as decimal(38, 4)[]) as amounts,
             cast(coalesce(days.reduced, '[]') as decimal(38, 4)[]) as reductions
         from {{ source("record", "billed_lines") }} as billed
-        left join
-            {{ source("record", "document_days") }} as days
-            on billed.seq = days.seq
-            and billed.place = days.place
+        left join {{ source("record", "document_days") }} as days on billed.seq = days.seq and billed.place = days.place
         left join
             {{ source("record", "rated_lines") }} as rated
             on {% for column in key %}
@@ -24,10 +22,7 @@ with
             and billed.charge = exact.charge
             and billed."start" >= exact."start"
             and billed."start" < exact."end"
-        left join
-            {{ source("record", "accounts") }} as plans
-            on billed.plan = plans.plan
-            and plans.charge = ''
+        left join {{ source("record", "accounts") }} as plans on billed.plan = plans.plan and plans.charge = ''
     ),
     days as (select *, unnest(range(greatest(len(amounts), len(reductions)))) as day_number from lines)
 

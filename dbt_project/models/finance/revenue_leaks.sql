@@ -8,7 +8,7 @@ select
     day,
     age_days,
     age,
-    "count",
+    occurrences,
     counted,
     quantity,
     currency,

@@ -1,4 +1,5 @@
--- Grain: seller, revenue account, currency, cut-off. What was earned and billed before each day, and what stands between.
+-- Grain: seller, revenue account, currency, cut-off. What was earned and billed before each day, and what stands
+-- between.
 {{ config(materialized="view") }}
 {% set key = "entity, account, currency" %}
 with
@@ -46,7 +47,9 @@ with
         cross join {{ source("record", "books") }} as books
     ),
     days as (
-        select accounts.*, cast(spans.first + cast(unnest(range(spans.last - spans.first + 1)) as integer) as date) as cut_off
+        select
+            accounts.*,
+            cast(spans.first + cast(unnest(range(spans.last - spans.first + 1)) as integer) as date) as cut_off
         from (select distinct {{ key }} from moved) as accounts
         cross join spans
     )
