@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import duckdb
 import pytest
-from finance_views import TESTS, broken, create_views
+from finance_views import TESTS, create_views, found_by
 from second_lives import Reviewed
 
 from orchestration.catalog import Catalog
@@ -50,6 +50,9 @@ FAULTS = {
 """Errors that each check has to find. Not each finds all of them: what is given is one of the tests' own."""
 
 
+_locked: dict[tuple[str, date], Catalog] = {}
+
+
 class Financed(Reviewed):
     """Credits may expire, notes are paid out, and accounting locks each month once the next one is closed."""
 
@@ -74,8 +77,10 @@ class Financed(Reviewed):
         catalog = super().catalog()
         if self.locked is None:
             return catalog
-        settings = f"{catalog.files['instance.yaml']}locked_through: {self.locked}\n"
-        return parse_catalog({**catalog.files, "instance.yaml": settings})
+        if (key := (catalog.digest, self.locked)) not in _locked:
+            settings = f"{catalog.files['instance.yaml']}locked_through: {self.locked}\n"
+            _locked[key] = parse_catalog({**catalog.files, "instance.yaml": settings})
+        return _locked[key]
 
     def edit(self, name: str) -> None:
         kept = self.state
@@ -126,7 +131,7 @@ def lived(home: Path, seed: int, months: int) -> Lived:
         life.close()
         con.close()
         con = priced(life)
-        faults.append(broken(con))
+        faults.append({name: rows for name in TESTS if (rows := found_by(con, name))})
         if seed % 2:
             life.locked = life.today.replace(day=1) - timedelta(days=1)
     return Lived(life, con, tied(life, con), faults)
@@ -149,8 +154,9 @@ def tied(life: Financed, con: duckdb.DuckDBPyConnection) -> int:
     """Every cut-off day against sums made one by one; returns the number of them."""
     documents = net_by_date(life)
     parts = con.execute(
-        "SELECT entity, booked_day, issue_date, net FROM marts.billed_daily "
-        "UNION ALL SELECT entity, booked_day, NULL, unbilled FROM marts.unbilled_daily"
+        "SELECT entity, booked_day, issue_date, sum(net) FROM (SELECT entity, booked_day, issue_date, net "
+        "FROM marts.billed_daily UNION ALL SELECT entity, booked_day, NULL, unbilled FROM marts.unbilled_daily) "
+        "GROUP BY ALL"
     ).fetchall()
     rows = con.execute(
         "SELECT entity, cut_off, sum(earned), sum(billed), sum(accrued), sum(deferred) FROM marts.revenue_positions "
@@ -174,9 +180,9 @@ def tied(life: Financed, con: duckdb.DuckDBPyConnection) -> int:
     return len(rows)
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module")
 def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
-    found = lived(tmp_path_factory.mktemp("life"), request.param, 4)
+    found = lived(tmp_path_factory.mktemp("life"), request.param, 3)
     yield found
     found.con.close()
     found.life.ledger.close()
@@ -193,22 +199,25 @@ HAPPENED = {
 }
 
 
+@pytest.mark.parametrize("life", [1, 2], indirect=True)
 def test_credits_roll_forward_and_revenue_is_tied_to_documents_at_every_cut_off(life: Lived) -> None:
-    assert life.faults == [{}] * 4
-    assert life.cut_offs > 300
+    assert life.faults == [{}] * 3
+    assert life.cut_offs > 200
     happened = {what: life.con.execute(query).fetchall()[0][0] for what, query in HAPPENED.items()}
     assert all(happened.values()), happened
 
 
+@pytest.mark.parametrize("life", [1], indirect=True)
 @pytest.mark.parametrize(("name", "fault"), [(name, fault) for name in TESTS for fault in FAULTS[name]])
 def test_a_planted_error_is_found_by_the_check_that_is_there_for_it(life: Lived, name: str, fault: str) -> None:
     life.con.execute("BEGIN")
     life.con.execute(fault)
-    found = broken(life.con)
+    found = found_by(life.con, name)
     life.con.execute("ROLLBACK")
-    assert name in found
+    assert found > 0
 
 
+@pytest.mark.parametrize("life", [1], indirect=True)
 def test_what_corrects_locked_months_is_booked_in_the_first_open_one(life: Lived) -> None:
     rows = life.con.execute(
         "SELECT local_day, booked_day, locked_through FROM marts.billed_daily "
