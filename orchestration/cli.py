@@ -19,6 +19,7 @@ from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
 from orchestration.cli_audit import checkpoint, explain, prove
 from orchestration.cli_closing import asof, close
+from orchestration.cli_finance import finance, leaks
 from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of, now_of
 from orchestration.cli_simulate import simulate
 from orchestration.cli_watch import entitlements, throttling
@@ -98,6 +99,8 @@ app.command()(close)
 app.command()(asof)
 app.command()(throttling)
 app.command()(entitlements)
+app.command()(finance)
+app.command()(leaks)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from orchestration.catalog.fields import DecimalText, Key, Model, Name
+from orchestration.catalog.fields import AccountCode, DecimalText, Key, Model, Name
 
 ModelName = Literal[
     "flat",
@@ -125,7 +125,8 @@ class Charge(Model):
     Distinct values count once in a period, whatever their dimensions; `by_dimension: each` adds the counts apart.
     `prorate: days` prices seats: units that are carried, each by the days for which it is held; or items that are added
     and removed, each by the days on which it is there. Rates are fractions (0.029), what is named a percent is out of a
-    hundred. Amounts are in the plan's currency, `included` is in the unit that is priced.
+    hundred. Amounts are in the plan's currency, `included` is in the unit that is priced. `account` is the revenue
+    account that its lines are booked to, that of the plan if it has none.
     """
 
     key: Key
@@ -168,6 +169,7 @@ class Charge(Model):
     minimum: DecimalText | None = None
     maximum: DecimalText | None = None
     tax_category: Key = "standard"
+    account: AccountCode | None = None
 
     @model_validator(mode="after")
     def _checked(self) -> Charge:

@@ -60,6 +60,8 @@ Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 """Name of a catalog object; also used in file names and lineage, so it is kept plain."""
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 """Name of a meter, property or field: a plain SQL identifier."""
+AccountCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
+"""An account of the general ledger, as accounting names it: 4000, 4000.10, revenue-api."""
 ExternalKey = Annotated[str, Field(min_length=1, max_length=200)]
 DecimalText = Annotated[
     Decimal,

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from orchestration.catalog.charges import Charge, IntervalName
-from orchestration.catalog.fields import CurrencyCode, Day, DecimalText, Key, Model
+from orchestration.catalog.fields import AccountCode, CurrencyCode, Day, DecimalText, Key, Model
 
 Corrections: TypeAlias = Literal["next_invoice", "own_document", "report_only"]
 
@@ -41,7 +41,8 @@ class Plan(Model):
     """What is sold: charges by version, the billing interval and its anchor, and the days of a trial.
 
     `corrections` says what becomes of a difference to what was issued: a line of the next invoice, a credit or debit
-    note of its own, or only a report.
+    note of its own, or only a report. `account` is the revenue account of what no charge names another for: caps and
+    true-ups too.
     """
 
     key: Key
@@ -52,4 +53,5 @@ class Plan(Model):
     anchor: Literal["calendar", "subscription"] | Day = "calendar"
     trial_days: int = Field(default=0, ge=0, le=3660)
     corrections: Corrections = "next_invoice"
+    account: AccountCode = "revenue"
     versions: tuple[PlanVersion, ...] = Field(min_length=1)

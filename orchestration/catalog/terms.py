@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from orchestration.catalog.charges import Cell, Percent, Tier
-from orchestration.catalog.fields import CurrencyCode, Day, DecimalText, Key, Model
+from orchestration.catalog.fields import AccountCode, CurrencyCode, Day, DecimalText, Key, Model
 from orchestration.catalog.reviews import Reviewed
 
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
@@ -84,7 +84,7 @@ class Grant(Model):
 
 
 class Adjustment(Reviewed):
-    """A reviewed amount on the customer's next document: a charge above 0 or a credit below."""
+    """A reviewed amount on the customer's next document: a charge above 0 or a credit below, booked to `account`."""
 
     id: Key
     customer: Key
@@ -93,6 +93,7 @@ class Adjustment(Reviewed):
     currency: CurrencyCode
     tax_category: Key = "standard"
     reference: str = ""
+    account: AccountCode = "revenue"
 
 
 class Refund(Reviewed):

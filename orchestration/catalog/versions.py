@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from orchestration.catalog.charges import Charge
 from orchestration.catalog.plans import Plan, PlanVersion
 
-_PRICES = {"name": True, "price": True, "rate": True, "fixed": True, "multiplier": True, "default": True}
+_PRICES = {"price": True, "rate": True, "fixed": True, "multiplier": True, "default": True}
+_UNPRICED = {"name": True, "account": True}
 _TIERS = {"__all__": {"price", "rate"}}
 _CELLS = {"__all__": {"price"}}
 
@@ -23,12 +24,12 @@ class Follows(NamedTuple):
 
 
 def charge_structure(charge: Charge) -> dict[str, Any]:
-    """Everything of a charge but its prices and rates (and its name, which prices nothing).
+    """Everything of a charge but its prices and rates (and its name and account, which price nothing).
 
     Amounts that are due by the period or the tier are fees, not prices. Whether a matrix has a default is structure: it
     decides which events are measured.
     """
-    dumped = charge.model_dump(exclude=_PRICES | {"tiers": _TIERS, "cells": _CELLS})
+    dumped = charge.model_dump(exclude=_PRICES | _UNPRICED | {"tiers": _TIERS, "cells": _CELLS})
     return dumped | {"has_default": charge.default is not None}
 
 

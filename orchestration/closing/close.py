@@ -209,6 +209,7 @@ def _entry(
         "accepted": str(sum(f.accepted for f in files)),
         "input_digest": input_digest(files),
         "catalog": catalog.digest,
+        "locked_through": catalog.settings.locked_through and catalog.settings.locked_through.isoformat(),
         "catalog_commit": dict(knowledge.commit),
         "code": knowledge.code_digest,
         "tzdata": TZDATA_VERSION,

@@ -1,4 +1,4 @@
-"""Edits of coupons, credits, adjustments and taxes that would change what was billed.
+"""Edits of coupons, credits, adjustments, taxes and accounts that would change what was billed or booked.
 
 A coupon or a credit that a document has used may be ended, not altered; a rate of a closed date stays as it was. What
 follows from it is another coupon, another adjustment, another rate from its day on.
@@ -6,6 +6,7 @@ follows from it is another coupon, another adjustment, another rate from its day
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import date
 
@@ -14,6 +15,7 @@ from orchestration.billing.due import Issued
 from orchestration.billing.rating import LineKey
 from orchestration.billing.taxes import Buyer, treated
 from orchestration.catalog import Catalog
+from orchestration.catalog.accounts import accounts
 from orchestration.catalog.terms import Coupon, Grant
 from orchestration.closing.declared import declared_files
 from orchestration.errors import PeriodClosed, Problem
@@ -38,6 +40,7 @@ def refuse_term_edits(
         *_credits(archived, catalog, used, cut_off),
         *_adjustments(archived, catalog, issued),
         *_refunds(archived, catalog, used),
+        *_accounts(archived, catalog),
         *(() if "taxes.yaml" in declared_files(catalog) else _taxes(archived, catalog, issued)),
     ]
     if problems:
@@ -90,6 +93,25 @@ def _refunds(archived: Catalog, catalog: Catalog, used: Used) -> Iterator[Proble
         if not used.is_note(row.document):
             message = f"'{row.document}' is no credit note that was issued"
             yield Problem("unknown_document", message, "refunds.yaml")
+
+
+def _accounts(archived: Catalog, catalog: Catalog) -> Iterator[Problem]:
+    """What is booked in locked months stays on its account; another one is that of a version from its day on."""
+    locked = catalog.settings.locked_through
+    if locked is None:
+        return
+    now = defaultdict(list)
+    for row in accounts(catalog.plans.values(), catalog.adjustments):
+        now[row.plan, row.charge].append(row)
+    for was in accounts(archived.plans.values(), archived.adjustments):
+        for row in now[was.plan, was.charge]:
+            both = max(was.start, row.start), min(was.end, row.end)
+            if both[0] < both[1] and both[0] <= locked and was.account != row.account:
+                message = (
+                    f"'{was.charge or was.plan}' was booked to account '{was.account}', and now is to '{row.account}', "
+                    f"in books that are locked through {locked}"
+                )
+                yield Problem("account_edited", message, f"plans, {was.plan}" if was.plan else "adjustments.yaml")
 
 
 def _taxes(archived: Catalog, catalog: Catalog, issued: Mapping[LineKey, Issued]) -> Iterator[Problem]:

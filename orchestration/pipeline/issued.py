@@ -20,7 +20,7 @@ import duckdb
 from orchestration.billing.credits import Used, used_in
 from orchestration.billing.due import Issued, Parts, issued_lines, shown_lines, together
 from orchestration.billing.rating import LineKey
-from orchestration.billing.shares import LISTS, Use
+from orchestration.billing.shares import LISTS, Use, UseKind
 from orchestration.closing.issued import issued_bodies
 from orchestration.engine import connect, load_rows
 from orchestration.ledger.journal import GENESIS
@@ -58,15 +58,50 @@ TOTALS = {
 coupons and credits on it and of its taxes, the rules by which it was made, and whether it was taken back."""
 USES = {"seq": "INTEGER", "place": "BIGINT", "body": "VARCHAR"}
 """What `used_in` looks at of the documents that have used something, or owe it, in the order of issue."""
-_PARTED = {"part": "BIGINT", **TOTALS}
+BILLED = {
+    "seq": "INTEGER",
+    "place": "BIGINT",
+    **KEY,
+    "number": "VARCHAR",
+    "position": "INTEGER",
+    "kind": "VARCHAR",
+    "entity": "VARCHAR",
+    "customer": "VARCHAR",
+    "currency": "VARCHAR",
+    "plan": "VARCHAR",
+    "meter": "VARCHAR",
+    "end": "DATE",
+    "issue_date": "DATE",
+    "locked_through": "DATE",
+    "amount": "DECIMAL(38, 4)",
+    "reduced": "DECIMAL(38, 4)",
+}
+"""Each line of each document, and of each zero invoice that was skipped, in the order of issue; with what coupons and
+promotional credits took off it, and how far the books were locked."""
+_OF_DOCUMENT = {"part": "BIGINT", "entity": "VARCHAR", "issue_date": "DATE", "locked_through": "DATE"}
+_PARTED = {**_OF_DOCUMENT, **TOTALS}
 _KEYS = ", ".join(map(identifier, KEY))
 _STATED = f"{_KEYS}, currency, amount, document, line, standing, seq"
-_ALL = "(SELECT 0 AS part, * FROM record.issued_totals UNION ALL FROM record.issued_anew)"
+_ANEW = f"SELECT part, {', '.join(map(identifier, TOTALS))} FROM record.issued_anew"
+_ALL = f"(SELECT 0 AS part, * FROM record.issued_totals UNION ALL {_ANEW})"
 _AGAIN = f"SELECT {_KEYS} FROM {_ALL} GROUP BY {_KEYS} HAVING count(*) > 1"
 _MERGED = f"""
 SELECT * EXCLUDE (part) FROM {_ALL} ANTI JOIN issued_again USING ({_KEYS})
 UNION ALL BY NAME FROM record.issued_together ORDER BY {_KEYS}
 """
+_TAKERS: tuple[UseKind, ...] = ("coupon", "promotional")
+_TAKEN_OFF = " + ".join(
+    f"coalesce(list_sum(CAST(json_extract_string(line, '$.{LISTS[kind]}[*].amount') AS DECIMAL(38, 4)[])), 0)"
+    for kind in _TAKERS
+)
+_SHOWN = {
+    "place": "row_number() OVER (PARTITION BY seq ORDER BY part)",
+    "number": "document",
+    "reduced": _TAKEN_OFF,
+    **{name: f"CAST(json_extract_string(line, '$.{name}') AS {BILLED[name]})" for name in ("position", "kind", "plan")},
+    "end": "CAST(json_extract_string(line, '$.end') AS DATE)",
+}
+_BILLED_ANEW = ", ".join(f"{_SHOWN.get(name, identifier(name))} AS {identifier(name)}" for name in BILLED)
 _HEADS = f"""
 SELECT {_KEYS}, amount, document, customer, currency FROM record.issued_totals
 QUALIFY row_number() OVER (PARTITION BY subscription, customer, currency ORDER BY {_KEYS}) = 1 ORDER BY {_KEYS}
@@ -75,7 +110,8 @@ QUALIFY row_number() OVER (PARTITION BY subscription, customer, currency ORDER B
 
 def fold_issued(con: duckdb.DuckDBPyConnection, ledger: Ledger, scratch: Path) -> None:
     """Bring the tables `record.issued_*` up to the ledger's last journal entry."""
-    entries = {entry.seq: entry.hash for entry in ledger.journal()}
+    journal = ledger.journal()
+    entries = {entry.seq: entry.hash for entry in journal}
     last = max(entries, default=0)
     through = folded_through(con, entries)
     if through == last:
@@ -84,14 +120,17 @@ def fold_issued(con: duckdb.DuckDBPyConnection, ledger: Ledger, scratch: Path) -
         create_document_tables(con)
         load_rows(con, "record.issued_totals", TOTALS, [], scratch)
         load_rows(con, "record.issued_uses", USES, [], scratch)
+        load_rows(con, "record.billed_lines", BILLED, [], scratch)
+    locks = {entry.seq: json.loads(entry.body).get("locked_through") for entry in journal if entry.seq > (through or 0)}
     load_bodies(con, ledger.documents(through or 0), scratch)
     load_rows(con, "record.uses_anew", USES, _uses(ledger, through or 0), scratch)
-    load_rows(con, "record.issued_anew", _PARTED, _shown(ledger, through or 0), scratch)
+    load_rows(con, "record.issued_anew", _PARTED, _shown(ledger, through or 0, locks), scratch)
     con.execute(f"CREATE OR REPLACE TEMP TABLE issued_again AS {_AGAIN}")
     load_rows(con, "record.issued_together", TOTALS, _together(con), scratch)
     con.execute("BEGIN")
     add_documents(con)
     con.execute("INSERT INTO record.issued_uses FROM record.uses_anew")
+    con.execute(f"INSERT INTO record.billed_lines SELECT {_BILLED_ANEW} FROM record.issued_anew ORDER BY part")
     con.execute(f"CREATE OR REPLACE TABLE record.issued_totals AS {_MERGED}")
     for name in ("uses_anew", "issued_anew", "issued_together"):
         con.execute(f"DROP TABLE record.{name}")
@@ -109,13 +148,15 @@ def folded_through(con: duckdb.DuckDBPyConnection, entries: Mapping[int, str]) -
     return row[0] if row is not None and row[1] == entries.get(row[0], GENESIS) else None
 
 
-def _shown(ledger: Ledger, after_seq: int) -> Iterator[Row]:
-    """A row for each line of each document, numbered in the order of issue."""
+def _shown(ledger: Ledger, after_seq: int, locks: Mapping[int, str | None]) -> Iterator[Row]:
+    """A row for each line of each document, numbered in the order of issue. `locks` say how far the books were locked
+    at each journal entry."""
     part = 0
     for seq, body in issued_bodies(ledger, after_seq=after_seq):
+        head = {"entity": body["seller"]["entity"], "issue_date": body["issue_date"], "locked_through": locks[seq]}
         for key, shown in shown_lines(body):
             part += 1
-            yield {"part": part, **_row(key, seq, shown)}
+            yield {"part": part, **head, **_row(key, seq, shown)}
 
 
 def _together(con: duckdb.DuckDBPyConnection) -> Iterator[Row]:

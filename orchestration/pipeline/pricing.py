@@ -5,18 +5,15 @@ Customers whose lines cost what was issued for them are settled: these lines sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 import duckdb
 
 from orchestration.billing.adjustments import adjustment_lines
-from orchestration.billing.daily import minor_texts
-from orchestration.billing.due import Issued, changed_keys
-from orchestration.billing.rating import LineKey
+from orchestration.billing.due import changed_keys
 from orchestration.catalog import Catalog
 from orchestration.closing.concerned import later_causes
 from orchestration.closing.edits import LastClose, Sold, last_close, refuse_differences
@@ -27,8 +24,9 @@ from orchestration.closing.voids import check_voids
 from orchestration.engine import load_rows
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, charged_segments
-from orchestration.money import Money, allocate
 from orchestration.pipeline import price
+from orchestration.pipeline.billed import load_billed_days
+from orchestration.pipeline.finance import load_finance
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.issued import KEY, fold_issued, read_issued, read_taxed, read_used
 from orchestration.pipeline.rated import rate_changed, read_lines
@@ -37,17 +35,6 @@ from orchestration.pipeline.terms import Digests, groups_of
 from orchestration.sqltext import identifier
 from orchestration.zones import local_date
 
-BILLED_DAYS = {**KEY, "customer": "VARCHAR", "currency": "VARCHAR", "daily": "VARCHAR"}
-GRANTS = {
-    "id": "VARCHAR",
-    "customer": "VARCHAR",
-    "kind": "VARCHAR",
-    "currency": "VARCHAR",
-    "amount": "DECIMAL(38, 4)",
-    "granted": "DATE",
-    "expires": "DATE",
-    "priority": "INTEGER",
-}
 _SAME = " AND ".join(f"lines.{identifier(name)} = issued.{identifier(name)}" for name in KEY)
 _UNSETTLED = f"""
 CREATE OR REPLACE TEMP TABLE unsettled AS SELECT DISTINCT issued.customer
@@ -76,9 +63,6 @@ def price_build(
 ) -> list[dict[str, Any]]:
     """Write the tables of lines, of what was issued and of drafts; returns the rows of the drafts."""
     fold_issued(con, ledger, instance.scratch)
-    load_rows(
-        con, "record.grants", GRANTS, (grant.model_dump(mode="json") for grant in catalog.grants), instance.scratch
-    )
     rate_changed(con, catalog, charged, instance.scratch)
     used, last = read_used(con), last_close(ledger)
     if last is not None:
@@ -88,7 +72,7 @@ def price_build(
     together = _find_unsettled(con, catalog)
     found = read_issued(con, "customer IN (FROM unsettled) OR subscription = ''")
     issued = {key: before for key, (_, before) in found.items()}
-    load_rows(con, "record.billed_days", BILLED_DAYS, _billed_days(con, issued), instance.scratch)
+    load_billed_days(con, instance.scratch)
     lines_of = {key: (seq, before.line) for key, (seq, before) in found.items()}
     changed = changed_keys(read_lines(con, "customer IN (FROM unsettled)"), issued)
     known = later_causes(con, catalog, ledger, changed, issued=lines_of)
@@ -104,6 +88,7 @@ def price_build(
         drafts = chain.from_iterable(each)
     rows = price.load_drafts(con, instance, drafts)
     price.load_differences(con, instance, books.differences)
+    load_finance(con, catalog, now_us, instance.scratch)
     return rows
 
 
@@ -162,28 +147,3 @@ def _refuse_edited(
     was_of, now_of = ([i for i in items if i.segment.subscription in edited] for items in (was_charged, charged))
     was, now_sold = Sold(last.catalog, was_of, before), Sold(catalog, now_of, after)
     refuse_differences(was, now_sold, issued, last.cut_off, customers, [meter for meter in meters if meter])
-
-
-def _billed_days(con: duckdb.DuckDBPyConnection, issued: Mapping[LineKey, Issued]) -> Iterator[dict[str, Any]]:
-    """What was issued for lines that cost another amount now, over the days of the lines as they are now, or were."""
-    listed = ", ".join(map(identifier, KEY))
-    rows = con.execute(
-        f"SELECT {listed}, CAST(daily AS DECIMAL(38, 4)[]) FROM record.rated_lines WHERE customer IN (FROM unsettled)"
-    ).fetchall()
-    days_now = {LineKey(*key): daily for *key, daily in rows}
-    for key, before in sorted(issued.items(), key=itemgetter(0)):
-        if not key.subscription:
-            continue
-        line = before.line
-        amount = Money.of(before.amount, line["currency"])
-        weights = [Money.of(part, amount.currency).minor for part in days_now.get(key, ())]
-        if not amount:
-            weights = []
-        elif sum(weights) == 0:
-            weights = [1] * max((date.fromisoformat(line["end"]) - key.start).days, 1)
-        yield {
-            **{name: str(value) for name, value in zip(KEY, key, strict=True)},
-            "customer": line["customer"],
-            "currency": line["currency"],
-            "daily": f"[{', '.join(minor_texts(allocate(amount.minor, weights), amount.currency))}]",
-        }

@@ -24,6 +24,7 @@ from orchestration.pipeline.drift import drift_notices
 from orchestration.pipeline.generation import publish
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.issued import issued_heads
+from orchestration.pipeline.leaks import load_leaks
 from orchestration.pipeline.missing import find_missing, load_missing
 from orchestration.pipeline.prepare import open_build, prepare
 from orchestration.pipeline.pricing import price_build
@@ -135,6 +136,7 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> list[dic
     charged = _charged_now(catalog, context.now_us)
     with open_build(context.instance) as con:
         drafts = price_build(con, context.instance, catalog, ledger, charged, context.now_us)
+        load_leaks(con, catalog, ledger, context.now_us, context.instance.scratch)
         missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)
         load_missing(con, missing, context.instance.scratch)
         con.execute("CHECKPOINT")

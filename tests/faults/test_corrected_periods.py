@@ -81,6 +81,25 @@ def test_asof_goes_from_what_was_billed_to_what_is_known(life: Life) -> None:
     assert "is no month" in life.box.do("asof", "2026-10-01", code=2)
 
 
+def test_finance_and_leaks_are_asked_of_the_published_generation(life: Life, tmp_path: Path) -> None:
+    csv = tmp_path / "revenue.csv"
+    told = json.loads(life.box.do("finance", "--cut-off", "2026-11", "--json"))
+    assert "Revenue at 2026-12-01" in life.box.do("finance", "--cut-off", "2026-12-01", "--csv", str(csv))
+    stands = life.box.sql(
+        "SELECT entity, account, currency, accrued, deferred FROM marts.revenue_positions "
+        "WHERE cut_off = '2026-12-01' AND (accrued <> 0 OR deferred <> 0) ORDER BY ALL"
+    )
+    assert stands and [tuple(map(str, row)) for row in stands] == [tuple(row.values()) for row in told]
+    # November was billed in December, so on its last day all of it is accrued.
+    [(november,)] = life.box.sql(
+        "SELECT sum(net) FROM marts.billed_daily WHERE issue_date >= '2026-12-01' AND booked_day < '2026-12-01'"
+    )
+    assert Decimal(told[0]["accrued"]) >= november > 0
+    assert csv.read_text().count("\n") > len(told)
+    assert life.box.do("leaks") == "nothing leaks\n"
+    assert "neither a month" in life.box.do("finance", "--cut-off", "soon", code=2)
+
+
 def test_a_void_comes_as_a_draft_and_is_issued_with_what_is_billed_anew(life: Life) -> None:
     number = life.seen["hudson"]
     found = [body for body in life.box.documents() if body.get("corrects") == number]
