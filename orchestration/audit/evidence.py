@@ -6,9 +6,10 @@ Events and named parts sum exactly to the line, in quantity and in amount; where
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration.audit.attribution import amount_sql, parts_of
+from orchestration.audit.attribution import Stretch, along_sql, amount_sql, parts_of
 from orchestration.audit.charged import Charged, measure_of, window_of
 from orchestration.audit.clock import Clock
 from orchestration.audit.counted import Behind, can_share, make_counted
@@ -130,18 +131,49 @@ def price_events(con: duckdb.DuckDBPyConnection, behind: Behind) -> tuple[int, D
     return found[0]
 
 
+def day_by_file(
+    home: Path,
+    known: Known,
+    behind: Behind,
+    day: date,
+    files: Collection[int],
+    pieces: Sequence[Stretch],
+    scratch: Path,
+) -> dict[int, tuple[int, Decimal, Decimal]]:
+    """By file, number, quantity and amount of a day's events; units from its first on cost what `pieces` say."""
+    some = replace(known, files=[f for f in known.files if f.file_id in files])
+    with opened(home, some, scratch, []) as con:
+        make_counted(con, replace(behind, only=day))
+        rows = con.execute(
+            "SELECT file_id, count(*), CAST(sum(quantity) AS DECIMAL(38, 9)), CAST(sum(amount) AS DECIMAL(38, 21)) "
+            f"FROM (SELECT file_id, quantity, {along_sql(pieces)} AS amount FROM counted) GROUP BY file_id"
+        ).fetchall()
+    return {file_id: (number, quantity, amount) for file_id, number, quantity, amount in rows}
+
+
 def line_evidence(con: duckdb.DuckDBPyConnection, known: Known, line: Mapping[str, Any]) -> dict[str, Any]:
     """Number, quantity and amount of a line's events, which stand in the table `priced`, and its named parts.
 
     Raises IntegrityFailure if the lake has other events than the document was made from.
     """
     behind = behind_of(known, line)
-    parts = {name: (Fraction(0), amount) for name, amount in parts_of(line).items()}
     number, quantity, amount = 0, Decimal(0), Decimal(0)
     if behind is not None and can_share(behind):
         number, quantity, amount = price_events(con, behind)
         _refuse_other(known, behind, quantity)
-    elif behind is not None:
+    return with_parts(line, behind, number, quantity, amount)
+
+
+def with_parts(
+    line: Mapping[str, Any],
+    behind: Behind | None,
+    number: int,
+    quantity: Decimal | Fraction,
+    amount: Decimal | Fraction,
+) -> dict[str, Any]:
+    """The evidence of a line whose events are so many and came to so much, with the parts that no event caused."""
+    parts = {name: (Fraction(0), amount) for name, amount in parts_of(line).items()}
+    if behind is not None and not can_share(behind):
         exact = sum((Fraction(d["amount"]) for d in line["formula"]["details"]), Fraction(0))
         fees = sum((a for n, (_, a) in parts.items() if n in ("fee", "flat fee of a tier")), Fraction(0))
         whole = exact * Fraction(line["formula"]["proration"]) - fees

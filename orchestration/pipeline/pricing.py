@@ -33,6 +33,7 @@ from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.issued import KEY, fold_issued, read_issued, read_taxed, read_used
 from orchestration.pipeline.rated import rate_changed, rate_groups, read_lines
 from orchestration.pipeline.terms import Digests, groups_of
+from orchestration.pipeline.trail import fold_trail
 from orchestration.sqltext import identifier
 from orchestration.zones import local_date
 
@@ -75,6 +76,7 @@ def price_build(
 ) -> list[dict[str, Any]]:
     """Write the tables of lines, of what was issued and of drafts; returns the rows of the drafts."""
     fold_issued(con, ledger, instance.scratch)
+    fold_trail(con, instance, ledger, catalog)
     load_rows(
         con, "record.grants", GRANTS, (grant.model_dump(mode="json") for grant in catalog.grants), instance.scratch
     )
