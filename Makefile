@@ -47,6 +47,7 @@ bench: $(INSTALLED)
 	@$(BIN)/python -m tests.bench.memory
 	@$(BIN)/python -m tests.bench.metering
 	@$(BIN)/python -m tests.bench.rating
+	@$(BIN)/python -m tests.bench.explain
 
 lint: $(INSTALLED) manifest
 	@$(BIN)/python -m pytest tests/unit/test_house.py

@@ -105,3 +105,9 @@ def test_the_lines_that_are_rated_have_the_stated_mix(tmp_path: Path) -> None:
             FROM record.rated_lines WHERE amount > 0 GROUP BY 1
         """).fetchall()
     assert dict(rows) == MIX
+
+
+def test_the_largest_line_is_explained_alike_from_the_warehouse_and_from_its_events() -> None:
+    said = _bench("explain", "--events", "3200", "--rounds", "1")
+    assert "of 3200 events behind the line, 32 files; all ways agree" in said
+    assert said.count("| from the ") == 2

@@ -9,6 +9,9 @@ import tiny
 from dagster_runs import Launch, Ran
 from instances import content, documents, file_hashes, ledger_rows, rows, tables
 
+OF_CLOSES = ("invoice", "audit_", "catalog_changes")
+"""Tables that a close writes to."""
+
 
 def test_runs_end_well(by_dagster: Ran) -> None:
     assert by_dagster.daily.success
@@ -46,6 +49,13 @@ def test_the_close_of_a_partition_is_the_close_of_its_month(by_dagster: Ran) -> 
     found = _metadata(by_dagster.close, "issued_invoices")
     assert (found["documents"], found["parked_customers"]) == (2, 1)
     assert "cedar" in found["parked"]
+    told = str(found["explanation"]).splitlines()
+    for number, customer in (("T-2024-000001", "alder"), ("T-2024-000002", "birch")):
+        mine = [line for line in told if line.startswith(f"| {number} |")]
+        assert f"{number} to {customer}: " in mine[0]
+        assert "model flat" in mine[2] or "price" in mine[2] or "measured" in mine[2]
+        assert f"tallystick explain {number} " in mine[-1]
+        assert 4 < len(mine) <= 31
     assert _metadata(by_dagster.close, "invoice_exports")["documents"] == 2
 
 
@@ -88,7 +98,7 @@ def test_dbt_as_a_subprocess_says_and_builds_the_same(launch: Launch, by_dagster
     result = launch("daily", home, dbt="subprocess")
     assert result.success
     assert _told(result) == _told(by_dagster.daily)
-    names = [n for n in tables(by_dagster.home, "marts", "metering") if "invoice" not in n]
+    names = [n for n in tables(by_dagster.home, "marts", "metering") if not any(part in n for part in OF_CLOSES)]
     assert content(home, names) == content(by_dagster.home, names)
 
 
