@@ -106,6 +106,40 @@ def stretches(line: Mapping[str, Any], charge: Charge, total: Decimal) -> Iterat
             yield Stretch(Fraction(detail["quantity"]) * ratio, Fraction(detail["price"]) * share / ratio)
 
 
+def one_price(pieces: Sequence[Stretch], start: Fraction, end: Fraction) -> Fraction | None:
+    """What each unit between two places costs, where that is one price."""
+    if not pieces:
+        return Fraction(0)
+    low = Fraction(0)
+    for number, piece in enumerate(pieces):
+        high = low + piece.width
+        if start >= low and (end <= high or number == len(pieces) - 1):
+            return piece.price
+        low = high
+    return None
+
+
+def cost_of(pieces: Sequence[Stretch], place: Fraction) -> Fraction:
+    """What all units up to a place cost; the last piece has no end."""
+    cost, low = Fraction(0), Fraction(0)
+    for number, piece in enumerate(pieces):
+        high = place if number == len(pieces) - 1 else min(place, low + piece.width)
+        cost += max(high - low, Fraction(0)) * piece.price
+        low += piece.width
+    return cost
+
+
+def left_after(pieces: Sequence[Stretch], start: Fraction) -> list[Stretch]:
+    """What is left of the pieces when so many units are gone."""
+    found, low = [], Fraction(0)
+    for number, piece in enumerate(pieces):
+        high = low + piece.width
+        if high > start or number == len(pieces) - 1:
+            found.append(Stretch(max(high - max(start, low), Fraction(0)), piece.price))
+        low = high
+    return found
+
+
 def along_sql(pieces: Sequence[Stretch]) -> str:
     """A SQL expression over `counted`: what the running total costs now, less what it cost before the event."""
     if not pieces:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -34,8 +34,8 @@ class Behind:
     meter: Meter
     zone: str
     earlier: tuple[Charged, ...] = ()
-    only: date | None = None
-    """A local day of which alone the events are asked for, of a sum."""
+    only: tuple[int, int] | None = None
+    """The instants, half-open, between which alone the events of a sum are asked for."""
 
     @property
     def charge(self) -> Charge:
@@ -88,8 +88,7 @@ def _make_seen(con: duckdb.DuckDBPyConnection, behind: Behind) -> None:
     if not meter.carried:
         wanted.append(f"time_us >= {first}")
     if behind.only is not None:
-        start, end = (midnight_us(behind.zone, behind.only + timedelta(days=n)) for n in (0, 1))
-        wanted.append(f"time_us >= {start} AND time_us < {end}")
+        wanted.append(f"time_us >= {behind.only[0]} AND time_us < {behind.only[1]}")
     if charge.line_per is not None:
         wanted.append(f"coalesce({as_text(charge.line_per)}, '') = {literal(behind.line.get('value', ''))}")
     if meter.currency is not None:

@@ -6,10 +6,9 @@ Events and named parts sum exactly to the line, in quantity and in amount; where
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration.audit.attribution import Stretch, along_sql, amount_sql, parts_of
+from orchestration.audit.attribution import amount_sql, parts_of
 from orchestration.audit.charged import Charged, measure_of, window_of
 from orchestration.audit.clock import Clock
 from orchestration.audit.counted import Behind, can_share, make_counted
@@ -129,26 +128,6 @@ def price_events(con: duckdb.DuckDBPyConnection, behind: Behind) -> tuple[int, D
         "CAST(coalesce(sum(amount), 0) AS DECIMAL(38, 21)) FROM priced"
     ).fetchall()
     return found[0]
-
-
-def day_by_file(
-    home: Path,
-    known: Known,
-    behind: Behind,
-    day: date,
-    files: Collection[int],
-    pieces: Sequence[Stretch],
-    scratch: Path,
-) -> dict[int, tuple[int, Decimal, Decimal]]:
-    """By file, number, quantity and amount of a day's events; units from its first on cost what `pieces` say."""
-    some = replace(known, files=[f for f in known.files if f.file_id in files])
-    with opened(home, some, scratch, []) as con:
-        make_counted(con, replace(behind, only=day))
-        rows = con.execute(
-            "SELECT file_id, count(*), CAST(sum(quantity) AS DECIMAL(38, 9)), CAST(sum(amount) AS DECIMAL(38, 21)) "
-            f"FROM (SELECT file_id, quantity, {along_sql(pieces)} AS amount FROM counted) GROUP BY file_id"
-        ).fetchall()
-    return {file_id: (number, quantity, amount) for file_id, number, quantity, amount in rows}
 
 
 def line_evidence(con: duckdb.DuckDBPyConnection, known: Known, line: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,10 +13,11 @@ import duckdb
 
 from orchestration.audit.attribution import Stretch
 from orchestration.audit.counted import Behind, can_share
-from orchestration.audit.evidence import behind_of, day_by_file, line_evidence, opened, with_parts, write_events
+from orchestration.audit.evidence import behind_of, line_evidence, opened, with_parts, write_events
 from orchestration.audit.kept import Cell, kept_cells, priced_cells, total_of
 from orchestration.audit.known import Known
 from orchestration.audit.prove import prices
+from orchestration.audit.splitting import Part, day_by_file
 from orchestration.audit.taken import value_of
 from orchestration.errors import ConfigInvalid
 from orchestration.ledger.store import Ledger
@@ -68,9 +69,9 @@ def explain(
 
 
 def brief(ledger: Ledger, number: str, scratch: Path, warehouse: Path | None) -> Told:
-    """The largest line of a document, as far as the warehouse tells it: no event is read.
+    """The largest line of a document, as far as the warehouse tells it; without `evidence` where it takes the events.
 
-    Without `evidence` where it takes the events themselves.
+    No more of them are read than those of days within which a price changes.
     """
     known = Known.of(ledger, number)
     line = max(known.body["lines"], key=lambda line: (abs(Decimal(line["amount"])), -int(line["position"])))
@@ -89,7 +90,7 @@ def _kept(
         return {"evidence": with_parts(line, None, 0, Decimal(0), Decimal(0)), "days": [], "files": [], "left_out": []}
     cells = kept_cells(warehouse, ledger, known, line["position"], scratch)
 
-    def split(day: date, files: list[int], pieces: list[Stretch]) -> Mapping[int, tuple[int, Decimal, Decimal]]:
+    def split(day: date, files: list[int], pieces: list[Stretch]) -> Mapping[int, Part]:
         return day_by_file(ledger.path.parent, known, behind, day, files, pieces, scratch)
 
     taken = None if cells is None else priced_cells(behind, cells, split)

@@ -11,16 +11,19 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
 from itertools import groupby
 from pathlib import Path
 
 import duckdb
 
-from orchestration.audit.attribution import Stretch, priced_stretches
+from orchestration.audit.attribution import Stretch, cost_of, left_after, one_price, priced_stretches
 from orchestration.audit.counted import Behind, can_share
 from orchestration.audit.known import Known
+from orchestration.audit.splitting import Part
 from orchestration.engine import connect
 from orchestration.ledger.store import Ledger
+from orchestration.money import EXACT
 
 _ROWS = """
 SELECT e.file_id, f.path, f.sha256, e.local_day, e.outcome, e.events, e.quantity, e.first_line, e.last_line
@@ -45,8 +48,8 @@ class Cell:
     amount: Fraction = Fraction(0)
 
 
-Split = Callable[[date, list[int], list[Stretch]], Mapping[int, tuple[int, Decimal, Decimal]]]
-"""By file, number, quantity and amount of a day's events, from the events themselves: see `day_by_file`."""
+Split = Callable[[date, list[int], list[Stretch]], Mapping[int, Part]]
+"""By file what is behind a day, from the events themselves: see `day_by_file`."""
 
 
 def kept_cells(warehouse: Path | None, ledger: Ledger, known: Known, position: str, temp: Path) -> list[Cell] | None:
@@ -73,7 +76,7 @@ def priced_cells(behind: Behind, cells: Sequence[Cell], split: Split) -> list[Ce
     """
     taken = [cell for cell in cells if cell.outcome == "taken"]
     quantities = [cell.quantity for cell in taken if cell.quantity is not None]
-    total = sum(quantities, Decimal(0))
+    total = reduce(EXACT.add, quantities, Decimal(0))
     if not can_share(behind) or behind.measure != "total" or len(quantities) < len(taken):
         return None
     pieces = priced_stretches(behind.line, behind.charge, total)
@@ -97,49 +100,17 @@ def _priced_day(
     day: date, cells: Sequence[Cell], start: Fraction, end: Fraction, pieces: Sequence[Stretch], split: Split
 ) -> list[Cell] | None:
     """The cells of one day, which take the units from `start` to `end`; None where the events are others."""
-    price = _one_price(pieces, start, end)
+    price = one_price(pieces, start, end)
     if price is not None:
         return [replace(cell, amount=Fraction(cell.quantity or 0) * price) for cell in cells]
     if len(cells) == 1:
-        return [replace(cells[0], amount=_cost(pieces, end) - _cost(pieces, start))]
-    by_file = split(day, [cell.file_id for cell in cells], _after(pieces, start))
-    if {cell.file_id: (cell.events, cell.quantity) for cell in cells} != {f: row[:2] for f, row in by_file.items()}:
+        return [replace(cells[0], amount=cost_of(pieces, end) - cost_of(pieces, start))]
+    by_file = split(day, [cell.file_id for cell in cells], left_after(pieces, start))
+    if {cell.file_id: (cell.events, cell.quantity) for cell in cells} != {
+        file_id: (part.events, part.quantity) for file_id, part in by_file.items()
+    }:
         return None
-    return [replace(cell, amount=Fraction(by_file[cell.file_id][2])) for cell in cells]
-
-
-def _after(pieces: Sequence[Stretch], start: Fraction) -> list[Stretch]:
-    """What is left of the pieces when so many units are gone."""
-    found, low = [], Fraction(0)
-    for number, piece in enumerate(pieces):
-        high = low + piece.width
-        if high > start or number == len(pieces) - 1:
-            found.append(Stretch(max(high - max(start, low), Fraction(0)), piece.price))
-        low = high
-    return found
-
-
-def _one_price(pieces: Sequence[Stretch], start: Fraction, end: Fraction) -> Fraction | None:
-    """What each unit between two places costs, where that is one price."""
-    if not pieces:
-        return Fraction(0)
-    low = Fraction(0)
-    for number, piece in enumerate(pieces):
-        high = low + piece.width
-        if start >= low and (end <= high or number == len(pieces) - 1):
-            return piece.price
-        low = high
-    return None
-
-
-def _cost(pieces: Sequence[Stretch], place: Fraction) -> Fraction:
-    """What all units up to a place cost; the last piece has no end."""
-    cost, low = Fraction(0), Fraction(0)
-    for number, piece in enumerate(pieces):
-        high = place if number == len(pieces) - 1 else min(place, low + piece.width)
-        cost += max(high - low, Fraction(0)) * piece.price
-        low += piece.width
-    return cost
+    return [replace(cell, amount=by_file[cell.file_id].amount) for cell in cells]
 
 
 def total_of(cells: Iterable[Cell]) -> tuple[int, Fraction, Fraction]:

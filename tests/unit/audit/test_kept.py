@@ -18,6 +18,7 @@ from orchestration.audit import explain as room
 from orchestration.audit.attribution import Stretch
 from orchestration.audit.explain import brief, explain
 from orchestration.audit.kept import Cell, _priced_day
+from orchestration.audit.splitting import Part
 from orchestration.catalog import load_catalog
 from orchestration.engine import connect, load_rows
 from orchestration.ledger.store import Ledger
@@ -135,9 +136,9 @@ def test_a_day_within_which_the_price_changes_is_split_by_its_events_or_not_at_a
     two = Cell(2, "b", "", day, "taken", 2, Decimal(8), 1, 2)
     asked: list[tuple[list[int], list[Stretch]]] = []
 
-    def split(_: date, files: list[int], left: list[Stretch]) -> dict[int, tuple[int, Decimal, Decimal]]:
+    def split(_: date, files: list[int], left: list[Stretch]) -> dict[int, Part]:
         asked.append((files, left))
-        return {1: (3, Decimal(6), Decimal(9)), 2: (2, Decimal(8), Decimal(9))}
+        return {1: Part(3, Decimal(6), Fraction(9)), 2: Part(2, Decimal(8), Fraction(9))}
 
     # Units 5 to 11 of one file: five at 2, one at 1. Of two files: 5 to 19, of which five cost 2.
     [alone] = _priced_day(day, [one], Fraction(5), Fraction(11), pieces, split) or []
