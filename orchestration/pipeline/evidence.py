@@ -150,15 +150,12 @@ def _is_sum(meter: Meter, formula: Mapping[str, Any]) -> bool:
 
 def _add(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledger, entry: _Entry, now: Catalog) -> None:
     folder = instance.scratch / "evidence"
-    lake = Lake(instance.lake, instance.extracted)
-    if entry.catalog is not now:
-        # Beside what this build reads: it reads other properties, and would take these away.
-        lake = Lake(instance.lake, folder / "lake")
-        extract(
-            replace(Workshop.of(instance.home, ledger), lake=lake, scratch=folder), ledger, entry.catalog, entry.read
-        )
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        # What an earlier catalog read lies beside what this build reads, and is taken away again.
+        lake = Lake(instance.lake, instance.extracted if entry.catalog is now else folder / "lake")
+        shop = replace(Workshop.of(instance.home, ledger), lake=lake, scratch=folder)
+        extract(shop, ledger, entry.catalog, entry.read)
         with connect(
             None, folders=[instance.home], threads=instance.threads, memory=instance.memory, temp=instance.scratch
         ) as other:
