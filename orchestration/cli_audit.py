@@ -61,7 +61,8 @@ def explain(
     scratch = instance.scratch / f"explain-{os.getpid()}"
     position = None if line is None else str(line)
     with Ledger.open(instance.home, create=False) as ledger:
-        told = tell(ledger, number, position, scratch, None if events is None else events.absolute())
+        wanted = None if events is None else events.absolute()
+        told = tell(ledger, number, position, scratch, wanted, instance.published_db())
     if as_json:
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:

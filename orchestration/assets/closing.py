@@ -8,15 +8,19 @@ import dagster as dg
 from pydantic import Field
 
 from orchestration.assets import metadata
+from orchestration.audit.explain import as_lines, brief
 from orchestration.closing.close import CloseResult
 from orchestration.exports.csvfiles import export_invoices
 from orchestration.ledger.rows import DocumentRow
 from orchestration.ledger.store import Ledger
 from orchestration.money import Money
 from orchestration.pipeline.close import close, parse_cut_off
+from orchestration.pipeline.instance import Instance
 from orchestration.resources.instance import TallystickInstance
 
 GROUP = "closing"
+EXPLAINED, EXPLAINED_LINES = 5, 30
+"""Documents of a close that its metadata explain, and lines of text for each: metadata are kept for ever."""
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2020-01-01")
 
 
@@ -49,7 +53,21 @@ def issued_invoices(
     generation = working.instance.current.resolve().name
     # The close publishes too: what was issued is in the warehouse when it has ended.
     context.log_event(dg.AssetMaterialization("published_warehouse", metadata={"generation": generation}))
-    return dg.MaterializeResult(metadata=_issued(result))
+    return dg.MaterializeResult(metadata=_issued(result) | _explained(working.instance, result))
+
+
+def _explained(instance: Instance, result: CloseResult) -> dict[str, Any]:
+    """The largest line of each of the largest documents, explained from the warehouse, and how to ask for the rest."""
+    largest = sorted(result.documents, key=lambda d: (-abs(Fraction(json.loads(d.body)["total"])), d.number))
+    rows: list[tuple[str, str]] = []
+    with Ledger.open(instance.home, create=False) as ledger:
+        for document in largest[:EXPLAINED]:
+            told = brief(ledger, document.number, instance.scratch, instance.published_db())
+            text = list(as_lines(told))
+            rows += [(document.number, line) for line in text[:EXPLAINED_LINES]]
+            rest = f"{len(text) - EXPLAINED_LINES} more lines: " if len(text) > EXPLAINED_LINES else ""
+            rows.append((document.number, f"{rest}tallystick explain {document.number} {told['line']['position']}"))
+    return {"explanation": metadata.table(["document", "its largest line"], rows)} if rows else {}
 
 
 def _issued(result: CloseResult) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from orchestration.sqltext import identifier
 
 UNCHANGED = {"status": "unchanged: the published generation knows all that the ledger and the catalog hold"}
 PREVIEW_ROWS = 10
-HIDDEN = ("credential", "value_key", "raw_hex")
+HIDDEN = ("credential", "value_key", "raw_hex", "value_before", "value_after")
 _CELL = 80
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]!|~:@"})
 

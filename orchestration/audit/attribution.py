@@ -8,7 +8,7 @@ blocks, which no single event fills, are shared by units. What no event caused a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -51,14 +51,29 @@ def parts_of(line: Mapping[str, Any]) -> dict[str, Fraction]:
 def amount_sql(behind: Behind, total: Decimal) -> str:
     """A SQL expression over `counted` for what an event costs; `total` is the sum of its quantities."""
     formula = behind.line["formula"]
-    if "trial" in formula or not formula["details"]:
-        return f"CAST(0 AS {AMOUNT})"
-    if behind.measure == "events":
+    if behind.measure == "events" and not _costs_nothing(formula):
         return _by_event(behind)
     plain = "included" not in formula and "conversion" not in formula
-    if behind.charge.model == "matrix" and plain:
+    if behind.charge.model == "matrix" and plain and not _costs_nothing(formula):
         return f"CAST(quantity * price AS {AMOUNT})"
-    return _along(list(stretches(behind.line, behind.charge, total)))
+    return along_sql(priced_stretches(behind.line, behind.charge, total))
+
+
+def priced_stretches(line: Mapping[str, Any], charge: Charge, total: Decimal) -> list[Stretch]:
+    """As `stretches`, in the decimals of quantities and prices; none where events cost nothing."""
+    if _costs_nothing(line["formula"]):
+        return []
+    found, start, cut = [], Fraction(0), Fraction(0)
+    for piece in stretches(line, charge, total):
+        start += piece.width
+        end = Fraction(round_fraction(start, 9))
+        found.append(Stretch(end - cut, Fraction(round_fraction(piece.price, 12))))
+        cut = end
+    return found
+
+
+def _costs_nothing(formula: Mapping[str, Any]) -> bool:
+    return "trial" in formula or not formula["details"]
 
 
 def stretches(line: Mapping[str, Any], charge: Charge, total: Decimal) -> Iterator[Stretch]:
@@ -91,8 +106,42 @@ def stretches(line: Mapping[str, Any], charge: Charge, total: Decimal) -> Iterat
             yield Stretch(Fraction(detail["quantity"]) * ratio, Fraction(detail["price"]) * share / ratio)
 
 
-def _along(pieces: list[Stretch]) -> str:
-    """What the running total costs now, less what it cost before the event."""
+def one_price(pieces: Sequence[Stretch], start: Fraction, end: Fraction) -> Fraction | None:
+    """What each unit between two places costs, where that is one price."""
+    if not pieces:
+        return Fraction(0)
+    low = Fraction(0)
+    for number, piece in enumerate(pieces):
+        high = low + piece.width
+        if start >= low and (end <= high or number == len(pieces) - 1):
+            return piece.price
+        low = high
+    return None
+
+
+def cost_of(pieces: Sequence[Stretch], place: Fraction) -> Fraction:
+    """What all units up to a place cost; the last piece has no end."""
+    cost, low = Fraction(0), Fraction(0)
+    for number, piece in enumerate(pieces):
+        high = place if number == len(pieces) - 1 else min(place, low + piece.width)
+        cost += max(high - low, Fraction(0)) * piece.price
+        low += piece.width
+    return cost
+
+
+def left_after(pieces: Sequence[Stretch], start: Fraction) -> list[Stretch]:
+    """What is left of the pieces when so many units are gone."""
+    found, low = [], Fraction(0)
+    for number, piece in enumerate(pieces):
+        high = low + piece.width
+        if high > start or number == len(pieces) - 1:
+            found.append(Stretch(max(high - max(start, low), Fraction(0)), piece.price))
+        low = high
+    return found
+
+
+def along_sql(pieces: Sequence[Stretch]) -> str:
+    """A SQL expression over `counted`: what the running total costs now, less what it cost before the event."""
     if not pieces:
         return f"CAST(0 AS {AMOUNT})"
     if len(pieces) == 1:

@@ -34,6 +34,8 @@ class Behind:
     meter: Meter
     zone: str
     earlier: tuple[Charged, ...] = ()
+    only: tuple[int, int] | None = None
+    """The instants, half-open, between which alone the events of a sum are asked for."""
 
     @property
     def charge(self) -> Charge:
@@ -85,6 +87,8 @@ def _make_seen(con: duckdb.DuckDBPyConnection, behind: Behind) -> None:
     wanted = [matches_sql(meter), f"time_us < {behind.until_us if meter.carried else behind.end_us}"]
     if not meter.carried:
         wanted.append(f"time_us >= {first}")
+    if behind.only is not None:
+        wanted.append(f"time_us >= {behind.only[0]} AND time_us < {behind.only[1]}")
     if charge.line_per is not None:
         wanted.append(f"coalesce({as_text(charge.line_per)}, '') = {literal(behind.line.get('value', ''))}")
     if meter.currency is not None:

@@ -136,12 +136,23 @@ def line_evidence(con: duckdb.DuckDBPyConnection, known: Known, line: Mapping[st
     Raises IntegrityFailure if the lake has other events than the document was made from.
     """
     behind = behind_of(known, line)
-    parts = {name: (Fraction(0), amount) for name, amount in parts_of(line).items()}
     number, quantity, amount = 0, Decimal(0), Decimal(0)
     if behind is not None and can_share(behind):
         number, quantity, amount = price_events(con, behind)
         _refuse_other(known, behind, quantity)
-    elif behind is not None:
+    return with_parts(line, behind, number, quantity, amount)
+
+
+def with_parts(
+    line: Mapping[str, Any],
+    behind: Behind | None,
+    number: int,
+    quantity: Decimal | Fraction,
+    amount: Decimal | Fraction,
+) -> dict[str, Any]:
+    """The evidence of a line whose events are so many and came to so much, with the parts that no event caused."""
+    parts = {name: (Fraction(0), amount) for name, amount in parts_of(line).items()}
+    if behind is not None and not can_share(behind):
         exact = sum((Fraction(d["amount"]) for d in line["formula"]["details"]), Fraction(0))
         fees = sum((a for n, (_, a) in parts.items() if n in ("fee", "flat fee of a tier")), Fraction(0))
         whole = exact * Fraction(line["formula"]["proration"]) - fees

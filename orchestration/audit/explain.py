@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from orchestration.audit.attribution import Stretch
 from orchestration.audit.counted import Behind, can_share
-from orchestration.audit.evidence import behind_of, line_evidence, opened, write_events
+from orchestration.audit.evidence import behind_of, line_evidence, opened, with_parts, write_events
+from orchestration.audit.kept import Cell, kept_cells, priced_cells, total_of
 from orchestration.audit.known import Known
 from orchestration.audit.prove import prices
+from orchestration.audit.splitting import Part, day_by_file
 from orchestration.audit.taken import value_of
 from orchestration.errors import ConfigInvalid
 from orchestration.ledger.store import Ledger
@@ -22,13 +26,27 @@ from orchestration.money import decimal_text
 from orchestration.sqltext import literal
 
 Told = dict[str, Any]
+_REASONS = {
+    "filtered": "not taken by the meter",
+    "other_line": "counted before, or of another window, cell or line",
+}
+"""Why events that count are not behind a line, by the outcome that the warehouse names."""
 
 
-def explain(ledger: Ledger, number: str, position: str | None, scratch: Path, events: Path | None = None) -> Told:
+def explain(
+    ledger: Ledger,
+    number: str,
+    position: str | None,
+    scratch: Path,
+    events: Path | None = None,
+    warehouse: Path | None = None,
+) -> Told:
     """A document by its lines, or one line down to its events; every number is text.
 
-    `events` is a file, CSV or Parquet, for the line's events with what each costs. Raises ConfigInvalid for an unknown
-    number or line, IntegrityFailure if the lake has other events than the document was made from.
+    `events` is a file, CSV or Parquet, for the line's events with what each costs. `warehouse` is the published
+    database: where it has the line's evidence by file and day, and no single events are asked for, the lake isn't read.
+    Raises ConfigInvalid for an unknown number or line, IntegrityFailure if the lake has other events than the document
+    was made from.
     """
     known = Known.of(ledger, number)
     lines = [line for line in known.body["lines"] if position in (None, line["position"])]
@@ -45,9 +63,69 @@ def explain(ledger: Ledger, number: str, position: str | None, scratch: Path, ev
     line = lines[0]
     told |= {"line": line, "prices": prices(known)["lines"].get(position, [])}
     of_line = [row | {"changes": [c for c in row["changes"] if c["line"] == position]} for row in told["later"]]
-    return (
-        told | {"later": [row for row in of_line if row["changes"]]} | _events_of(ledger, known, line, scratch, events)
-    )
+    told["later"] = [row for row in of_line if row["changes"]]
+    kept = None if events is not None else _kept(ledger, known, line, warehouse, scratch)
+    return told | (kept or _events_of(ledger, known, line, scratch, events))
+
+
+def brief(ledger: Ledger, number: str, scratch: Path, warehouse: Path | None) -> Told:
+    """The largest line of a document, as far as the warehouse tells it; without `evidence` where it takes the events.
+
+    No more of them are read than those of days within which a price changes.
+    """
+    known = Known.of(ledger, number)
+    line = max(known.body["lines"], key=lambda line: (abs(Decimal(line["amount"])), -int(line["position"])))
+    told: Told = {"document": number, "customer": known.row.customer, "total": known.body["total"]}
+    told |= {"currency": known.row.currency, "later": [], "line": line}
+    told |= {"prices": prices(known)["lines"].get(line["position"], [])}
+    return told | (_kept(ledger, known, line, warehouse, scratch) or {})
+
+
+def _kept(
+    ledger: Ledger, known: Known, line: Mapping[str, Any], warehouse: Path | None, scratch: Path
+) -> dict[str, Any] | None:
+    """What `_events_of` would say, from the warehouse; None where it takes the events."""
+    behind = behind_of(known, line)
+    if behind is None:
+        return {"evidence": with_parts(line, None, 0, Decimal(0), Decimal(0)), "days": [], "files": [], "left_out": []}
+    cells = kept_cells(warehouse, ledger, known, line["position"], scratch)
+
+    def split(day: date, files: list[int], pieces: list[Stretch]) -> Mapping[int, Part]:
+        return day_by_file(ledger.path.parent, known, behind, day, files, pieces, scratch)
+
+    taken = None if cells is None else priced_cells(behind, cells, split)
+    if cells is None or taken is None:
+        return None
+    days = {day: [cell for cell in taken if cell.day == day] for day in sorted({cell.day for cell in taken})}
+    files = {key: [cell for cell in taken if cell.file_id == key] for key in sorted({cell.file_id for cell in taken})}
+    left: dict[str, int] = {}
+    for cell in cells:
+        if cell.outcome != "taken":
+            reason = _REASONS.get(cell.outcome, cell.outcome)
+            left[reason] = left.get(reason, 0) + cell.events
+    return {
+        "evidence": with_parts(line, behind, *total_of(taken)),
+        "days": [{"day": day.isoformat(), **_sums(of_day)} for day, of_day in days.items()],
+        "files": [_file(of_file) for of_file in files.values()],
+        "left_out": [{"reason": reason, "lines": str(left[reason])} for reason in sorted(left)],
+    }
+
+
+def _sums(cells: Sequence[Cell]) -> Told:
+    number, quantity, amount = total_of(cells)
+    return {"events": str(number), "quantity": decimal_text(quantity), "amount": decimal_text(amount)}
+
+
+def _file(cells: Sequence[Cell]) -> Told:
+    sums = _sums(cells)
+    return {
+        "path": cells[0].path,
+        "sha256": cells[0].sha256,
+        "events": sums.pop("events"),
+        "first_line": str(min(cell.first_line for cell in cells)),
+        "last_line": str(max(cell.last_line for cell in cells)),
+        **sums,
+    }
 
 
 def _key(line: Mapping[str, Any]) -> tuple[str, ...]:
@@ -115,8 +193,8 @@ def _left_out(con: duckdb.DuckDBPyConnection, behind: Behind) -> list[Told]:
             JOIN audit.credentials AS c ON c.credential = e.credential AND (c.feed IS NULL OR c.feed = e.feed)
             AND e.time_us >= c.from_us AND e.time_us < c.to_us WHERE {of_type}
             UNION ALL
-            SELECT CASE WHEN NOT {matches_sql(meter)} THEN 'not taken by the meter' WHEN {value_of(meter)} IS NULL
-            THEN 'unmeasured' ELSE 'counted before, or of another window, cell or line' END
+            SELECT CASE WHEN NOT {matches_sql(meter)} THEN {literal(_REASONS["filtered"])}
+            WHEN {value_of(meter)} IS NULL THEN 'unmeasured' ELSE {literal(_REASONS["other_line"])} END
             FROM attributed AS e ANTI JOIN counted AS p USING (file_id, line)
             WHERE customer = {literal(customer)} AND {of_type}
         ) GROUP BY reason ORDER BY reason
@@ -158,6 +236,8 @@ def _line_text(told: Told, line: Mapping[str, Any]) -> Iterator[str]:
         tier = f" (tier {detail['tier']})" if detail["tier"] else ""
         yield f"  {detail['part']}{tier}: {detail['quantity']} x {detail['price']} = {detail['amount']}"
     yield f"  x {formula.get('proration', '1')} = {formula['exact']}, rounded {formula.get('gross', line['gross'])}"
+    if "evidence" not in told:
+        return
     evidence = told["evidence"]
     yield f"  {evidence['events']} events: {evidence['quantity']} for {evidence['amount']}"
     for part in evidence["parts"]:

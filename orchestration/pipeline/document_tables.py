@@ -53,6 +53,7 @@ LINES = {
     "period_end": "DATE",
     "start": "DATE",
     "end": "DATE",
+    "measured": "DECIMAL(38, 9)",
     "quantity": "DECIMAL(38, 9)",
     "unit": "VARCHAR",
     "gross": MONEY,

@@ -139,12 +139,14 @@ def fold_issued(con: duckdb.DuckDBPyConnection, ledger: Ledger, scratch: Path) -
     con.execute("COMMIT")
 
 
-def folded_through(con: duckdb.DuckDBPyConnection, entries: Mapping[int, str]) -> int | None:
+def folded_through(
+    con: duckdb.DuckDBPyConnection, entries: Mapping[int, str], table: str = "issued_through"
+) -> int | None:
     """The journal entry up to which a database has folded what was issued; None where it can't be built upon."""
-    held = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'record' AND table_name = 'issued_through'"
-    if con.execute(held).fetchone() is None:
+    held = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'record' AND table_name = $1"
+    if con.execute(held, [table]).fetchone() is None:
         return None
-    row = con.execute("SELECT seq, hash FROM record.issued_through").fetchone()
+    row = con.execute(f"SELECT seq, hash FROM record.{identifier(table)}").fetchone()
     return row[0] if row is not None and row[1] == entries.get(row[0], GENESIS) else None
 
 

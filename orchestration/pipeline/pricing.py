@@ -32,6 +32,7 @@ from orchestration.pipeline.issued import KEY, fold_issued, read_issued, read_ta
 from orchestration.pipeline.rated import rate_changed, read_lines
 from orchestration.pipeline.rating import measured, place_lines, rate_groups
 from orchestration.pipeline.terms import Digests, groups_of
+from orchestration.pipeline.trail import fold_trail
 from orchestration.sqltext import identifier
 from orchestration.zones import local_date
 
@@ -63,6 +64,7 @@ def price_build(
 ) -> list[dict[str, Any]]:
     """Write the tables of lines, of what was issued and of drafts; returns the rows of the drafts."""
     fold_issued(con, ledger, instance.scratch)
+    fold_trail(con, instance, ledger, catalog)
     rate_changed(con, catalog, charged, instance.scratch)
     used, last = read_used(con), last_close(ledger)
     if last is not None:

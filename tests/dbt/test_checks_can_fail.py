@@ -38,6 +38,7 @@ FAULTS = {
     "days_add_up_to_weeks": "DELETE FROM marts.usage_weekly WHERE customer = 'birch'",
     "decisions_move_no_event": "INSERT INTO record.decided SELECT file_id, line, source, event_id, true "
     "FROM marts.conflicts WHERE NOT counted",
+    "document_evidence_is_what_was_measured": "UPDATE marts.document_evidence SET quantity = quantity + 0.000000001",
     "draft_totals_are_sums_of_lines": "DELETE FROM marts.invoice_draft_lines WHERE charge = 'base'",
     "events_staged_are_in_hours": f"UPDATE metering.metered_hours SET events = events + 1 WHERE {TOUCHED}",
     "endpoint_usage_is_whole": f"UPDATE marts.endpoint_usage SET success = success - 1, other = 1 WHERE {TOUCHED}",
@@ -132,8 +133,9 @@ def con(built: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(str(Instance(built).build_db)) as connection:
         connection.execute("SET TimeZone = 'UTC'; BEGIN")
         # A view can't be given a fault: within the transaction a table of its rows takes its place.
-        connection.execute("CREATE TABLE marts.hours AS FROM marts.usage_hourly; DROP VIEW marts.usage_hourly")
-        connection.execute("ALTER TABLE marts.hours RENAME TO usage_hourly")
+        for view in ("usage_hourly", "document_evidence"):
+            connection.execute(f"CREATE TABLE marts.rows_of AS FROM marts.{view}; DROP VIEW marts.{view}")
+            connection.execute(f"ALTER TABLE marts.rows_of RENAME TO {view}")
         yield connection
         connection.execute("ROLLBACK")
 

@@ -48,6 +48,13 @@ def test_the_close_of_a_partition_is_the_close_of_its_month(by_dagster: Ran) -> 
     found = _metadata(by_dagster.close, "issued_invoices")
     assert (found["documents"], found["parked_customers"]) == (2, 1)
     assert "cedar" in found["parked"]
+    told = str(found["explanation"]).splitlines()
+    for number, customer in (("T-2024-000001", "alder"), ("T-2024-000002", "birch")):
+        mine = [line for line in told if line.startswith(f"| {number} |")]
+        assert f"{number} to {customer}: " in mine[0]
+        assert "model flat" in mine[2] or "price" in mine[2] or "measured" in mine[2]
+        assert f"tallystick explain {number} " in mine[-1]
+        assert 4 < len(mine) <= 31
     assert _metadata(by_dagster.close, "invoice_exports")["documents"] == 2
 
 

@@ -1,0 +1,25 @@
+-- Grain: one entry of the ledger's journal. The record is the ledger; this is its copy for queries.
+select
+    entry,
+    kind,
+    {{ instant_of_us("now_us") }} as made_at,
+    cut_off,
+    done_by,
+    reason,
+    code,
+    "catalog" as catalog_digest,
+    catalog_state,
+    catalog_commit,
+    tzdata,
+    last_batch,
+    files,
+    lines,
+    accepted,
+    input_digest,
+    documents,
+    skipped,
+    parked,
+    root,
+    previous_hash,
+    hash
+from {{ source("record", "journal_entries") }}
