@@ -19,6 +19,7 @@ from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
 from orchestration.cli_audit import checkpoint, explain, prove
 from orchestration.cli_closing import asof, close
+from orchestration.cli_erase import erase
 from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of, now_of
 from orchestration.cli_simulate import simulate
 from orchestration.console import Progress, err, out, print_listed, print_overview, print_run
@@ -95,6 +96,7 @@ def plan(home: Home = None, now: Now = None, wait: Wait = False) -> None:
 app.command()(simulate)
 app.command()(close)
 app.command()(asof)
+app.command()(erase)
 
 
 @app.command()
@@ -132,7 +134,7 @@ def verify(
             not_done="nothing was changed",
             next_step="restore what is named from a backup, then `tallystick verify`",
         )
-    out.print(f"verified: {result.summary}")
+    out.print("\n".join([*result.erased, f"verified: {result.summary}"]), markup=False)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from orchestration.audit.counted import Behind, can_share
+from orchestration.audit.erased import erased_among
 from orchestration.audit.evidence import behind_of, line_evidence, opened, write_events
 from orchestration.audit.known import Known
 from orchestration.audit.prove import prices
@@ -98,6 +99,7 @@ def _events_of(
             "GROUP BY path, sha256, file_id ORDER BY file_id",
         )  # fmt: skip
         told["left_out"] = _left_out(con, behind)
+        told["erased"] = erased_among(con, known, ledger)
         if events is not None:
             write_events(con, events)
         return told
@@ -170,3 +172,6 @@ def _line_text(told: Told, line: Mapping[str, Any]) -> Iterator[str]:
         yield f"    sha256 {file['sha256']}"
     for row in told["left_out"]:
         yield f"  left out: {row['lines']} {row['reason']}"
+    for row in told.get("erased", ()):
+        yield f"  erased: {row['events']} of these events on {row['on']}, by {row['by']}: {row['reason']}"
+        yield f"    row '{row['row']}', journal entry {row['journal']}; their identity and numbers were kept"
