@@ -10,6 +10,7 @@ import issued_home
 import pytest
 
 from orchestration.audit.explain import as_lines, explain
+from orchestration.audit.prove import prove
 from orchestration.audit.verify import verify
 from orchestration.catalog import load_catalog
 from orchestration.ingest.erase import erase, hash_of, row_of
@@ -89,5 +90,7 @@ def test_explain_says_what_was_erased_and_why(
         body = json.loads(ledger.document(number).body)  # type: ignore[union-attr]
         position = next(line["position"] for line in body["lines"] if line["charge"] == "users")
         told = list(as_lines(explain(ledger, number, position, tmp_path / "scratch")))
+        bundle = prove(ledger, number, tmp_path / "bundle", tmp_path / "scratch")
+    assert not any(NAME.encode() in path.read_bytes() for path in bundle if path.is_file())
     # Of a distinct user the first event of the period is behind the line: one of the six.
     assert "  erased: 1 of these events on 2026-11-20, by lee: asked to be forgotten" in told

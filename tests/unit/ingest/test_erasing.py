@@ -19,8 +19,9 @@ from orchestration.catalog import parse_catalog
 from orchestration.catalog.reviews import Erase, Reviews
 from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ingest import rebuild_lake
-from orchestration.ingest.batch import raw_store
-from orchestration.ingest.erase import erase, erase_again, hash_of, plan
+from orchestration.ingest.batch import Workshop, raw_store
+from orchestration.ingest.erase import erase, erase_again, hash_of, plan, quarantined_with
+from orchestration.ingest.extract import extract
 from orchestration.ingest.inflate import inflated
 from orchestration.ledger.erasures import ranges_of, ranges_text
 
@@ -69,7 +70,6 @@ EVENTS = [event(n, "anna" if n in (2, 4) else "bert") for n in range(1, 6)]
 CLOUD = {"fields": {"user": "data.user"}, "properties": {"tokens": "data.tokens", "note": "data.note"}}
 FILES: dict[str, tuple[dict[str, Any], bytes]] = {
     "cloudevents": ({"format": "cloudevents", **CLOUD}, "\n".join(EVENTS).encode()),
-    "cloudevents, quantity": ({"format": "cloudevents", "quantity": "tokens", **CLOUD}, ("\n".join(EVENTS)).encode()),
     "gzip": ({"format": "cloudevents", **CLOUD}, gzip.compress(("\n".join(EVENTS) + "\n").encode())),
     "bzip2": ({"format": "cloudevents", **CLOUD}, bz2.compress(("\n".join(EVENTS) + "\n").encode())),
     "zstd": ({"format": "cloudevents", **CLOUD}, zstandard.compress(("\n".join(EVENTS) + "\n").encode())),
@@ -236,10 +236,21 @@ def test_quarantined_lines_are_named_by_file_and_line_and_keep_their_reason(inst
     instance.put("a", event(1, "bert") + "\n" + event(2, "anna", time="never") + "\n" + "anna?\n")
     instance.run(make_source(format="cloudevents", **CLOUD))
     [file] = instance.ledger.files()
+    assert quarantined_with(instance.home, instance.ledger, "anna") == [(file.sha256, 2), (file.sha256, 3)]
     named = [{"sha256": file.sha256, "line": n} for n in (2, 3)]
     erase_it(instance, user=None, feed=None, lines=named)
     assert [(line, reason) for line, reason, _ in instance.quarantine()] == [(2, "bad_time"), (3, "not_json")]
     assert not any(b"anna" in raw for _, _, raw in instance.quarantine())
+
+
+def test_a_property_that_is_mapped_later_is_kept_if_a_meter_reads_it(instance: Any, make_source: Any) -> None:
+    instance.put("a", event(1, "anna") + "\n")
+    instance.run(make_source(name="app", format="cloudevents", fields={"user": "data.user"}))
+    erase_it(instance, feed="app")
+    shop = Workshop.of(instance.home, instance.ledger)
+    extract(shop, instance.ledger, CATALOG, instance.ledger.files())
+    [path] = shop.lake.extracted_files()
+    assert duckdb.read_parquet(str(path)).project("line, p_tokens, p_model").fetchall() == [(1, "1.25", None)]
 
 
 def test_a_property_that_holds_the_user_becomes_the_token_everywhere_or_nowhere(
