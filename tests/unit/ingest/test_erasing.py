@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import json
 import random
@@ -71,7 +70,6 @@ CLOUD = {"fields": {"user": "data.user"}, "properties": {"tokens": "data.tokens"
 FILES: dict[str, tuple[dict[str, Any], bytes]] = {
     "cloudevents": ({"format": "cloudevents", **CLOUD}, "\n".join(EVENTS).encode()),
     "gzip": ({"format": "cloudevents", **CLOUD}, gzip.compress(("\n".join(EVENTS) + "\n").encode())),
-    "bzip2": ({"format": "cloudevents", **CLOUD}, bz2.compress(("\n".join(EVENTS) + "\n").encode())),
     "zstd": ({"format": "cloudevents", **CLOUD}, zstandard.compress(("\n".join(EVENTS) + "\n").encode())),
     "an array": ({"format": "cloudevents_batch", **CLOUD}, f"[{','.join(EVENTS)}]".encode()),
     "a log": (
