@@ -19,6 +19,7 @@ from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
 from orchestration.cli_audit import checkpoint, explain, prove
 from orchestration.cli_closing import asof, close
+from orchestration.cli_erase import erase
 from orchestration.cli_finance import finance, leaks
 from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of, now_of
 from orchestration.cli_simulate import simulate
@@ -101,6 +102,7 @@ app.command()(throttling)
 app.command()(entitlements)
 app.command()(finance)
 app.command()(leaks)
+app.command()(erase)
 
 
 @app.command()
@@ -138,7 +140,7 @@ def verify(
             not_done="nothing was changed",
             next_step="restore what is named from a backup, then `tallystick verify`",
         )
-    out.print(f"verified: {result.summary}")
+    out.print("\n".join([*result.erased, f"verified: {result.summary}"]), markup=False)
 
 
 @app.command()

@@ -22,6 +22,10 @@ CRASH_POINTS: tuple[str, ...] = (
     "close_before_journal",
     "close_before_commit",
     "close_after_commit",
+    "erase_objects_written",
+    "erase_before_commit",
+    "erase_after_commit",
+    "erase_before_end",
 )
 """Every name that `crash_point` is called with. A test kills at each of them and runs again."""
 

@@ -13,6 +13,7 @@ import duckdb
 
 from orchestration.audit.attribution import Stretch
 from orchestration.audit.counted import Behind, can_share
+from orchestration.audit.erased import erased_among
 from orchestration.audit.evidence import behind_of, line_evidence, opened, with_parts, write_events
 from orchestration.audit.kept import Cell, kept_cells, priced_cells, total_of
 from orchestration.audit.known import Known
@@ -176,6 +177,7 @@ def _events_of(
             "GROUP BY path, sha256, file_id ORDER BY file_id",
         )  # fmt: skip
         told["left_out"] = _left_out(con, behind)
+        told["erased"] = erased_among(con, known, ledger)
         if events is not None:
             write_events(con, events)
         return told
@@ -250,3 +252,6 @@ def _line_text(told: Told, line: Mapping[str, Any]) -> Iterator[str]:
         yield f"    sha256 {file['sha256']}"
     for row in told["left_out"]:
         yield f"  left out: {row['lines']} {row['reason']}"
+    for row in told.get("erased", ()):
+        yield f"  erased: {row['events']} of these events on {row['on']}, by {row['by']}: {row['reason']}"
+        yield f"    row '{row['row']}', journal entry {row['journal']}; their identity and numbers were kept"

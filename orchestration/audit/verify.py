@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from orchestration.audit.erased import still_there, told
 from orchestration.audit.recompute import recompute
 from orchestration.audit.sums import wrong_counts, wrong_sums
 from orchestration.canonical import sha256_hex
 from orchestration.errors import IntegrityFailure, Problem
 from orchestration.exports.csvfiles import expected_exports
+from orchestration.ingest.batch import raw_store
 from orchestration.ingest.raw import RawStore
-from orchestration.ingest.references import References
 from orchestration.ledger.journal import CLOSE, check_chain, input_digest
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
 from orchestration.ledger.rows import DocumentRow, FileRow, document_row
@@ -30,6 +31,8 @@ class VerifyResult:
 
     problems: tuple[Problem, ...]
     summary: str
+    erased: tuple[str, ...] = ()
+    """What was erased, and isn't checked against what was delivered."""
 
 
 def verify(
@@ -42,9 +45,14 @@ def verify(
     with Ledger.open(home, create=False) as ledger:
         files, documents = ledger.files(), list(ledger.documents())
         report(f"checking {len(files)} raw file(s), the journal and {len(documents)} document(s)")
-        raw = RawStore(home / "raw", References(home, ledger.references()))
+        try:
+            raw, erasures = raw_store(home, ledger), ledger.erasures()
+        except IntegrityFailure as error:
+            broken = Problem(error.code, error.message, error.where)
+            return VerifyResult((broken, *check_chain(ledger.journal())), "")
         damaged = [
             *_raw_files(raw, files, documents, _last_batches(ledger)),
+            *still_there(raw, erasures),
             *wrong_counts(files),
             *check_chain(ledger.journal()),
             *_unreadable(documents),
@@ -69,7 +77,7 @@ def verify(
     how = "hashes only" if fast else "recomputed from raw files"
     taken = sum(file.retry_of is None for file in files)
     summary = f"{taken} raw files, {lines:,} lines, {len(documents)} documents ({how}), journal, numbers, exports"
-    return VerifyResult(tuple(problems), summary)
+    return VerifyResult(tuple(problems), summary, tuple(map(told, erasures)))
 
 
 def _last_batches(ledger: Ledger) -> dict[int, int]:

@@ -5,9 +5,8 @@ Layout of a catalog folder:
   throttling.yaml  entitlements.yaml (may be absent)
   overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  releases.yaml  taxes.yaml (what customers
   agreed, and what was decided of their documents; may be absent)
-  decisions.yaml, retractions.yaml, retractions/*.jsonl, corrections.yaml, voids.yaml, withheld.yaml (reviewed
-  decisions; may be absent), and the OpenAPI documents
-  that routes.yaml names
+  decisions.yaml, retractions.yaml, retractions/*.jsonl, corrections.yaml, voids.yaml, withheld.yaml, erasures.yaml
+  (reviewed decisions; may be absent), and the OpenAPI documents that routes.yaml names
 """
 
 from __future__ import annotations
@@ -37,11 +36,13 @@ from orchestration.catalog.retractions import FILE as RETRACTIONS
 from orchestration.catalog.retractions import FOLDER, KEY, Retraction, Retractions, check_retractions
 from orchestration.catalog.reviews import (
     Declared,
+    Erase,
     Reviewed,
     Reviews,
     Void,
     Withheld,
     check_approvals,
+    check_erasures,
     check_voids,
 )
 from orchestration.catalog.routes import RouteSet, build_routes, check_endpoints, openapi_files
@@ -55,7 +56,7 @@ from orchestration.catalog.throttles import Throttle, check_throttles
 from orchestration.errors import CatalogInvalid, Problem
 
 TERMS = ("overrides", "coupons", "credits", "adjustments", "refunds", "releases", "taxes")
-REVIEWS = ("corrections", "voids", "withheld")
+REVIEWS = ("corrections", "voids", "withheld", "erasures")
 _REVIEWED = ("decisions.yaml", RETRACTIONS, *(f"{name}.yaml" for name in (*TERMS, *REVIEWS)))
 _OPTIONAL = ("routes.yaml", THROTTLING, ENTITLEMENTS, *_REVIEWED)
 YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", *_OPTIONAL)
@@ -235,6 +236,7 @@ def _reviews(reader: Reader, texts: Mapping[str, str]) -> Reviews:
         declared=tuple(reader.listed(Declared, "corrections.yaml", "corrections", texts)),
         voids=tuple(reader.listed(Void, "voids.yaml", "voids", texts)),
         withheld=tuple(reader.listed(Withheld, "withheld.yaml", "withheld", texts)),
+        erasures=tuple(reader.listed(Erase, "erasures.yaml", "erasures", texts)),
     )
 
 
@@ -244,6 +246,7 @@ def _review_problems(
     rows = (*others, *terms.adjustments, *terms.refunds, *terms.releases, *reviews.rows)
     yield from check_approvals(rows, settings.approvals_since, places)
     yield from check_voids(reviews.voids, places)
+    yield from check_erasures(reviews.erasures, places)
 
 
 def _terms(reader: Reader, texts: Mapping[str, str]) -> Terms:

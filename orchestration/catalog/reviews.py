@@ -1,6 +1,6 @@
 """Rows that somebody has reviewed: each with who, when and why, and with who approved it.
 
-Files of this module, each of which may be absent: corrections.yaml, voids.yaml, withheld.yaml.
+Files of this module, each of which may be absent: corrections.yaml, voids.yaml, withheld.yaml, erasures.yaml.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from orchestration.catalog.fields import Day, Key, Model
+from orchestration.catalog.fields import Day, Key, Model, Name
 from orchestration.catalog.places import Places
 from orchestration.errors import Problem
 
@@ -59,6 +59,47 @@ class Withheld(Reviewed):
     period_start: Day
 
 
+class ErasedEvent(Model):
+    """An event by its identity."""
+
+    source: str
+    id: str
+
+
+class ErasedLine(Model):
+    """A line of a file by the file's hash as delivered: also one that was quarantined and is no event."""
+
+    sha256: Sha256
+    line: int = Field(ge=1)
+
+
+class Erase(Reviewed):
+    """Whose personal data `tallystick erase <name>` removes: an end user's, or that of single events or lines.
+
+    `user` is the end user's keyed hash as `tallystick erase --hash` shows it, never the id in clear, and is sought in
+    the events of a `feed` (a source of the catalog) or of a `customer`, or of one in the other. `properties` lists
+    properties that hold the end user's id as well: they are sought for the hash, and their values become it.
+    """
+
+    name: Key
+    user: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+    feed: Key | None = None
+    customer: Key | None = None
+    properties: tuple[Name, ...] = ()
+    events: tuple[ErasedEvent, ...] = ()
+    lines: tuple[ErasedLine, ...] = ()
+    by: Said
+    reason: Said
+
+    @model_validator(mode="after")
+    def _whose(self) -> Erase:
+        if (self.user is not None) != (self.feed is not None or self.customer is not None):
+            raise ValueError("a 'user' is sought in a 'feed' or with a 'customer', and nobody else is")
+        if self.user is None and not self.events and not self.lines:
+            raise ValueError("a row names a 'user', 'events' or 'lines'")
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class Reviews:
     """What people decided of closed periods and issued documents."""
@@ -66,10 +107,11 @@ class Reviews:
     declared: tuple[Declared, ...] = ()
     voids: tuple[Void, ...] = ()
     withheld: tuple[Withheld, ...] = ()
+    erasures: tuple[Erase, ...] = ()
 
     @property
     def rows(self) -> tuple[Reviewed, ...]:
-        return (*self.declared, *self.voids, *self.withheld)
+        return (*self.declared, *self.voids, *self.withheld, *self.erasures)
 
 
 def check_approvals(rows: Iterable[Reviewed], since: date | None, places: Places) -> Iterator[Problem]:
@@ -88,6 +130,15 @@ def check_voids(voids: Sequence[Void], places: Places) -> Iterator[Problem]:
         if first is not row:
             message = f"'{row.document}' is also voided at {places.of(first)}"
             yield Problem("duplicate", message, places.of(row))
+
+
+def check_erasures(erasures: Sequence[Erase], places: Places) -> Iterator[Problem]:
+    """A name stands for one row: what was journalled under it tells what it erased."""
+    seen: dict[str, Erase] = {}
+    for row in erasures:
+        first = seen.setdefault(row.name, row)
+        if first is not row:
+            yield Problem("duplicate", f"'{row.name}' is also the name of {places.of(first)}", places.of(row))
 
 
 def _person(name: str) -> str:

@@ -16,7 +16,7 @@ from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Settings
 from orchestration.catalog.plans import Plan
 from orchestration.catalog.retractions import Retraction
-from orchestration.catalog.reviews import Declared, Void, Withheld
+from orchestration.catalog.reviews import Declared, Erase, Void, Withheld
 from orchestration.catalog.routes import RouteSet
 from orchestration.catalog.sources import Source
 from orchestration.catalog.terms import Adjustment, Coupon, Grant, Override, Refund, Release, Taxes
@@ -39,6 +39,7 @@ _LISTS: dict[str, type[Model]] = {
     "corrections": Declared,
     "voids": Void,
     "withheld": Withheld,
+    "erasures": Erase,
 }
 
 

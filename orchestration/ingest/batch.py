@@ -22,10 +22,17 @@ from orchestration.ingest.references import References
 from orchestration.ingest.retries import Retries
 from orchestration.ingest.verdicts import LakeFile, judge_batch
 from orchestration.ingest.written import Parsed, ParseTask, small
+from orchestration.ledger.erasures import rewritten_files
 from orchestration.ledger.rows import BatchRow, FileRow
 from orchestration.ledger.store import Ledger
 
 WORKERS = 2
+
+
+def raw_store(home: Path, ledger: Ledger) -> RawStore:
+    """The raw files of an instance: kept, kept by reference, or written again without what was erased."""
+    references = References(home, ledger.references())
+    return RawStore(home / "raw", references, rewritten_files(ledger.erasures()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class Workshop:
     @classmethod
     def of(cls, home: Path, ledger: Ledger) -> Workshop:
         home = home.resolve()
-        raw = RawStore(home / "raw", References(home, ledger.references()))
+        raw = raw_store(home, ledger)
         return cls(raw, Lake(home / "lake"), home / "scratch" / "ingest", ledger.key)
 
     def connect(self, threads: int = 1) -> duckdb.DuckDBPyConnection:
@@ -82,6 +89,7 @@ def _task_of(row: FileRow, batch: BatchRow, lake: Lake, retries: Retries) -> Par
         size=row.size,
         events=lake.events(batch.batch_id, row.file_id),
         quarantine=lake.quarantine(batch.batch_id, row.file_id),
+        erased=lake.erased(batch.batch_id, row.file_id),
         only=None if row.retry_of is None else retries.lines_of(row, lake),
     )
 

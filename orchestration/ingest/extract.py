@@ -23,9 +23,10 @@ from orchestration.catalog.sources import Droppable, Source
 from orchestration.ingest.batch import Workshop, parse_all, tasks_of
 from orchestration.ingest.canonical_sql import property_columns
 from orchestration.ingest.formats import FORMATS
-from orchestration.ingest.inflate import Refused, inflated
+from orchestration.ingest.inflate import Refused
 from orchestration.ingest.lake import Lake, write_parquet
 from orchestration.ingest.parse import PARSER_VERSION, head_text, table_head
+from orchestration.ingest.texts import text_of
 from orchestration.ingest.written import ParseTask
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
@@ -135,7 +136,7 @@ def _offered(shop: Workshop, task: ParseTask, source: Source) -> Source:
             shop.raw.verify(task.sha256, task.path)
             head = table_head(con, shop.raw.local(task.sha256))[0]
     elif form.head:
-        head = head_text(form, form.unpack(inflated(shop.raw.read(task.sha256, task.path))))
+        head = head_text(form, text_of(shop.raw, form, task.sha256, task.path))
 
     def offers(name: str) -> bool:
         alone = source.model_copy(update={"properties": {name: source.properties[name]}})

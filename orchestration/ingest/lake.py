@@ -12,7 +12,7 @@ from orchestration.ingest.durable import make_folder, publish
 from orchestration.sqltext import literal
 
 _OPTIONS = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION V2, ROW_GROUP_SIZE 122880"
-_BY_FILE = ("events", "quarantine")
+_BY_FILE = ("events", "quarantine", "erased")
 _BY_BATCH = ("verdicts", "keys", "fields")
 
 
@@ -30,6 +30,14 @@ class Lake:
     def quarantine(self, batch_id: int, file_id: int) -> Path:
         """Exists only where the file has quarantined lines."""
         return self.root / "quarantine" / f"{batch_id:06d}" / f"{file_id:08d}.parquet"
+
+    def erased(self, batch_id: int, file_id: int) -> Path:
+        """The erased lines of a file, with the verdicts that they keep. Exists only where the file was rewritten."""
+        return self.root / "erased" / f"{batch_id:06d}" / f"{file_id:08d}.parquet"
+
+    def erased_files(self) -> dict[int, Path]:
+        """By file, what `erased` names and is there."""
+        return {int(path.stem): path for path in sorted((self.root / "erased").glob("*/*.parquet"))}
 
     def verdicts(self, batch_id: int) -> Path:
         return self.root / "verdicts" / f"{batch_id:06d}.parquet"
@@ -55,7 +63,7 @@ class Lake:
 
     def drop(self, batch_id: int, file_id: int) -> None:
         """Remove a file's lake files, of a batch that is still being made."""
-        for path in (self.events(batch_id, file_id), self.quarantine(batch_id, file_id)):
+        for path in (getattr(self, kind)(batch_id, file_id) for kind in _BY_FILE):
             path.unlink(missing_ok=True)
 
     def drop_uncommitted(self, last_batch_id: int) -> int:

@@ -15,12 +15,14 @@ import duckdb
 
 from orchestration.ingest.canonical_sql import Context, canonical
 from orchestration.ingest.durable import make_folder
+from orchestration.ingest.erased import take_kept, with_kept, write_erased
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.base import Format
-from orchestration.ingest.inflate import MAGIC, Refused, inflated, packing_of
+from orchestration.ingest.inflate import MAGIC, Refused, packing_of
 from orchestration.ingest.lane import Lane, begin_tables
 from orchestration.ingest.lines import BOM, MAX_LINE, Census, blocks
 from orchestration.ingest.raw import RawStore
+from orchestration.ingest.texts import record_a_line, text_of
 from orchestration.ingest.written import SMALL, Member, Parsed, ParseTask, write
 
 PARSER_VERSION = "1"
@@ -51,6 +53,8 @@ def _parse_together(con: duckdb.DuckDBPyConnection, raw: RawStore, tasks: Sequen
     try:
         with aside.open("wb") as handle:
             for task in tasks:
+                if raw.rewritten(task.sha256) is not None:
+                    continue
                 census, kept = Census(), b""
                 for chunk in census.counting(_text(raw, task)):
                     kept += chunk if census.size <= 4 * SMALL else b""
@@ -72,7 +76,11 @@ def _parse_together(con: duckdb.DuckDBPyConnection, raw: RawStore, tasks: Sequen
 def _parse_alone(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) -> Parsed:
     with raw.at_hand(task.sha256, task.path):
         lines = (_read_table if FORMATS[task.source.format].table else _read_lines)(con, raw, task)
-    return write(con, [Member(task, 0, lines)])[0]
+        erased = take_kept(con, raw, task)
+    [parsed] = write(con, [Member(task, 0, lines)], with_kept if erased else None)
+    if erased:
+        write_erased(con, task)
+    return parsed
 
 
 def _read_lines(con: duckdb.DuckDBPyConnection, raw: RawStore, task: ParseTask) -> int:
@@ -123,7 +131,7 @@ def context_of(task: ParseTask) -> Context:
 
 
 def _text(raw: RawStore, task: ParseTask) -> Iterator[bytes]:
-    return FORMATS[task.source.format].unpack(inflated(raw.read(task.sha256, task.path)))
+    return text_of(raw, FORMATS[task.source.format], task.sha256, task.path)
 
 
 def _aside(task: ParseTask) -> Path:
@@ -156,7 +164,8 @@ def _read_whole(lane: Lane, raw: RawStore, task: ParseTask, skip: int) -> int | 
 def _is_text(raw: RawStore, task: ParseTask) -> bool:
     """Whether the raw bytes are the text itself: not compressed, and one record a line."""
     beginning = next(raw.read(task.sha256, task.path, MAGIC), b"")
-    return FORMATS[task.source.format].record_a_line and packing_of(beginning, "") is None
+    plain = record_a_line(raw, FORMATS[task.source.format], task.sha256)
+    return plain and packing_of(beginning, "") is None
 
 
 def _read_blocks(lane: Lane, raw: RawStore, task: ParseTask, skip: int) -> int:

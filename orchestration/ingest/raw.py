@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import FileIO
@@ -19,6 +19,7 @@ from orchestration.errors import IntegrityFailure
 from orchestration.ingest.durable import make_folder, sync_folder
 from orchestration.ingest.references import References
 from orchestration.ingest.stores import StoreFailed
+from orchestration.ledger.erasures import Rewritten
 from orchestration.ledger.rows import ReferenceRow
 
 READ_BLOCK = 4 << 20
@@ -27,11 +28,17 @@ READ_BLOCK = 4 << 20
 class RawStore:
     """The folder `raw/` of an instance, and the files that are kept at their object store by reference.
 
+    A file is asked for by the hash of its bytes as delivered; where lines of it were erased, `rewritten` says which
+    object is kept instead, and that is what is read.
+
     Many threads may write and read at once. What was fetched by reference stays here, lent, until `release`.
     """
 
-    def __init__(self, root: Path, references: References | None = None) -> None:
+    def __init__(
+        self, root: Path, references: References | None = None, rewritten: Mapping[str, Rewritten] | None = None
+    ) -> None:
         self.root = root
+        self._rewritten = rewritten or {}
         self._incoming = root / "incoming"
         self._fetched = root / "fetched"
         self._references = references or References(root.parent, ())
@@ -43,9 +50,24 @@ class RawStore:
     def path(self, sha256: str) -> Path:
         return self.root / sha256[:2] / sha256
 
+    def rewritten(self, sha256: str) -> Rewritten | None:
+        """The object that is kept in place of a file as delivered; None where nothing of it was erased."""
+        return self._rewritten.get(sha256)
+
+    def reads(self, rewritten: Mapping[str, Rewritten]) -> None:
+        """Read these objects in the place of files as delivered."""
+        self._rewritten = rewritten
+
     def local(self, sha256: str) -> Path:
         """Where the bytes of a file that was just landed are: kept, or lent until its batch is committed."""
-        return self._lent.get(sha256) or self.path(sha256)
+        return self._lent.get(sha256) or self.path(self._kept(sha256))
+
+    def _kept(self, sha256: str) -> str:
+        found = self._rewritten.get(sha256)
+        return sha256 if found is None else found.now
+
+    def _reference(self, sha256: str) -> ReferenceRow | None:
+        return self._references.find(self._kept(sha256))
 
     def clean(self) -> int:
         """Remove what an interrupted run left half written or lent; how many files.
@@ -82,7 +104,7 @@ class RawStore:
 
         Raises IntegrityFailure if what is fetched are not the bytes of the name.
         """
-        if self._references.find(sha256) is None:
+        if self._reference(sha256) is None:
             yield
             return
         with self._lock:
@@ -127,7 +149,7 @@ class RawStore:
             raise self._damaged(sha256, delivered_as, error.strerror or str(error)) from error
         except StoreFailed as error:
             raise self._damaged(sha256, delivered_as, str(error)) from error
-        if digest.hexdigest() != sha256:
+        if digest.hexdigest() != self._kept(sha256):
             raise self._damaged(sha256, delivered_as, f"its bytes have the hash {digest.hexdigest()}")
 
     def verify(self, sha256: str, delivered_as: str = "") -> None:
@@ -136,7 +158,7 @@ class RawStore:
             pass
 
     def _blocks(self, sha256: str, block: int) -> Iterator[bytes]:
-        reference, path = self._references.find(sha256), self.local(sha256)
+        reference, path = self._reference(sha256), self.local(sha256)
         if reference is not None and not path.exists():
             yield from self._references.blocks(reference)
             return
@@ -145,7 +167,7 @@ class RawStore:
                 yield data
 
     def _damaged(self, sha256: str, delivered_as: str, why: str) -> IntegrityFailure:
-        reference = self._references.find(sha256)
+        reference = self._reference(sha256)
         if reference is not None:
             return IntegrityFailure(
                 f"raw file {sha256} (delivered as '{delivered_as}', kept by reference) can't be read: {why}",
@@ -155,7 +177,7 @@ class RawStore:
             )
         return IntegrityFailure(
             f"raw file {sha256} (delivered as '{delivered_as}') is damaged: {why}",
-            where=str(self.path(sha256)),
+            where=str(self.path(self._kept(sha256))),
             not_done="nothing was made out of it",
             next_step="restore this file from a backup of raw/, or from the source, and run again",
         )
@@ -191,7 +213,8 @@ class Incoming:
     def keep(self) -> str:
         """Give the file its name, durably, and return that name, the hash of its bytes."""
         final = self._store.path(self.sha256)
-        if final.exists():
+        if final.exists() or self._store.rewritten(self.sha256) is not None:
+            # What was erased is known by its hash, and isn't kept when it comes again.
             self.drop()
             return self.sha256
         os.fchmod(self._handle.fileno(), 0o400)
@@ -206,6 +229,9 @@ class Incoming:
 
     def lend(self, reference: ReferenceRow) -> None:
         """Leave the file where it is until its batch is committed; it is kept at its store."""
+        if self._store.rewritten(self.sha256) is not None:
+            self.drop()
+            return
         self._handle.close()
         self._store.lend(reference, self._path)
 

@@ -55,6 +55,8 @@ def rebuild_lake(
 def _is_missing(shop: Workshop, row: FileRow) -> bool:
     if not shop.lake.events(row.batch_id, row.file_id).exists():
         return True
+    if shop.raw.rewritten(row.sha256) is not None and not shop.lake.erased(row.batch_id, row.file_id).exists():
+        return True
     return row.quarantined > 0 and not shop.lake.quarantine(row.batch_id, row.file_id).exists()
 
 

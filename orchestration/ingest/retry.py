@@ -20,12 +20,13 @@ from orchestration.ingest.batch import Workshop, make_batch, mapping_json
 from orchestration.ingest.discover import Entry
 from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.formats.detect import resolve
-from orchestration.ingest.inflate import Refused, inflated
+from orchestration.ingest.inflate import Refused
 from orchestration.ingest.parse import PARSER_VERSION, head_text, table_head
 from orchestration.ingest.quarantined import Wanted, listed
 from orchestration.ingest.rebuild import rebuild_lake
 from orchestration.ingest.retries import Retries, paths_sql, still_quarantined
 from orchestration.ingest.run import MAX_BATCH_LINES
+from orchestration.ingest.texts import text_of
 from orchestration.ingest.written import Parsed
 from orchestration.ledger.rows import BatchRow, FileRow
 from orchestration.ledger.store import Ledger
@@ -133,7 +134,7 @@ def _under(shop: Workshop, row: FileRow, source: Source | None, reason: str | No
         with shop.connect() as con, shop.raw.at_hand(row.sha256, row.path):
             form.reader(source, table_head(con, shop.raw.local(row.sha256))[0])
     elif form.head:
-        form.reader(source, head_text(form, form.unpack(inflated(shop.raw.read(row.sha256, row.path)))))
+        form.reader(source, head_text(form, text_of(shop.raw, form, row.sha256, row.path)))
     return replace(
         row,
         format=source.format,

@@ -17,9 +17,10 @@ from orchestration.crash import crash_point
 from orchestration.errors import CatalogInvalid
 from orchestration.ingest.batch import Workshop, lake_files, make_batch, mapping_json
 from orchestration.ingest.discover import Candidate, Entry
+from orchestration.ingest.erase_write import finish
 from orchestration.ingest.formats import FORMATS, check_source
 from orchestration.ingest.gathering import gather
-from orchestration.ingest.inflate import Refused, inflated
+from orchestration.ingest.inflate import Refused
 from orchestration.ingest.landing import Landed, check_table, land
 from orchestration.ingest.lookalikes import lookalikes
 from orchestration.ingest.opening import Deferred
@@ -31,6 +32,8 @@ from orchestration.ingest.scarcity import out_of_resources
 from orchestration.ingest.share import sort_out
 from orchestration.ingest.stores import StoreFailed, Stores
 from orchestration.ingest.tapes import Placed, place
+from orchestration.ingest.texts import text_of
+from orchestration.ingest.tombstone import as_delivered
 from orchestration.ingest.written import Parsed
 from orchestration.ledger.rows import BatchRow, DeliveryRow, FileRow, TapeRow
 from orchestration.ledger.store import Ledger
@@ -91,6 +94,7 @@ class _Work:
 
     def clean(self) -> None:
         """Remove what an interrupted run left: half-written raw files, lake files of a batch that never was."""
+        finish(self._home, self._ledger)
         left = self._shop.raw.clean() + self._shop.lake.drop_uncommitted(self._ledger.next_batch_id() - 1)
         if left:
             self._notice("", "", f"{left} leftover(s) of an interrupted run removed")
@@ -176,6 +180,8 @@ class _Work:
             else:
                 self._is_copy(candidate, twin)
             return
+        if self._shop.raw.rewritten(landed.sha256) is not None:
+            raise Refused("erased: lines of these bytes were erased in another stream")
         self._make_room(landed)
         placed = self._place(candidate, landed)
         file_id = self._ledger.next_file_id() + len(self._pending.rows)
@@ -233,12 +239,13 @@ class _Work:
         form = FORMATS[candidate.source.format]
 
         def bytes_of(sha256: str, path: str) -> Iterator[bytes]:
-            stored = self._shop.raw.read(sha256, path)
-            return stored if form.table else form.unpack(inflated(stored))
+            raw = self._shop.raw
+            return raw.read(sha256, path) if form.table else text_of(raw, form, sha256, path)
 
         def reread(tape: TapeRow) -> Iterator[bytes]:
             row = files.get(tape.file_id) or self._ledger.file(tape.file_id)
-            return bytes_of(row.sha256, row.path)
+            kept = self._shop.raw.rewritten(row.sha256)
+            return as_delivered(bytes_of(row.sha256, row.path), kept.lines if kept else ())
 
         return place(
             candidate.stream,

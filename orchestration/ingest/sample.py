@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orchestration.ingest.formats.base import Format
-from orchestration.ingest.inflate import inflated, packing_of
+from orchestration.ingest.inflate import packing_of
 from orchestration.ingest.lines import BOM, MAX_LINE
 from orchestration.ingest.raw import RawStore
+from orchestration.ingest.texts import record_a_line, text_of
+from orchestration.ingest.tombstone import BEGINS
 from orchestration.ledger.rows import FileRow
 
 LINES = 1000
@@ -45,13 +48,14 @@ def sampled(raw: RawStore, row: FileRow, form: Format) -> Sample:
 
 def _ends(raw: RawStore, row: FileRow, form: Format) -> tuple[bytes, bytes, bool]:
     """The first SPAN bytes of a file's text, the last SPAN after them, and whether these are all."""
-    if form.record_a_line:
+    if record_a_line(raw, form, row.sha256):
         with raw.local(row.sha256).open("rb") as handle:
             start = handle.read(SPAN)
             if packing_of(start, row.path) is None:
-                handle.seek(max(SPAN, row.size - SPAN))
-                return start, handle.read(SPAN), row.size <= 2 * SPAN
-    return _ends_of(form.unpack(inflated(raw.read(row.sha256, row.path), row.path)))
+                size = os.fstat(handle.fileno()).st_size
+                handle.seek(max(SPAN, size - SPAN))
+                return start, handle.read(SPAN), size <= 2 * SPAN
+    return _ends_of(text_of(raw, form, row.sha256, row.path, row.path))
 
 
 def _ends_of(chunks: Iterable[bytes]) -> tuple[bytes, bytes, bool]:
@@ -71,7 +75,7 @@ def _lines(data: bytes) -> list[bytes]:
 
 def _texts(lines: Iterable[bytes]) -> Iterator[str]:
     for line in lines:
-        if len(line) > MAX_LINE:
+        if len(line) > MAX_LINE or line.startswith(BEGINS):
             continue
         try:
             yield line.decode().rstrip("\r")

@@ -15,7 +15,7 @@ from orchestration.ingest.landing import Landed
 from orchestration.ledger.rows import TapeRow
 
 Reread = Callable[[TapeRow], Iterator[bytes]]
-"""Gives the inflated bytes of the raw file that a tape was last read from."""
+"""Gives the inflated bytes of the raw file that a tape was last read from; erased lines are NUL characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +111,18 @@ def _must_be_another_log(
     kept = False
     if not alike and landed.inflated >= tape.consumed_bytes:
         start, last = _last_line(reread(tape), tape.consumed_bytes)
-        kept = last.strip() != b"" and _at(current(), start, len(last)) == last
+        # A last line that was erased tells nothing.
+        kept = last.strip(b"\0 \r\n\t") != b"" and _at(current(), start, len(last)) == last
     if alike or kept:
         line = _difference(reread(tape), current()) or tape.consumed_lines
         raise Refused(f"source_mutated: line {line} is not what was read before")
 
 
 def _difference(before: Iterator[bytes], now: Iterator[bytes]) -> int | None:
-    """The number of the first line in which two texts differ; None where the shorter begins the longer."""
+    """The number of the first line in which two texts differ; None where the shorter begins the longer.
+
+    What was erased of the text before stands there as NUL characters, and differs from nothing.
+    """
     line, left, right = 1, b"", b""
     while True:
         left = left or next(before, b"")
@@ -127,8 +131,9 @@ def _difference(before: Iterator[bytes], now: Iterator[bytes]) -> int | None:
         if not size:
             return None
         if left[:size] != right[:size]:
-            same = next(n for n in range(size) if left[n] != right[n])
-            return line + left.count(b"\n", 0, same)
+            same = next((n for n in range(size) if left[n] != right[n] and left[n]), size)
+            if same < size:
+                return line + left.count(b"\n", 0, same)
         line += left.count(b"\n", 0, size)
         left, right = left[size:], right[size:]
 

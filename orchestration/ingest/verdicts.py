@@ -87,7 +87,10 @@ def judge_batch(
     _new_keys(con, new)
     _suspects(con, lake, batch_id)
     _candidates(con, new, history)
+    erased = _set_erased_apart(con, lake, [*history, *new])
     con.execute(_VERDICTS, [batch_id])
+    if erased:
+        con.execute(_OF_ERASED, [[file.file_id for file in new], batch_id])
     write_parquet(con, "SELECT * FROM verdicts ORDER BY file_id, line", lake.verdicts(batch_id))
     write_parquet(
         con,
@@ -161,6 +164,34 @@ def _candidates(con: duckdb.DuckDBPyConnection, new: Sequence[LakeFile], history
     for (one, left), (other, right) in permutations(enumerate(groups), 2):
         con.execute("INSERT INTO common VALUES (?, ?, ?)", [one, other, [name for name, _ in {*left} & {*right}]])
 
+
+def _set_erased_apart(con: duckdb.DuckDBPyConnection, lake: Lake, files: Sequence[LakeFile]) -> bool:
+    """Take the events that were erased out of the candidates: their payload is gone, they keep the verdicts they had.
+
+    Whether there are any. All lines of an event are erased together, so what else bears its key came later.
+    """
+    known = lake.erased_files()
+    paths = [known[file.file_id] for file in files if file.file_id in known]
+    if not paths:
+        return False
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE erased AS FROM read_parquet({_list(paths)}) WHERE event_id IS NOT NULL; "
+        "CREATE OR REPLACE TEMP TABLE again AS SELECT * FROM candidates "
+        "SEMI JOIN erased USING (source, event_id) ANTI JOIN erased USING (file_id, line); "
+        "CREATE OR REPLACE TEMP TABLE candidates AS SELECT * FROM candidates ANTI JOIN erased USING (source, event_id)"
+    )
+    return True
+
+
+_OF_ERASED = """
+INSERT INTO verdicts
+SELECT file_id, line, verdict, of_file_id, of_line, payload_hash, of_payload_hash FROM erased
+WHERE verdict IS NOT NULL AND list_contains($1::INTEGER[], file_id)
+UNION ALL
+SELECT again.file_id, again.line, 'duplicate', erased.file_id, erased.line, again.payload_hash, again.payload_hash
+FROM again JOIN erased USING (source, event_id) WHERE erased.verdict IS NULL AND again.batch_id = $2
+"""
+"""What comes again under the key of an erased event is its duplicate: the key alone is compared."""
 
 # Under one mapping all of the payload is compared, under two what both read in the same way: an event that is sent
 # again after a mapping has changed is no conflict.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class ParseTask:
     size: int
     events: Path
     quarantine: Path
+    erased: Path
     only: str | None = None
     census: Census | None = None
     """What landing found in the file's text; None where nobody has looked yet."""
@@ -78,8 +79,13 @@ class Member:
     lines: int
 
 
-def write(con: duckdb.DuckDBPyConnection, members: Sequence[Member]) -> list[Parsed]:
-    """Write the lake files of files of one source that were read together, and empty the tables."""
+def write(
+    con: duckdb.DuckDBPyConnection, members: Sequence[Member], overlay: Callable[[str, Source], str] | None = None
+) -> list[Parsed]:
+    """Write the lake files of files of one source that were read together, and empty the tables.
+
+    `overlay` puts what was disguised before over the disguised rows, of a file with erased lines.
+    """
     con.execute(
         "INSERT INTO bad SELECT line, reason, encode(text) FROM parsed WHERE reason IS NOT NULL; "
         f"CREATE OR REPLACE TEMP VIEW accepted AS FROM parsed WHERE {_GOOD}"
@@ -88,12 +94,14 @@ def write(con: duckdb.DuckDBPyConnection, members: Sequence[Member]) -> list[Par
         _keep_only(con, members[0].task.only)
     counted = _counted(con, members)
     rows = disguised(con, members[0].task.source)
+    if overlay is not None:
+        rows = overlay(rows, members[0].task.source)
     if len(members) > 1:
         con.execute(f"CREATE OR REPLACE TEMP TABLE disguised AS {rows}")
         rows = "FROM disguised"
     for member, (parsed, slow) in zip(members, counted, strict=True):
         _must_balance(parsed, member.task)
-        _write(con, rows, member, parsed, in_order=not slow)
+        _write(con, rows, member, parsed, in_order=not slow and overlay is None)
     con.execute(
         "DROP TABLE IF EXISTS disguised; DROP VIEW accepted; DROP TABLE parsed; DROP TABLE bad; DROP TABLE blanks"
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 from orchestration.canonical import sha256_hex
 from orchestration.errors import ConfigInvalid, IntegrityFailure
+from orchestration.ledger.erasures import ERASURE, Erasure, erasures_of
 from orchestration.ledger.journal import GENESIS, entry_hash, salted
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, ReferenceRow, TapeRow
 from orchestration.ledger.secretfile import write_secret
@@ -216,6 +217,19 @@ class Ledger:
 
     def journal(self) -> list[JournalRow]:
         return [JournalRow(*row) for row in self._db.execute("SELECT * FROM journal ORDER BY seq")]
+
+    def erasures(self) -> list[Erasure]:
+        """What was erased from raw files, in the order of the journal."""
+        rows = self._db.execute("SELECT * FROM journal WHERE kind = ? ORDER BY seq", (ERASURE,))
+        try:
+            return erasures_of(JournalRow(*row) for row in rows)
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityFailure(
+                f"an erasure in the journal can't be read: {error}",
+                where=str(self.path),
+                not_done="no raw file was read, as it isn't known which objects stand for them",
+                next_step="restore ledger.sqlite from a backup",
+            ) from error
 
     def next_journal_seq(self) -> int:
         return self._next("seq", "journal")

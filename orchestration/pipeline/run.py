@@ -16,6 +16,8 @@ from orchestration.closing.clocks import refuse_moved_clocks
 from orchestration.closing.edits import refuse_lost
 from orchestration.engine import connect
 from orchestration.ingest import IngestReport, ingest
+from orchestration.ingest.discover import Entry
+from orchestration.ingest.erase import erase_again
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, charged_segments
 from orchestration.pipeline.accounting import require_balance
@@ -68,7 +70,10 @@ def take_files(context: Context, catalog: Catalog, ledger: Ledger) -> IngestRepo
     """Take every new file of every source into the lake."""
     context.report("looking for new files")
     home, settings = context.instance.home, catalog.settings
-    return ingest(home, ledger, settings, catalog.sources, context.now_us, context.report)
+    taken = ingest(home, ledger, settings, catalog.sources, context.now_us, context.report)
+    for file, why in erase_again(home, ledger, catalog, context.now_us, context.report):
+        taken.held.append(Entry(file.source, file.path, f"taken, but not erased: {why}"))
+    return taken
 
 
 def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan | None:

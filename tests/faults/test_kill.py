@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import hashlib
 import os
 import random
@@ -16,12 +17,14 @@ from faultkit import OCTOBER_NOW, REPOSITORY, Box, differences, tree
 from orchestration.catalog import load_catalog
 from orchestration.crash import CRASH_POINTS, crash_point
 from orchestration.ingest import ingest
+from orchestration.ingest.erase import hash_of
 from orchestration.ledger.store import Ledger
 from orchestration.settings import parse_instant
 
 INGEST = CRASH_POINTS[: CRASH_POINTS.index("ingest_after_commit") + 1]
 GENERATION = ("generation_before_rename", "generation_before_link", "generation_after_link")
 CLOSE = ("close_before_journal", "close_before_commit", "close_after_commit")
+ERASE = ("erase_objects_written", "erase_before_commit", "erase_after_commit", "erase_before_end")
 SEED = int(os.environ.get("KILL_SEED", "20261101"))
 KILLED = -9
 
@@ -35,7 +38,7 @@ def test_a_crash_point_that_no_test_reaches_can_not_be_added() -> None:
                 assert isinstance(argument, ast.Constant), f"{path}: the name of a crash point is written out"
                 called.add(argument.value)
     assert called == set(CRASH_POINTS)
-    assert {*INGEST, *GENERATION, *CLOSE} == set(CRASH_POINTS)
+    assert {*INGEST, *GENERATION, *CLOSE, *ERASE} == set(CRASH_POINTS)
     with pytest.raises(AssertionError, match="not registered"):
         crash_point("somewhere")
 
@@ -107,6 +110,33 @@ def test_a_kill_in_a_close_consumes_no_number_and_issues_nothing_twice(
     box.do("close", "2026-10")
     assert_same(october, box)
     box.do("verify")
+
+
+def test_a_kill_in_an_erasure_loses_no_number_and_leaves_nothing_of_the_person(october: Box, tmp_path: Path) -> None:
+    """A user of gateway logs, by place; each kill is followed by the same command, which ends what was begun."""
+    left, hurt = october.copy(tmp_path / "left"), october.copy(tmp_path / "hurt")
+    with Ledger.open(left.home) as ledger:
+        user, before = hash_of(ledger, "hudson1"), left.documents()
+    for box in (left, hurt):
+        row = f"name: gone, user: {user}, feed: gateway, by: lee, on: 2026-11-20, reason: asked"
+        box.catalog("erasures.yaml", f"erasures:\n  - {{{row}}}\n")
+    command = ("erase", "gone", "--now", OCTOBER_NOW)
+    # 4 requests in September's log, again in the one that it grew into, with 4 of October; 2 in a compressed one.
+    assert "erased 14 line(s), journal entry 3" in left.do(*command)
+    assert "nothing is left to erase" in left.do(*command)
+    for point in ERASE:
+        hurt.do(*command, code=KILLED, TALLYSTICK_CRASH_AT=point)
+    assert "nothing is left to erase" in hurt.do(*command)
+    assert hurt.ledger_dump() == left.ledger_dump()
+    for part in ("raw", "lake"):
+        assert tree(hurt.home / part) == tree(left.home / part)
+    assert hurt.documents() == before
+    assert not (hurt.home / "warehouse").exists()
+    objects = [path.read_bytes() for path in (hurt.home / "raw").rglob("*") if path.is_file()]
+    objects = [gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data for data in objects]
+    assert not any(b'"hudson1"' in data for data in objects) and any(b'"hudson2"' in data for data in objects)
+    said = hurt.do("verify")
+    assert "14 line(s) of 3 raw file(s) erased on 2026-11-05: asked (row 'gone' by lee, journal entry 3)" in said
 
 
 def test_random_kills_of_the_whole_process_change_nothing(september: Box, october: Box, tmp_path: Path) -> None:

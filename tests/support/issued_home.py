@@ -6,6 +6,8 @@ import json
 from datetime import date
 from pathlib import Path
 
+import duckdb
+
 from orchestration.audit.requantify import requantify
 from orchestration.catalog import load_catalog
 from orchestration.closing.close import Knowledge, due_groups, issue
@@ -162,3 +164,8 @@ def deliver_late(home: Path) -> None:
     ]
     again = _event("ashcanary", "call", 43, "2026-10-30T20:45:00Z", {"tokens": "11", "model": "big", "region": "eu"})
     (home / "inbox" / "late.jsonl").write_text("".join([*lines, lines[0], again]))
+
+
+def parquet_text(path: Path) -> str:
+    """All values of a Parquet file as text: compressed pages can't be searched."""
+    return str(duckdb.read_parquet(str(path)).fetchall())
