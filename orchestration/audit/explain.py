@@ -15,6 +15,7 @@ from orchestration.audit.evidence import behind_of, line_evidence, opened, write
 from orchestration.audit.known import Known
 from orchestration.audit.prove import prices
 from orchestration.audit.taken import value_of
+from orchestration.durable import Point, publish
 from orchestration.errors import ConfigInvalid
 from orchestration.ledger.store import Ledger
 from orchestration.metering.compile import matches_sql
@@ -99,7 +100,9 @@ def _events_of(
         )  # fmt: skip
         told["left_out"] = _left_out(con, behind)
         if events is not None:
-            write_events(con, events)
+            aside = events.with_name(f".{events.stem}.tmp{events.suffix}")
+            write_events(con, aside)
+            publish(aside, events, Point.EVENTS_NAMED)
         return told
 
 

@@ -8,19 +8,20 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
 from orchestration.canonical import sha256_hex
-from orchestration.errors import ConfigInvalid, IntegrityFailure
+from orchestration.durable import Point, step, write_file
+from orchestration.errors import ConfigInvalid, IntegrityFailure, OutOfResources
 from orchestration.ledger.journal import GENESIS, entry_hash, salted
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, ReferenceRow, TapeRow
-from orchestration.ledger.secretfile import write_secret
 
 SCHEMA_VERSION = "5"
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _FILE_COLUMNS = [f.name for f in fields(FileRow)]
 _FILES = (
     f"SELECT {', '.join('m.body' if c == 'mapping_json' else f'f.{c}' for c in _FILE_COLUMNS)} "
@@ -88,16 +89,29 @@ class Ledger:
         self.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, point: Point) -> Iterator[None]:
         """The only commit point. Everything inside is there afterwards, or nothing is."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            with step(point):
+                self._db.execute("COMMIT")
+        except BaseException as error:
+            # On a full disk this fails as well; what is left is taken back when the ledger is opened next.
+            with suppress(sqlite3.OperationalError):
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _FULL:
+                raise self._full(error) from error
             raise
+
+    def _full(self, error: Exception) -> OutOfResources:
+        return OutOfResources(
+            f"the disk is full, or broken: {error}",
+            where=str(self.path),
+            not_done="nothing of this transaction stands; what was committed before does",
+            next_step="free space and run again: it goes on where it stopped",
+        )
 
     # -- what was taken -------------------------------------------------------------------------------------------
 
@@ -156,7 +170,7 @@ class Ledger:
         references: Sequence[ReferenceRow] = (),
     ) -> None:
         """File, batch, counts, tapes, deliveries and references in one transaction: from here on they exist."""
-        with self.transaction():
+        with self.transaction(Point.BATCH_COMMITTED):
             self._insert("batches", batch)
             for file in files:
                 mapping_hash = sha256_hex(file.mapping_json.encode())
@@ -172,7 +186,7 @@ class Ledger:
 
     def record_deliveries(self, deliveries: Sequence[DeliveryRow]) -> None:
         """Paths that brought no new lines: held files and second copies."""
-        with self.transaction():
+        with self.transaction(Point.DELIVERIES_COMMITTED):
             self._put_deliveries(deliveries)
 
     def _put_deliveries(self, deliveries: Sequence[DeliveryRow]) -> None:
@@ -257,13 +271,14 @@ def _refuse_lost_ledger(home: Path) -> None:
 def _create(db: sqlite3.Connection, home: Path) -> None:
     key_path = home / "instance.key"
     if not key_path.exists():
-        write_secret(key_path, secrets.token_hex(32))
+        write_file(key_path, secrets.token_hex(32).encode(), Point.INSTANCE_KEY, mode=0o400)
     script = package_files("orchestration.ledger").joinpath("schema.sql").read_text()
     fingerprint = sha256_hex(_read_key(home))
-    db.executescript(
-        f"BEGIN IMMEDIATE; {script} INSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), "
-        f"('key_fingerprint', '{fingerprint}'); COMMIT;"
-    )
+    with step(Point.LEDGER_CREATED):
+        db.executescript(
+            f"BEGIN IMMEDIATE; {script} INSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), "
+            f"('key_fingerprint', '{fingerprint}'); COMMIT;"
+        )
 
 
 def _read_key(home: Path) -> bytes:

@@ -8,8 +8,10 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestration.durable import naming
 from orchestration.errors import LockHeld
 
 
@@ -30,8 +32,9 @@ def instance_lock(home: Path, what: str, *, wait: bool = False) -> Iterator[None
             ) from error
         handle.seek(0)
         handle.truncate()
-        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "doing": what}, handle)
-        handle.flush()
+        with naming(path):
+            json.dump({"pid": os.getpid(), "host": socket.gethostname(), "doing": what}, handle)
+            handle.flush()
         try:
             yield
         finally:
@@ -42,6 +45,7 @@ def instance_lock(home: Path, what: str, *, wait: bool = False) -> Iterator[None
 def _holder(path: Path) -> str:
     try:
         held = json.loads(path.read_text())
-        return f"process {held['pid']} on {held['host']}, doing {held['doing']}"
+        since = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
+        return f"process {held['pid']} on {held['host']}, doing {held['doing']} since {since:%Y-%m-%dT%H:%M:%SZ}"
     except (OSError, ValueError, KeyError):
         return "its holder left no name"
