@@ -20,6 +20,7 @@ from orchestration.catalog.load import parse_catalog
 from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue, missing_input
 from orchestration.closing.rated import Quantity, rate_all
 from orchestration.closing.voids import check_voids
+from orchestration.durable import Point
 from orchestration.errors import InputHeld, IntegrityFailure, PeriodClosed, TallystickError
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
 from orchestration.ledger.rows import DeliveryRow
@@ -225,7 +226,7 @@ def test_a_held_file_that_a_close_has_waived_does_not_block_the_next(tmp_path: P
         ledger.record_deliveries([held])
         assert missing_input(ledger) == ["gw: a.gz: bad_gzip: cut"]
         body = {"cut_off": "2026-10-01", "skipped": [], "waived": {"reason": "lost", "held": missing_input(ledger)}}
-        with ledger.transaction():
+        with ledger.transaction(Point.CLOSE_COMMITTED):
             ledger.append_journal("close", canonical_bytes(body))
         assert missing_input(ledger) == []
         ledger.record_deliveries([replace(held, path="b.gz")])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.canonical import canonical_bytes, sha256_hex
+from orchestration.durable import Point
 from orchestration.errors import IntegrityFailure
 from orchestration.exports.csvfiles import expected_exports, export_invoices, write_export
 from orchestration.exports.safecsv import number_cell, render, text_cell
@@ -146,7 +147,7 @@ def test_a_linked_folder_in_the_exports_is_refused_and_nothing_is_written_behind
     (out / planted).symlink_to(victim)
     with Ledger.open(tmp_path / "home") as ledger:
         row = document("INV-2026-000001", "A")
-        with ledger.transaction():
+        with ledger.transaction(Point.CLOSE_COMMITTED):
             ledger.append_journal("close", b"{}")
             ledger.insert_document(row)
         with pytest.raises(IntegrityFailure, match="link"):

@@ -14,6 +14,7 @@ import pytest
 
 from orchestration.canonical import canonical_bytes
 from orchestration.cli import main
+from orchestration.durable import Point
 from orchestration.errors import IntegrityFailure
 from orchestration.ledger.checkpoints import compare, export_checkpoint, refuse_behind
 from orchestration.ledger.journal import GENESIS, check_chain, entry_hash
@@ -26,7 +27,7 @@ from orchestration.pipeline.run import Context
 def grow(home: Path, count: int) -> None:
     with Ledger.open(home) as ledger:
         for _ in range(count):
-            with ledger.transaction():
+            with ledger.transaction(Point.CLOSE_COMMITTED):
                 n = ledger.next_journal_seq()
                 ledger.append_journal("close", canonical_bytes({"cut_off": f"2026-{n:02d}-01", "skipped": []}))
 
@@ -144,7 +145,7 @@ def test_one_field_of_an_entry_can_be_proved_and_the_others_not_guessed(tmp_path
     """Two entries that say the same have different hashes of each field: nothing can be tried out."""
     with Ledger.open(tmp_path) as ledger:
         for _ in range(2):
-            with ledger.transaction():
+            with ledger.transaction(Point.CLOSE_COMMITTED):
                 ledger.append_journal("close", canonical_bytes({"root": "r", "parked": {"acme": "late"}}))
         first, second = (json.loads(entry.body) for entry in ledger.journal())
     assert first["salt"] != second["salt"] and first["parked"] == second["parked"]
