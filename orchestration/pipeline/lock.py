@@ -7,17 +7,20 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestration.durable import naming
-from orchestration.errors import LockHeld
+from orchestration.errors import ConfigInvalid, LockHeld
 
 
 @contextmanager
 def instance_lock(home: Path, what: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold the instance for writing. Raises LockHeld, naming the holder, if another process has it."""
+    """Hold the instance for writing.
+
+    Raises LockHeld, naming the holder, if another process has it, and ConfigInvalid where locks don't exclude.
+    """
     home.mkdir(parents=True, exist_ok=True)
     path = home / ".lock"
     with path.open("a+") as handle:
@@ -30,6 +33,9 @@ def instance_lock(home: Path, what: str, *, wait: bool = False) -> Iterator[None
                 not_done="nothing was read or changed",
                 next_step="wait for it to end, or run again with --wait",
             ) from error
+        except OSError as error:
+            raise _no_locks(path, error.strerror or str(error)) from error
+        _refuse_shared(path)
         handle.seek(0)
         handle.truncate()
         with naming(path):
@@ -40,6 +46,22 @@ def instance_lock(home: Path, what: str, *, wait: bool = False) -> Iterator[None
         finally:
             handle.seek(0)
             handle.truncate()
+
+
+def _refuse_shared(path: Path) -> None:
+    """The lock is held: a second one, through another handle, must not be had. Raises ConfigInvalid if it is."""
+    with path.open("a") as other, suppress(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise _no_locks(path, "it gives one lock twice")
+
+
+def _no_locks(path: Path, why: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        f"the file system of this instance does not lock files: {why}",
+        where=str(path),
+        not_done="nothing was read or changed",
+        next_step="keep the instance on a local disk, on which one process at a time can work",
+    )
 
 
 def _holder(path: Path) -> str:

@@ -155,7 +155,7 @@ def test_a_linked_folder_in_the_exports_is_refused_and_nothing_is_written_behind
     assert list(victim.iterdir()) == []
 
 
-def test_a_file_that_is_right_is_not_written_again_and_a_wrong_one_is_restored(tmp_path: Path) -> None:
+def test_F51_a_file_that_is_right_is_not_written_again_and_a_wrong_one_is_restored(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     write_export(path, b"one")
     inode = path.stat().st_ino

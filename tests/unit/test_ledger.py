@@ -81,7 +81,7 @@ def test_a_replacing_insert_is_no_way_around_it(tmp_path: Path) -> None:
         )
 
 
-def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_F5_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with Ledger.open(tmp_path) as ledger:
         wrong = replace(FILE, accepted=6)
         with pytest.raises(sqlite3.IntegrityError):
@@ -172,7 +172,7 @@ def test_two_instances_have_two_keys(tmp_path: Path) -> None:
     assert len(keys) == 2
 
 
-def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_F59_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     filled(tmp_path).close()
     db = sqlite3.connect(tmp_path / "ledger.sqlite")
     db.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
@@ -195,7 +195,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_kill_inside_a_transaction_that_has_reached_the_disk_is_undone(tmp_path: Path) -> None:
+def test_F5_a_kill_inside_a_transaction_that_has_reached_the_disk_is_undone(tmp_path: Path) -> None:
     filled(tmp_path).close()
     size = (tmp_path / "ledger.sqlite").stat().st_size
     code = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=REPOSITORY, check=False).returncode
@@ -207,7 +207,7 @@ def test_a_kill_inside_a_transaction_that_has_reached_the_disk_is_undone(tmp_pat
     assert (tmp_path / "ledger.sqlite").stat().st_size == size
 
 
-def test_a_lost_ledger_is_not_begun_again_beside_what_was_issued(tmp_path: Path) -> None:
+def test_F60_a_lost_ledger_is_not_begun_again_beside_what_was_issued(tmp_path: Path) -> None:
     Ledger.open(tmp_path).close()
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "2026-11-01").mkdir()

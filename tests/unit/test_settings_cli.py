@@ -109,7 +109,7 @@ def test_a_wrong_command_line_ends_with_2(argv: list[str], capsys: pytest.Captur
         (ValueError("surprise"), 1),
     ],
 )
-def test_a_fault_of_the_machine_ends_with_its_code_and_four_lines(
+def test_F10_a_fault_of_the_machine_ends_with_its_code_and_four_lines(
     fault: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def fail(*_: object) -> None:
@@ -123,7 +123,7 @@ def test_a_fault_of_the_machine_ends_with_its_code_and_four_lines(
     assert [line.split(":")[0].strip() for line in lines[-2:]] == ["not done", "next"]
 
 
-def test_a_full_disk_met_by_an_engine_ends_with_6(
+def test_F9_F11_a_full_disk_met_by_an_engine_ends_with_6(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     import sqlite3

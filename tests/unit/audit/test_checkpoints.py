@@ -69,7 +69,7 @@ def test_a_ledger_that_went_on_agrees_with_its_checkpoint(before: int, after: in
         assert export_checkpoint(ledger, tmp_path / "out" / "d.note").size == before + after
 
 
-def test_case_53_a_journal_rewritten_whole_is_found_by_a_checkpoint_alone(tmp_path: Path) -> None:
+def test_F53_a_journal_rewritten_whole_is_found_by_a_checkpoint_alone(tmp_path: Path) -> None:
     grow(tmp_path, 3)
     export(tmp_path, tmp_path / "c.note")
     rewrite(tmp_path)
@@ -86,7 +86,7 @@ def test_case_53_a_journal_rewritten_whole_is_found_by_a_checkpoint_alone(tmp_pa
     assert not (tmp_path / "d.note").exists()
 
 
-def test_case_60_a_ledger_restored_from_an_older_backup_issues_nothing(tmp_path: Path) -> None:
+def test_F60_a_ledger_restored_from_an_older_backup_issues_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(Path(__file__).parents[3] / "data" / "catalog", home / "catalog")
     grow(home, 2)
@@ -112,7 +112,7 @@ def test_a_broken_journal_is_never_signed(tmp_path: Path) -> None:
         export_checkpoint(ledger, tmp_path / "c.note")
 
 
-def test_case_55_a_checkpoint_of_another_key_or_an_edited_one_is_not_believed(tmp_path: Path) -> None:
+def test_F55_a_checkpoint_of_another_key_or_an_edited_one_is_not_believed(tmp_path: Path) -> None:
     homes = [tmp_path / "a", tmp_path / "b"]
     for home in homes:
         grow(home, 2)

@@ -131,7 +131,7 @@ CHILD = textwrap.dedent("""
 """)
 
 
-def test_A4_A6_A14_a_kill_at_any_point_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+def test_F1_F2_A4_A6_A14_a_kill_at_any_point_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "inbox/ce").mkdir(parents=True)
     (home / "inbox/g1").mkdir()
