@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestration import cli
+from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid
 from orchestration.pipeline.close import parse_cut_off
 from orchestration.settings import parse_instant, read_environment
@@ -144,3 +145,14 @@ def test_F9_F11_a_full_disk_met_by_an_engine_ends_with_6(
         code, said = ended(capsys, "validate", "--home", str(tmp_path))
         assert (code, "Traceback" in said) == (6, False)
         assert "error[out_of_resources]" in said
+
+
+@pytest.mark.parametrize("version", ["1.4.4", "2.0.1"])
+def test_F59_another_release_of_the_engine_opens_nothing(
+    version: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Hashes in the lake and sums of decimals are those of one release."""
+    monkeypatch.setattr("duckdb.__version__", version)
+    with pytest.raises(ConfigInvalid, match=f"DuckDB {version} is installed") as caught:
+        connect(tmp_path / "tallystick.duckdb", temp=tmp_path / "temp")
+    assert caught.value.exit_code == 2 and list(tmp_path.iterdir()) == []
