@@ -57,10 +57,11 @@ class Ledger:
             _refuse_lost_ledger(home)
         home.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, isolation_level=None, timeout=30)
-        for pragma in ("journal_mode=TRUNCATE", "synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF"):
-            db.execute(f"PRAGMA {pragma}")
-        if fresh or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-            _create(db, home)
+        with _room(path):
+            for pragma in ("journal_mode=TRUNCATE", "synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF"):
+                db.execute(f"PRAGMA {pragma}")
+            if fresh or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+                _create(db, home)
         key = _read_key(home)
         meta: dict[str, str] = dict(db.execute("SELECT key, value FROM meta"))
         if meta["schema_version"] != SCHEMA_VERSION:
@@ -91,27 +92,18 @@ class Ledger:
     @contextmanager
     def transaction(self, point: Point) -> Iterator[None]:
         """The only commit point. Everything inside is there afterwards, or nothing is."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            with step(point):
-                self._db.execute("COMMIT")
-        except BaseException as error:
-            # On a full disk this fails as well; what is left is taken back when the ledger is opened next.
-            with suppress(sqlite3.OperationalError):
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _FULL:
-                raise self._full(error) from error
-            raise
-
-    def _full(self, error: Exception) -> OutOfResources:
-        return OutOfResources(
-            f"the disk is full, or broken: {error}",
-            where=str(self.path),
-            not_done="nothing of this transaction stands; what was committed before does",
-            next_step="free space and run again: it goes on where it stopped",
-        )
+        with _room(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                with step(point):
+                    self._db.execute("COMMIT")
+            except BaseException:
+                # On a full disk this fails as well; what is left is taken back when the ledger is opened next.
+                with suppress(sqlite3.OperationalError):
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                raise
 
     # -- what was taken -------------------------------------------------------------------------------------------
 
@@ -250,6 +242,22 @@ class Ledger:
     def _insert(self, table: str, row: Any) -> None:
         values = astuple(row)
         self._db.execute(f"INSERT INTO {table} VALUES ({_marks(values)})", values)
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[None]:
+    """Raise OutOfResources, which names the ledger, for an error that says that there is no room."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in _FULL:
+            raise
+        raise OutOfResources(
+            f"the disk is full, or broken: {error}",
+            where=str(path),
+            not_done="nothing of this transaction stands; what was committed before does",
+            next_step="free space and run again: it goes on where it stopped",
+        ) from error
 
 
 def _marks(values: Sequence[object]) -> str:

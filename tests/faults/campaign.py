@@ -72,8 +72,9 @@ class Campaign:
             for phase in PHASES:
                 phase.prepare(box)
                 for _ in range(self._share(phase, left)):
-                    print(f"life {life}: {phase.name}: killed in {self._kill(box, phase)}", flush=True)
-                    done += 1
+                    step = self._kill(box, phase)
+                    print(f"life {life}: {phase.name}: {step or 'ended before the kill'}", flush=True)
+                    done += bool(step)
                 go(box, phase)
             self._compare(f"life {life}", box, self._wanted)
         for moment in MOMENTS:
@@ -85,7 +86,7 @@ class Campaign:
         return max(1, round(kills * self._seconds[phase.name] / sum(self._seconds.values())))
 
     def _kill(self, box: Box, phase: Phase) -> str:
-        """One kill of the whole group, at random or aimed. Returns the step that it fell into."""
+        """One kill of the whole group, at random or aimed. Returns the step that it fell into; none if it came late."""
         steps = self._folder / "steps"
         steps.unlink(missing_ok=True)
         at, argv = phase.command(box)
@@ -100,7 +101,8 @@ class Campaign:
             time.sleep(self._chance.uniform(0, PAUSE * 0.8))
         else:
             time.sleep(self._chance.uniform(0, self._seconds[phase.name]))
-        running.kill()
+        if running.kill().code != KILLED:
+            return ""
         passed = steps.read_text().split() if steps.exists() else []
         step = passed[-1] if passed else "start"
         self.fell[step] += 1

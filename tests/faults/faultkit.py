@@ -225,8 +225,9 @@ class Running:
 
     def kill(self) -> Done:
         """SIGKILL to the whole process group."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if not self.ended():
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         return self.wait()
 
 

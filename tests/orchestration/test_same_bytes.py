@@ -49,7 +49,8 @@ def test_the_close_of_a_partition_is_the_close_of_its_month(by_dagster: Ran) -> 
     assert _metadata(by_dagster.close, "invoice_exports")["documents"] == 2
 
 
-def test_a_second_run_says_that_nothing_changed_and_publishes_nothing(by_dagster: Ran) -> None:
+def test_F6_a_second_run_by_a_dagster_that_remembers_nothing_publishes_nothing(by_dagster: Ran) -> None:
+    """Each run here has an instance of Dagster of its own, as after DAGSTER_HOME was lost."""
     assert _metadata(by_dagster.again, "lake")["new_lines"] == 0
     for asset in ("warehouse_build", "marts/usage_daily", "drafts", "marts/invoices", "published_warehouse"):
         assert _metadata(by_dagster.again, asset)["status"].startswith("unchanged")
