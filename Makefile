@@ -10,7 +10,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 3000
 
-.PHONY: help setup manifest demo test bench lint format ui verify schemas lock browser kill-campaign fuzz worlds bombs pricing-campaign mutants clean
+.PHONY: help setup manifest demo test bench lint format ui verify schemas lock browser kill-campaign kill-points fuzz worlds bombs pricing-campaign mutants clean
 
 help:
 	@echo "make demo    a month of example traffic, from logs to issued invoices, in data/"
@@ -76,7 +76,11 @@ browser:
 		&& echo "== installing chromium for the browser test" \
 		&& apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } || true
 
-# Kills a run at 500 random moments and checks each time that nothing was lost or doubled (hours).
+# A life of an instance for each durable step, killed before it, and one killed after it (a quarter of an hour).
+kill-points: $(INSTALLED)
+	@$(BIN)/python -m tests.faults.campaign --points
+
+# Kills a run at 500 moments and prints the step of each; checks that nothing was lost or doubled (hours).
 kill-campaign: $(INSTALLED)
 	@$(BIN)/python -m tests.faults.campaign --kills 500
 

@@ -27,7 +27,7 @@ def finance(
     The CSV has both by day of service and customer.
     """
     from orchestration.console_finance import print_positions
-    from orchestration.exports.csvfiles import write_file
+    from orchestration.exports.csvfiles import write_export
     from orchestration.exports.financecsv import positions_csv
     from orchestration.pipeline.close import parse_cut_off
     from orchestration.pipeline.positions import positions
@@ -35,7 +35,7 @@ def finance(
     day, instance = parse_cut_off(cut_off), Instance.of(environment_of(home))
     print_positions(positions(instance, day), day, as_json=as_json)
     if csv is not None:
-        write_file(csv.absolute(), positions_csv(positions(instance, day, by_day=True)))
+        write_export(csv.absolute(), positions_csv(positions(instance, day, by_day=True)))
         err.print(str(csv), markup=False)
 
 
@@ -45,12 +45,12 @@ def leaks(csv: Csv = None, home: Home = None, as_json: AsJson = False) -> None:
     What has no price of its own is valued at list price; where a value can't be known, the row says why.
     """
     from orchestration.console_finance import print_leaks
-    from orchestration.exports.csvfiles import write_file
+    from orchestration.exports.csvfiles import write_export
     from orchestration.exports.financecsv import leaks_csv
     from orchestration.pipeline.positions import leaks as leak_rows
 
     rows = leak_rows(Instance.of(environment_of(home)))
     print_leaks(rows, as_json=as_json)
     if csv is not None:
-        write_file(csv.absolute(), leaks_csv(rows))
+        write_export(csv.absolute(), leaks_csv(rows))
         err.print(str(csv), markup=False)

@@ -32,7 +32,7 @@ def simulate(
     """
     from orchestration.console_simulation import print_simulation
     from orchestration.exports.comparison import comparison_csv
-    from orchestration.exports.csvfiles import write_file
+    from orchestration.exports.csvfiles import write_export
     from orchestration.ledger.store import Ledger
     from orchestration.pipeline.simulate import parse_months, parse_percent
     from orchestration.pipeline.simulate import simulate as simulate_months
@@ -47,5 +47,5 @@ def simulate(
         found = simulate_months(instance, ledger, catalog, months, limit, progress)
     print_simulation(found, limit)
     if csv is not None:
-        write_file(csv.absolute(), comparison_csv(found.comparison, found.names))
+        write_export(csv.absolute(), comparison_csv(found.comparison, found.names))
         out.print(str(csv), markup=False)

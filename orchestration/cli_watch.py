@@ -37,7 +37,7 @@ def throttling(
     whether the gateway's refusals agree; how clients back off. Nothing that is kept or published changes.
     """
     from orchestration.console_watch import episodes_csv, print_replay, replay_json
-    from orchestration.exports.csvfiles import write_file
+    from orchestration.exports.csvfiles import write_export
     from orchestration.pipeline.run import Context
     from orchestration.pipeline.throttle import throttling as replayed
 
@@ -52,7 +52,7 @@ def throttling(
     else:
         print_replay(found)
     if csv is not None:
-        write_file(csv.absolute(), episodes_csv(found))
+        write_export(csv.absolute(), episodes_csv(found))
 
 
 def entitlements(
@@ -66,7 +66,7 @@ def entitlements(
     """What customers have used of what they may use (entitlements.yaml), what is left, and when it will be gone, as of
     the last run."""
     from orchestration.console_entitlements import entitled_json, print_entitled
-    from orchestration.pipeline.entitled import entitled, write_export
+    from orchestration.pipeline.entitled import entitled, write_entitlements
 
     instance = Instance.of(environment_of(home))
     now_us, found = entitled(instance, customer)
@@ -75,7 +75,7 @@ def entitlements(
     else:
         print_entitled(now_us, found)
     if export is not None:
-        write_export(instance, export.absolute(), now_us, found)
+        write_entitlements(instance, export.absolute(), now_us, found)
 
 
 def _day(text: str, where: str) -> date:

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.durable import naming
 from orchestration.errors import ConfigInvalid
 from orchestration.sqltext import identifier, literal
 
@@ -77,8 +78,13 @@ def is_exhausted(error: Exception) -> bool:
     """Whether an error of an engine says that disk or memory ran out."""
     if isinstance(error, MemoryError | duckdb.OutOfMemoryException):
         return True
-    said = ("No space left", "File too large", "disk is full", "disk I/O error", "Too many open files")
-    return isinstance(error, duckdb.Error | sqlite3.Error) and any(text in str(error) for text in said)
+    return isinstance(error, duckdb.Error | sqlite3.Error) and says_exhausted(str(error))
+
+
+def says_exhausted(text: str) -> bool:
+    """Whether the words of an engine say that disk or memory ran out."""
+    said = ("No space left", "File too large", "disk is full", "disk I/O error", "Too many open files", "Out of Memory")
+    return any(words in text for words in said)
 
 
 def load_rows(
@@ -103,7 +109,7 @@ def write_rows(path: Path, columns: Collection[str], rows: Iterable[Mapping[str,
     """Write the columns of rows as `load_files` reads them; returns the number of rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count, encode = 0, json.JSONEncoder(ensure_ascii=False).encode
-    with path.open("w", encoding="utf-8") as handle:
+    with naming(path), path.open("w", encoding="utf-8") as handle:
         for row in rows:
             handle.write(encode({c: value for c, value in row.items() if value is not None and c in columns}) + "\n")
             count += 1

@@ -17,7 +17,6 @@ _KNOWN = {
     "TALLYSTICK_THREADS": "threads of the engine (default: 2)",
     "TALLYSTICK_MEMORY": "memory limit of the engine (default: 2GB)",
     "TALLYSTICK_SHARED": "outside data for the tests",
-    "TALLYSTICK_CRASH_AT": "tests only: die at this point",
     "TALLYSTICK_BUILD_DB": "set by the program for dbt",
     "TALLYSTICK_BUILD_HOME": "set by the program for dbt",
 }

@@ -20,6 +20,7 @@ from orchestration.audit.known import Known
 from orchestration.audit.prove import prices
 from orchestration.audit.splitting import Part, day_by_file
 from orchestration.audit.taken import value_of
+from orchestration.durable import Point, publish
 from orchestration.errors import ConfigInvalid
 from orchestration.ledger.store import Ledger
 from orchestration.metering.compile import matches_sql
@@ -179,7 +180,9 @@ def _events_of(
         told["left_out"] = _left_out(con, behind)
         told["erased"] = erased_among(con, known, ledger)
         if events is not None:
-            write_events(con, events)
+            aside = events.with_name(f".{events.stem}.tmp{events.suffix}")
+            write_events(con, aside)
+            publish(aside, events, Point.EVENTS_NAMED)
         return told
 
 

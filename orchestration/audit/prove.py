@@ -15,6 +15,7 @@ from typing import Any
 from orchestration.audit.evidence import document_evidence
 from orchestration.audit.known import Known
 from orchestration.canonical import canonical_bytes, sha256_hex
+from orchestration.durable import Point, step
 from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ledger.checkpoints import checkpoint_of, journal_leaves, refuse_behind, signer
 from orchestration.ledger.journal import SALT, field_hash, field_salt, fields_of
@@ -42,24 +43,28 @@ def prove(ledger: Ledger, number: str, to: Path, scratch: Path) -> list[Path]:
     refuse_behind(ledger)
     known = Known.of(ledger, number)
     checkpoint, by = checkpoint_of(ledger), signer(ledger)
-    to.mkdir(parents=True, exist_ok=True)
+    aside = to.with_name(f".{to.name}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
     try:
         parts = {
             "document.json": known.row.body,
             "proof.json": canonical_bytes(_proof(ledger, known)),
             "prices.json": canonical_bytes(prices(known)),
-            "evidence.json": canonical_bytes(document_evidence(ledger, known, to, scratch)),
+            "evidence.json": canonical_bytes(document_evidence(ledger, known, aside, scratch)),
             "checkpoint.pub": f"{by.key_text}\n".encode(),
             "checkpoint.note": by.sign(checkpoint.text).encode(),
         }
         for name, data in parts.items():
-            (to / name).write_bytes(data)
-        named = [p for p in sorted(to.iterdir()) if p.name not in ("checkpoint.pub", "checkpoint.note")]
+            (aside / name).write_bytes(data)
+        named = [p for p in sorted(aside.iterdir()) if p.name not in ("checkpoint.pub", "checkpoint.note")]
         listed = "".join(f"{sha256_hex(path.read_bytes())}  {path.name}\n" for path in named)
-        (to / "manifest.note").write_text(by.sign(f"{by.name}/bundle/{number}\n{listed}"))
-        shutil.copyfile(VERIFIER, to / VERIFIER.name)
+        (aside / "manifest.note").write_text(by.sign(f"{by.name}/bundle/{number}\n{listed}"))
+        shutil.copyfile(VERIFIER, aside / VERIFIER.name)
+        with step(Point.BUNDLE_NAMED):
+            aside.rename(to)
     except BaseException:
-        shutil.rmtree(to)
+        shutil.rmtree(aside, ignore_errors=True)
         raise
     return sorted(to.iterdir())
 

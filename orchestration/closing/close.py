@@ -23,7 +23,7 @@ from orchestration.closing.declared import declared_rows
 from orchestration.closing.issued import issued_so_far, settled, used_so_far
 from orchestration.closing.numbering import numbered
 from orchestration.closing.statements import all_due, untaxed
-from orchestration.crash import crash_point
+from orchestration.durable import Point
 from orchestration.errors import InputHeld, IntegrityFailure, PeriodClosed
 from orchestration.ledger.journal import CLOSE, input_digest
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
@@ -134,7 +134,7 @@ def issue(
 
     A customer that has a document of this cut-off already is left alone, so that a repeated close changes nothing.
     """
-    with ledger.transaction():
+    with ledger.transaction(Point.CLOSE_COMMITTED):
         done = settled(ledger, cut_off)
         already = tuple(g.customer for g in groups if (g.entity, g.customer, g.currency) in done)
         open_groups = [g for g in groups if (g.entity, g.customer, g.currency) not in done]
@@ -152,12 +152,9 @@ def issue(
         rows = [document_row(body, seq) for body in bodies]
         ledger.archive_catalog(catalog.digest, catalog.archive())
         entry = _entry(catalog, ledger, rows, skipped, cut_off, waiting, knowledge)
-        crash_point("close_before_journal")
         ledger.append_journal(CLOSE, canonical_bytes(entry))
         for row in rows:
             ledger.insert_document(row)
-        crash_point("close_before_commit")
-    crash_point("close_after_commit")
     return CloseResult(cut_off, tuple(rows), tuple(s["buyer"]["customer"] for s in skipped), waiting, already)
 
 

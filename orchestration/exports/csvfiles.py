@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestration.canonical import sha256_hex
+from orchestration.durable import Point, write_file
 from orchestration.errors import IntegrityFailure
 from orchestration.exports.safecsv import render
 from orchestration.ledger.rows import USE_LISTS, DocumentRow
@@ -117,7 +117,7 @@ def export_invoices(ledger: Ledger, folder: Path) -> list[Path]:
     files = expected_exports(ledger.documents())
     for relative, data in files.items():
         _refuse_links(folder, relative)
-        write_file(folder / relative, data)
+        write_export(folder / relative, data)
     return [folder / relative for relative in files if relative.suffix == ".csv"]
 
 
@@ -133,24 +133,11 @@ def _refuse_links(folder: Path, relative: PurePosixPath) -> None:
             )
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step, durably; a link planted there is replaced, never followed."""
+def write_export(path: Path, data: bytes) -> None:
+    """Put `data` at `path` in one step, durably; a file that is right already is left alone."""
     if path.is_file() and not path.is_symlink() and sha256_hex(path.read_bytes()) == sha256_hex(data):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.unlink(missing_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    aside.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_file(path, data, Point.EXPORT_NAMED)
 
 
 def _invoice(row: DocumentRow, body: dict[str, Any]) -> list[str | None]:

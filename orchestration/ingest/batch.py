@@ -10,7 +10,6 @@ from pathlib import Path
 import duckdb
 
 from orchestration.catalog.sources import Source
-from orchestration.crash import crash_point
 from orchestration.errors import IntegrityFailure
 from orchestration.ingest.drift import write_fields
 from orchestration.ingest.engine import connect
@@ -184,7 +183,6 @@ def make_batch(
         write_fields(con, shop.raw, shop.lake, batch.batch_id, counted)
     finally:
         con.close()
-    crash_point("lake_batch_written")
     return counted, parsed
 
 

@@ -14,9 +14,9 @@ import duckdb
 from orchestration.catalog import Catalog
 from orchestration.catalog.reviews import Erase
 from orchestration.catalog.sources import Source
+from orchestration.durable import make_folder
 from orchestration.errors import ConfigInvalid
 from orchestration.ingest.batch import WORKERS, Workshop
-from orchestration.ingest.durable import make_folder
 from orchestration.ingest.erase_find import Lines, find_copies, find_lines
 from orchestration.ingest.erase_keep import Kept, keep, keyed, reads_of, refuse_compared
 from orchestration.ingest.erase_write import (

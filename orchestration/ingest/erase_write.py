@@ -18,10 +18,9 @@ from typing import IO, Any, cast
 import duckdb
 import zstandard
 
-from orchestration.crash import crash_point
+from orchestration.durable import Point, make_folder, step, sync_folder, write_file
 from orchestration.errors import InputHeld, IntegrityFailure
 from orchestration.ingest.batch import WORKERS, Workshop, parse_all, tasks_of
-from orchestration.ingest.durable import make_folder, publish, sync_folder
 from orchestration.ingest.erase_find import Lines
 from orchestration.ingest.erase_keep import Kept
 from orchestration.ingest.formats import FORMATS
@@ -79,7 +78,6 @@ def write_objects(shop: Workshop, files: Sequence[FileRow], lines: Lines, kept: 
         row = next(file for file in files if file.sha256 == sha256)
         with shop.raw.at_hand(sha256, row.path):
             made.append(_write_object(shop, row, numbers, kept, name))
-    crash_point("erase_objects_written")
     return made
 
 
@@ -185,14 +183,9 @@ def commit(home: Path, ledger: Ledger, erasure: Erasure, *, published: bool) -> 
 
     `published`: generations of the warehouse may hold what was erased.
     """
-    mark = _mark(home)
-    temporary = mark.with_suffix(".tmp")
-    temporary.write_text(f"{WAREHOUSE if published else ''}\n")
-    publish(temporary, mark)
-    crash_point("erase_before_commit")
-    with ledger.transaction():
+    write_file(_mark(home), f"{WAREHOUSE if published else ''}\n".encode(), Point.ERASURE_MARKED)
+    with ledger.transaction(Point.ERASURE_COMMITTED):
         ledger.append_journal(ERASURE, erasure.body())
-    crash_point("erase_after_commit")
     finish(home, ledger)
 
 
@@ -201,14 +194,15 @@ def finish(home: Path, ledger: Ledger) -> bool:
     mark = _mark(home)
     if not mark.exists():
         return False
-    if mark.read_text().strip() == WAREHOUSE:
-        shutil.rmtree(home / WAREHOUSE, ignore_errors=True)
-    for erasure in ledger.erasures()[-1:]:
-        _remove_derived(home, ledger, erasure)
-        for item in erasure.objects:
-            _remove(home / "raw" / item.was[:2] / item.was)
-    crash_point("erase_before_end")
-    _remove(mark)
+    with step(Point.ERASED_REMOVED):
+        if mark.read_text().strip() == WAREHOUSE:
+            shutil.rmtree(home / WAREHOUSE, ignore_errors=True)
+        for erasure in ledger.erasures()[-1:]:
+            _remove_derived(home, ledger, erasure)
+            for item in erasure.objects:
+                _remove(home / "raw" / item.was[:2] / item.was)
+    with step(Point.ERASURE_ENDED):
+        _remove(mark)
     return True
 
 

@@ -20,6 +20,7 @@ from orchestration.canonical import sha256_hex
 from orchestration.catalog import Catalog
 from orchestration.catalog.meters import EVENT_FIELDS, meter_fields
 from orchestration.catalog.sources import Droppable, Source
+from orchestration.durable import Point, step
 from orchestration.ingest.batch import Workshop, parse_all, tasks_of
 from orchestration.ingest.canonical_sql import property_columns
 from orchestration.ingest.formats import FORMATS
@@ -102,7 +103,8 @@ def extract(
     wanted = {e.path for e in extractions(catalog, shop.lake, ledger.files(), more)}
     for path in shop.lake.extracted_files():
         if path not in wanted:
-            path.unlink()
+            with step(Point.EXTRACT_DROPPED):
+                path.unlink()
     todo = [e for e in extractions(catalog, shop.lake, files, more) if not e.path.exists()]
     if not todo:
         return 0

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.crash import crash_point
-from orchestration.ingest.durable import make_folder, publish
+from orchestration.durable import Point, make_folder, publish, step
 from orchestration.sqltext import literal
 
 _OPTIONS = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION V2, ROW_GROUP_SIZE 122880"
@@ -64,7 +63,8 @@ class Lake:
     def drop(self, batch_id: int, file_id: int) -> None:
         """Remove a file's lake files, of a batch that is still being made."""
         for path in (getattr(self, kind)(batch_id, file_id) for kind in _BY_FILE):
-            path.unlink(missing_ok=True)
+            with step(Point.LAKE_FILE_DROPPED):
+                path.unlink(missing_ok=True)
 
     def drop_uncommitted(self, last_batch_id: int) -> int:
         """Remove what was written for batches after the last committed one, and half-written files; how many."""
@@ -72,10 +72,12 @@ class Lake:
         for kind in (*_BY_FILE, *_BY_BATCH):
             for entry in sorted((self.root / kind).glob("*")):
                 if entry.name[:6].isdecimal() and int(entry.name[:6]) > last_batch_id:
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                    with step(Point.LAKE_CLEANED):
+                        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
                     removed += 1
         for entry in self.root.glob("**/*.tmp"):
-            entry.unlink()
+            with step(Point.LAKE_CLEANED):
+                entry.unlink()
             removed += 1
         return removed
 
@@ -85,5 +87,4 @@ def write_parquet(con: duckdb.DuckDBPyConnection, query: str, path: Path) -> Non
     make_folder(path.parent)
     temporary = path.with_suffix(".tmp")
     con.execute(f"COPY ({query}) TO {literal(str(temporary))} ({_OPTIONS})")
-    publish(temporary, path)
-    crash_point("lake_file_written")
+    publish(temporary, path, Point.LAKE_FILE_NAMED)

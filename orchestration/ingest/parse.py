@@ -13,8 +13,8 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.durable import make_folder, naming
 from orchestration.ingest.canonical_sql import Context, canonical
-from orchestration.ingest.durable import make_folder
 from orchestration.ingest.erased import take_kept, with_kept, write_erased
 from orchestration.ingest.formats import FORMATS
 from orchestration.ingest.formats.base import Format
@@ -51,7 +51,7 @@ def _parse_together(con: duckdb.DuckDBPyConnection, raw: RawStore, tasks: Sequen
     members: list[Member] = []
     aside, lines = _aside(tasks[0]), 0
     try:
-        with aside.open("wb") as handle:
+        with naming(aside), aside.open("wb") as handle:
             for task in tasks:
                 if raw.rewritten(task.sha256) is not None:
                     continue
@@ -149,7 +149,7 @@ def _read_whole(lane: Lane, raw: RawStore, task: ParseTask, skip: int) -> int | 
     try:
         if not _is_text(raw, task):
             census, path = Census(), aside
-            with aside.open("wb") as handle:
+            with naming(aside), aside.open("wb") as handle:
                 for chunk in census.counting(_text(raw, task)):
                     handle.write(chunk)
         elif task.census is None:

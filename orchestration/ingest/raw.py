@@ -14,9 +14,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from orchestration.crash import crash_point
+from orchestration.durable import Point, make_folder, naming, publish, step
 from orchestration.errors import IntegrityFailure
-from orchestration.ingest.durable import make_folder, sync_folder
 from orchestration.ingest.references import References
 from orchestration.ingest.stores import StoreFailed
 from orchestration.ledger.erasures import Rewritten
@@ -75,7 +74,8 @@ class RawStore:
         What was fetched for reading may be in use: a `verify` runs beside everything else.
         """
         left = len(list(self._incoming.glob("*"))) if self._incoming.is_dir() else 0
-        shutil.rmtree(self._incoming, ignore_errors=True)
+        with step(Point.RAW_CLEANED):
+            shutil.rmtree(self._incoming, ignore_errors=True)
         for path in self._fetched.glob("*"):
             if not _runs(int(path.name.partition("-")[0])):
                 path.unlink(missing_ok=True)
@@ -129,7 +129,8 @@ class RawStore:
         try:
             with path.open("xb", buffering=0) as handle:
                 for data in self.read(sha256, delivered_as):
-                    _write(handle, data)
+                    with naming(path):
+                        _write(handle, data)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -203,8 +204,8 @@ class Incoming:
 
     def write(self, data: bytes) -> None:
         self._digest.update(data)
-        _write(self._handle, data)
-        crash_point("raw_partly_written")
+        with naming(self._path), step(Point.RAW_RECEIVED):
+            _write(self._handle, data)
 
     @property
     def sha256(self) -> str:
@@ -218,13 +219,9 @@ class Incoming:
             self.drop()
             return self.sha256
         os.fchmod(self._handle.fileno(), 0o400)
-        os.fsync(self._handle.fileno())
         self._handle.close()
-        crash_point("raw_written")
         make_folder(final.parent)
-        self._path.rename(final)
-        sync_folder(final.parent)
-        crash_point("raw_renamed")
+        publish(self._path, final, Point.RAW_NAMED)
         return self.sha256
 
     def lend(self, reference: ReferenceRow) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.durable import Point, step, write_file
 from orchestration.errors import IntegrityFailure
 from orchestration.ingest.batch import WORKERS, Workshop, lake_files, parse_all, tasks_of
 from orchestration.ingest.drift import write_fields
-from orchestration.ingest.durable import make_folder, publish
 from orchestration.ingest.lake import Lake
 from orchestration.ingest.parse import PARSER_VERSION
 from orchestration.ingest.verdicts import judge_batch
@@ -65,11 +65,9 @@ def _same_engine(shop: Workshop) -> None:
     marker, now = shop.lake.engine, f"duckdb {duckdb.__version__}\n"
     if marker.exists() and marker.read_text() == now:
         return
-    shutil.rmtree(shop.lake.root, ignore_errors=True)
-    make_folder(shop.lake.root)
-    temporary = marker.with_suffix(".tmp")
-    temporary.write_text(now)
-    publish(temporary, marker)
+    with step(Point.LAKE_EMPTIED):
+        shutil.rmtree(shop.lake.root, ignore_errors=True)
+    write_file(marker, now.encode(), Point.LAKE_BEGUN)
 
 
 def _known_parser(batch: BatchRow) -> None:

@@ -14,7 +14,6 @@ import duckdb
 
 from orchestration.catalog.models import Settings
 from orchestration.catalog.sources import Source
-from orchestration.crash import crash_point
 from orchestration.errors import CatalogInvalid
 from orchestration.ingest.batch import Workshop, make_batch, mapping_json
 from orchestration.ingest.discover import Entry
@@ -83,9 +82,7 @@ def retry(
         if dry_run:
             shop.lake.drop_uncommitted(batch.batch_id - 1)
         elif rows:
-            crash_point("ingest_before_commit")
             ledger.commit_batch(batch, rows, [], [])
-            crash_point("ingest_after_commit")
             result.batches.append(batch.batch_id)
     return result
 

@@ -13,7 +13,6 @@ import duckdb
 
 from orchestration.catalog.models import Settings
 from orchestration.catalog.sources import Source
-from orchestration.crash import crash_point
 from orchestration.errors import CatalogInvalid
 from orchestration.ingest.batch import Workshop, lake_files, make_batch, mapping_json
 from orchestration.ingest.discover import Candidate, Entry
@@ -328,10 +327,8 @@ class _Work:
             for row, candidate in zip(pending.rows, pending.candidates, strict=True)
             if row.file_id in taken
         ]
-        crash_point("ingest_before_commit")
         references = [pending.references[row.sha256] for row in rows if row.sha256 in pending.references]
         self._ledger.commit_batch(batch, rows, list(tapes.values()), deliveries, references)
-        crash_point("ingest_after_commit")
         self._shop.raw.release([reference.sha256 for reference in references])
         result = self.result
         result.batches.append(batch.batch_id)

@@ -8,12 +8,12 @@ ledger, and nothing is issued from a ledger that lies behind it.
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.canonical import sha256_hex
+from orchestration.durable import Point, write_file
 from orchestration.errors import IntegrityFailure
 from orchestration.ledger.journal import check_chain
 from orchestration.ledger.merkle import consistency_path, is_consistent, leaf_hash, root_hash
@@ -94,8 +94,8 @@ def export_checkpoint(ledger: Ledger, to: Path) -> Checkpoint:
     found = checkpoint_of(ledger)
     note = signer(ledger).sign(found.text).encode()
     # Remembered first: a copy that is out and not remembered would bind nobody here.
-    for path in (ledger.path.parent / REMEMBERED, to):
-        _write(path, note)
+    write_file(ledger.path.parent / REMEMBERED, note, Point.CHECKPOINT_REMEMBERED, mode=0o644)
+    write_file(to, note, Point.CHECKPOINT_EXPORTED, mode=0o644)
     return found
 
 
@@ -135,13 +135,3 @@ def _refused(message: str, path: Path) -> IntegrityFailure:
         not_done="nothing was issued, signed or changed",
         next_step="restore the ledger that this checkpoint was exported from, or a later one, and its keys",
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.tmp")
-    with aside.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    aside.replace(path)

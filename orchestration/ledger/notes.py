@@ -13,8 +13,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from orchestration.durable import Point, write_file
 from orchestration.errors import IntegrityFailure
-from orchestration.ledger.secretfile import write_secret
 
 _ED25519 = b"\x01"
 _DASH = "\u2014 "
@@ -74,7 +74,8 @@ def signer_of(folder: Path, name: str, *, create: bool) -> Signer:
     """
     path = folder / "checkpoint.key"
     if create and not path.exists():
-        write_secret(path, Ed25519PrivateKey.generate().private_bytes_raw().hex())
+        secret = Ed25519PrivateKey.generate().private_bytes_raw().hex()
+        write_file(path, secret.encode(), Point.CHECKPOINT_KEY, mode=0o400)
     try:
         private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip()))
     except (OSError, ValueError) as error:
@@ -87,5 +88,5 @@ def signer_of(folder: Path, name: str, *, create: bool) -> Signer:
     signer = Signer(name, private)
     public = folder / "checkpoint.pub"
     if not public.exists():
-        public.write_text(signer.key_text + "\n")
+        write_file(public, f"{signer.key_text}\n".encode(), Point.CHECKPOINT_PUBLIC_KEY, mode=0o644)
     return signer

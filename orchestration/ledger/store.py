@@ -8,21 +8,22 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
 from orchestration.canonical import sha256_hex
-from orchestration.errors import ConfigInvalid, IntegrityFailure
+from orchestration.durable import Point, step, write_file
+from orchestration.errors import ConfigInvalid, IntegrityFailure, OutOfResources
 from orchestration.ledger.erasures import ERASURE, Erasure, erasures_of
 from orchestration.ledger.journal import GENESIS, entry_hash, salted
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, ReferenceRow, TapeRow
-from orchestration.ledger.secretfile import write_secret
 
 SCHEMA_VERSION = "5"
 PRAGMAS = ("journal_mode=TRUNCATE", "synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF")
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _FILE_COLUMNS = [f.name for f in fields(FileRow)]
 _FILES = (
     f"SELECT {', '.join('m.body' if c == 'mapping_json' else f'f.{c}' for c in _FILE_COLUMNS)} "
@@ -58,10 +59,11 @@ class Ledger:
             _refuse_lost_ledger(home)
         home.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, isolation_level=None, timeout=30)
-        for pragma in PRAGMAS:
-            db.execute(f"PRAGMA {pragma}")
-        if fresh or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-            _create(db, home)
+        with _room(path):
+            for pragma in PRAGMAS:
+                db.execute(f"PRAGMA {pragma}")
+            if fresh or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+                _create(db, home)
         key = _read_key(home)
         meta: dict[str, str] = dict(db.execute("SELECT key, value FROM meta"))
         if meta["schema_version"] != SCHEMA_VERSION:
@@ -90,16 +92,20 @@ class Ledger:
         self.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, point: Point) -> Iterator[None]:
         """The only commit point. Everything inside is there afterwards, or nothing is."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+        with _room(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                with step(point):
+                    self._db.execute("COMMIT")
+            except BaseException:
+                # On a full disk this fails as well; what is left is taken back when the ledger is opened next.
+                with suppress(sqlite3.OperationalError):
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                raise
 
     # -- what was taken -------------------------------------------------------------------------------------------
 
@@ -158,7 +164,7 @@ class Ledger:
         references: Sequence[ReferenceRow] = (),
     ) -> None:
         """File, batch, counts, tapes, deliveries and references in one transaction: from here on they exist."""
-        with self.transaction():
+        with self.transaction(Point.BATCH_COMMITTED):
             self._insert("batches", batch)
             for file in files:
                 mapping_hash = sha256_hex(file.mapping_json.encode())
@@ -174,7 +180,7 @@ class Ledger:
 
     def record_deliveries(self, deliveries: Sequence[DeliveryRow]) -> None:
         """Paths that brought no new lines: held files and second copies."""
-        with self.transaction():
+        with self.transaction(Point.DELIVERIES_COMMITTED):
             self._put_deliveries(deliveries)
 
     def _put_deliveries(self, deliveries: Sequence[DeliveryRow]) -> None:
@@ -253,6 +259,22 @@ class Ledger:
         self._db.execute(f"INSERT INTO {table} VALUES ({_marks(values)})", values)
 
 
+@contextmanager
+def _room(path: Path) -> Iterator[None]:
+    """Raise OutOfResources, which names the ledger, for an error that says that there is no room."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in _FULL:
+            raise
+        raise OutOfResources(
+            f"the disk is full, or broken: {error}",
+            where=str(path),
+            not_done="nothing of this transaction stands; what was committed before does",
+            next_step="free space and run again: it goes on where it stopped",
+        ) from error
+
+
 def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
@@ -272,13 +294,14 @@ def _refuse_lost_ledger(home: Path) -> None:
 def _create(db: sqlite3.Connection, home: Path) -> None:
     key_path = home / "instance.key"
     if not key_path.exists():
-        write_secret(key_path, secrets.token_hex(32))
+        write_file(key_path, secrets.token_hex(32).encode(), Point.INSTANCE_KEY, mode=0o400)
     script = package_files("orchestration.ledger").joinpath("schema.sql").read_text()
     fingerprint = sha256_hex(_read_key(home))
-    db.executescript(
-        f"BEGIN IMMEDIATE; {script} INSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), "
-        f"('key_fingerprint', '{fingerprint}'); COMMIT;"
-    )
+    with step(Point.LEDGER_CREATED):
+        db.executescript(
+            f"BEGIN IMMEDIATE; {script} INSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), "
+            f"('key_fingerprint', '{fingerprint}'); COMMIT;"
+        )
 
 
 def _read_key(home: Path) -> bytes:

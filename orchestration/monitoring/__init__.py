@@ -1,1 +1,1 @@
-"""Watching usage: series and detectors, limits and how clients take them. What is said here prices and bills nothing."""
+"""Watching usage: series and detectors, limits and how clients take them. What is said here bills nothing."""

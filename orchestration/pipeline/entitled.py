@@ -17,7 +17,7 @@ from orchestration.catalog import Catalog, load_catalog
 from orchestration.catalog.entitlements import Entitlement
 from orchestration.engine import connect, load_rows
 from orchestration.errors import ConfigInvalid
-from orchestration.exports.csvfiles import write_file
+from orchestration.exports.csvfiles import write_export
 from orchestration.metering.control import credential_rows
 from orchestration.metering.planned import plan_segments
 from orchestration.money import decimal_text
@@ -148,11 +148,11 @@ def export_rows(catalog: Catalog, now_us: int, found: Sequence[Entitled]) -> Ite
             }
 
 
-def write_export(instance: Instance, path: Path, now_us: int, found: Sequence[Entitled]) -> None:
+def write_entitlements(instance: Instance, path: Path, now_us: int, found: Sequence[Entitled]) -> None:
     """Write the export as `.parquet`, or as JSON; whole or not at all. Raises ConfigInvalid for another name."""
     rows = list(export_rows(load_catalog(instance.catalog), now_us, found))
     if path.suffix == ".json":
-        write_file(path, json.dumps(rows, indent=0, ensure_ascii=False).encode())
+        write_export(path, json.dumps(rows, indent=0, ensure_ascii=False).encode())
         return
     if path.suffix != ".parquet":
         raise ConfigInvalid(
@@ -165,5 +165,5 @@ def write_export(instance: Instance, path: Path, now_us: int, found: Sequence[En
     with connect(None, folders=[instance.scratch], temp=instance.scratch) as con:
         load_rows(con, "main.entitlements", EXPORT, rows, instance.scratch)
         con.execute(f"COPY main.entitlements TO {literal(str(aside))} (FORMAT parquet)")
-    write_file(path, aside.read_bytes())
+    write_export(path, aside.read_bytes())
     aside.unlink()

@@ -5,12 +5,11 @@ Readers open the published folder; they never meet a lock or a half-built table.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
 
-from orchestration.crash import crash_point
+from orchestration.durable import Point, naming, step, sync_file, sync_folder
 from orchestration.pipeline.instance import Instance
 
 KEPT = 3
@@ -20,12 +19,14 @@ _NAME = re.compile(r"gen-(\d+)")
 
 def start_build(instance: Instance, *, fresh: bool) -> None:
     """An empty build folder, or one that holds a copy of the published generation."""
-    shutil.rmtree(instance.build_folder, ignore_errors=True)
-    instance.build_folder.mkdir(parents=True)
     published = instance.published_db()
-    if not fresh and published is not None:
-        shutil.copyfile(published, instance.build_db)
-        instance.build_db.chmod(0o600)
+    with step(Point.BUILD_BEGUN):
+        shutil.rmtree(instance.build_folder, ignore_errors=True)
+        instance.build_folder.mkdir(parents=True)
+        if not fresh and published is not None:
+            with naming(instance.build_db):
+                shutil.copyfile(published, instance.build_db)
+            instance.build_db.chmod(0o600)
 
 
 def publish(instance: Instance) -> Path:
@@ -33,20 +34,20 @@ def publish(instance: Instance) -> Path:
     number = 1 + max((int(m[1]) for m in map(_match, instance.warehouse.iterdir()) if m), default=0)
     target = instance.warehouse / f"gen-{number:06d}"
     instance.build_db.chmod(0o444)
-    for path in sorted(instance.build_folder.iterdir()):
-        if path != instance.build_db:
-            path.unlink()
-    _sync(instance.build_db)
-    _sync(instance.build_folder)
-    crash_point("generation_before_rename")
-    instance.build_folder.rename(target)
-    crash_point("generation_before_link")
     link = instance.warehouse / "current.next"
-    link.unlink(missing_ok=True)
-    link.symlink_to(target.name)
-    link.rename(instance.current)
-    _sync(instance.warehouse)
-    crash_point("generation_after_link")
+    with step(Point.GENERATION_NAMED):
+        for path in sorted(instance.build_folder.iterdir()):
+            if path != instance.build_db:
+                path.unlink()
+        sync_file(instance.build_db)
+        sync_folder(instance.build_folder)
+        instance.build_folder.rename(target)
+        sync_folder(instance.warehouse)
+    with step(Point.GENERATION_LINKED):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target.name)
+        link.rename(instance.current)
+        sync_folder(instance.warehouse)
     _drop_old(instance, target)
     return target
 
@@ -54,16 +55,9 @@ def publish(instance: Instance) -> Path:
 def _drop_old(instance: Instance, newest: Path) -> None:
     generations = sorted(path for path in instance.warehouse.iterdir() if _match(path) and path != newest)
     for path in generations[: max(0, len(generations) - KEPT + 1)]:
-        shutil.rmtree(path, ignore_errors=True)
+        with step(Point.GENERATION_DROPPED):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _match(path: Path) -> re.Match[str] | None:
     return _NAME.fullmatch(path.name)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,8 +9,8 @@ from pathlib import Path
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.catalog.meters import EVENT_FIELDS
 from orchestration.catalog.retractions import FILE, Retraction, list_file, list_text, makers
+from orchestration.durable import Point, write_file
 from orchestration.errors import ConfigInvalid
-from orchestration.ingest.durable import make_folder, publish
 from orchestration.metering import routes
 from orchestration.metering.compile import filter_sql
 from orchestration.pipeline.lakelines import lake_lines
@@ -54,10 +54,8 @@ def write_list(context: Context, name: str) -> Listed:
     found = _choose(context, catalog, row)
     if not found:
         raise _refused(f"no event that is known is chosen by '{name}'", "correct the row, or take it out")
-    make_folder(path.parent)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(list_text(row, [(source, event_id) for source, event_id, _ in found]))
-    publish(temporary, path)
+    text = list_text(row, [(source, event_id) for source, event_id, _ in found])
+    write_file(path, text.encode(), Point.RETRACTION_LISTED, mode=0o644)
     times = [_EPOCH + us * _MICROSECOND for _, _, us in found]
     return Listed(len(found), min(times), max(times), path)
 

@@ -14,6 +14,7 @@ from typing import Any
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.closing.clocks import refuse_moved_clocks
 from orchestration.closing.edits import refuse_lost
+from orchestration.durable import Point, step
 from orchestration.engine import connect
 from orchestration.ingest import IngestReport, ingest
 from orchestration.ingest.discover import Entry
@@ -91,7 +92,9 @@ def begin_build(context: Context, catalog: Catalog, ledger: Ledger) -> BuildPlan
     if plan is not None:
         what = "from nothing" if plan.fresh else f"{len(plan.new_files)} new file(s)"
         context.report(f"building the warehouse: {what}")
-        for said in prepare(context.instance, catalog, ledger, charged, plan).said:
+        with step(Point.BUILD_PREPARED):
+            prepared = prepare(context.instance, catalog, ledger, charged, plan)
+        for said in prepared.said:
             context.report(said)
     return plan
 
@@ -123,7 +126,8 @@ def preview(context: Context) -> bool:
 def build_usage(context: Context, *, fresh: bool, on_event: Callable[[Any], None] | None = None) -> None:
     """dbt: events to usage, and the checks that stand between usage and prices."""
     context.report("aggregating usage and checking it")
-    transform(context.instance, "usage", fresh=fresh, on_event=on_event)
+    with step(Point.USAGE_BUILT):
+        transform(context.instance, "usage", fresh=fresh, on_event=on_event)
 
 
 def account(context: Context) -> None:
@@ -139,7 +143,7 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> list[dic
     """
     context.report("pricing")
     charged = _charged_now(catalog, context.now_us)
-    with open_build(context.instance) as con:
+    with step(Point.DRAFTS_PRICED), open_build(context.instance) as con:
         drafts = price_build(con, context.instance, catalog, ledger, charged, context.now_us)
         load_leaks(con, catalog, ledger, context.now_us, context.instance.scratch)
         missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)
@@ -151,7 +155,8 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> list[dic
 def build_finance(context: Context, *, on_event: Callable[[Any], None] | None = None) -> None:
     """dbt: drafts, invoices and their lines, with the checks on money."""
     context.report("building and checking the finance tables")
-    transform(context.instance, "finance", fresh=False, on_event=on_event)
+    with step(Point.FINANCE_BUILT):
+        transform(context.instance, "finance", fresh=False, on_event=on_event)
 
 
 def publish_build(context: Context) -> str:

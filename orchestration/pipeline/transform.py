@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
+from orchestration.engine import says_exhausted
 from orchestration.errors import IntegrityFailure, OutOfResources, TallystickError
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.leandbt import make_lean
@@ -108,7 +109,7 @@ def _describe(result: Any) -> str:
 
 def _failure(what: Sequence[str]) -> TallystickError:
     message = "the warehouse did not pass:\n" + "\n".join(f"    {w}" for w in what)
-    kind = OutOfResources if any("Out of Memory" in w or "No space left" in w for w in what) else IntegrityFailure
+    kind = OutOfResources if any(map(says_exhausted, what)) else IntegrityFailure
     return kind(
         message,
         where="warehouse/build",

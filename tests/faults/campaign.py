@@ -1,6 +1,9 @@
-"""A long campaign of kills: `python -m tests.faults.campaign --kills 500 [--seed N]`. Ends with 1 at a difference.
+"""Kills by the hundred: `python -m tests.faults.campaign --kills 500 [--seed N]`, or `--points`. Ends with 1 at a
+difference.
 
-Ten kills make one life of an instance; each life must end in the state of one that nobody disturbed.
+Without `--points`, kills of the whole process group at random moments, and where fewer than five fell into a step,
+aimed at it: ten make a life of an instance. With it, a life for each registered point, killed before it, and one killed
+after it. Each life must end in the state of one that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -10,41 +13,125 @@ import random
 import shutil
 import sys
 import tempfile
+import time
+from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
 
-from faultkit import ForkServer, billed_september, differences
-from test_kill import survive_kills
+from faultkit import Box, ForkServer, differences
+from kills import MOMENTS, PAUSE
+from lives import PHASES, SECRET, Phase, go, newborn, state
 
 KILLS_PER_LIFE = 10
+AT_LEAST = 5
+KILLED = -9
 
 
-def campaign(kills: int, seed: int) -> int:
-    """Number of lives that ended in another state."""
-    wrong = 0
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with ForkServer(folder) as server:
-            start = billed_september(server, folder / "september")
-            calm = start.copy(folder / "calm")
-            calm.do("close", "2026-10")
-            expected = calm.fingerprint()
-            for life in range(-(-kills // KILLS_PER_LIFE)):
-                box = start.copy(folder / "life")
-                survive_kills(box, random.Random(f"{seed} {life}"), KILLS_PER_LIFE)
-                found = differences(expected, box.fingerprint())
-                box.do("verify")
-                shutil.rmtree(box.home)
-                wrong += bool(found)
-                print(f"life {life}: {KILLS_PER_LIFE} kills, {len(found)} differences {found[:3]}", flush=True)
-    return wrong
+class Campaign:
+    """A life that nobody disturbed, and those that are killed; `fell` counts kills by the step that they fell into."""
+
+    def __init__(self, server: ForkServer, folder: Path, seed: int) -> None:
+        self.fell: Counter[str] = Counter()
+        self.wrong = 0
+        self._server = server
+        self._folder = folder
+        self._chance = random.Random(seed)
+        self._calm: dict[str, Box] = {}
+        self._seconds: dict[str, float] = {}
+        box = newborn(server, folder / "calm")
+        for phase in PHASES:
+            phase.prepare(box)
+            self._calm[phase.name] = box.copy(folder / "before" / phase.name)
+            started = time.monotonic()
+            go(box, phase)
+            self._seconds[phase.name] = time.monotonic() - started
+            # What the phase alone changes is compared after it, and so is all that it rests on.
+            self._calm[f"after {phase.name}"] = box.copy(folder / "after" / phase.name)
+        self._wanted = state(box)
+
+    def points(self) -> None:
+        """A life for each moment that is registered: killed there once, run again, compared."""
+        for phase in PHASES:
+            wanted = state(self._calm[f"after {phase.name}"])
+            for moment in (f"{point}.{side}" for point in phase.points for side in ("before", "after")):
+                box = self._calm[phase.name].copy(self._folder / "life")
+                at, argv = phase.command(box)
+                at.do(*argv, code=KILLED, SECRET=SECRET, KILL_AT=moment)
+                go(box, phase)
+                self._compare(moment, box, wanted)
+        print(f"{len(MOMENTS)} lives, {self.wrong} of them wrong")
+
+    def random_kills(self, kills: int) -> None:
+        """Kills at random, and aimed at steps that have had too few; then how many fell into each."""
+        life = done = 0
+        while done < kills:
+            life += 1
+            box = newborn(self._server, self._folder / "life")
+            left = min(KILLS_PER_LIFE, kills - done)
+            for phase in PHASES:
+                phase.prepare(box)
+                for _ in range(self._share(phase, left)):
+                    step = self._kill(box, phase)
+                    print(f"life {life}: {phase.name}: {step or 'ended before the kill'}", flush=True)
+                    done += bool(step)
+                go(box, phase)
+            self._compare(f"life {life}", box, self._wanted)
+        for moment in MOMENTS:
+            print(f"{self.fell[moment]:6} {moment}{'' if self.fell[moment] >= AT_LEAST else '  (fewer than five)'}")
+        print(f"{sum(self.fell.values())} kills, {life} lives, {self.wrong} of them wrong")
+
+    def _share(self, phase: Phase, kills: int) -> int:
+        """So many kills of a life fall into a phase as it takes of its time; the short ones have one each."""
+        return max(1, round(kills * self._seconds[phase.name] / sum(self._seconds.values())))
+
+    def _kill(self, box: Box, phase: Phase) -> str:
+        """One kill of the whole group, at random or aimed. Returns the step that it fell into; none if it came late."""
+        steps = self._folder / "steps"
+        steps.unlink(missing_ok=True)
+        at, argv = phase.command(box)
+        rare = [m for p in phase.points for m in (f"{p}.before", f"{p}.after") if self.fell[m] < AT_LEAST]
+        # Half of them are aimed: the process waits at the step for as long as it takes to hit it.
+        aim = self._chance.choice(rare) if rare and self._chance.random() < 0.5 else ""
+        running = at.start(*argv, SECRET=SECRET, STEPS_TO=str(steps), PAUSE_AT=aim)
+        if aim:
+            deadline = time.monotonic() + 60
+            while not _seen(steps, aim) and not running.ended() and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(self._chance.uniform(0, PAUSE * 0.8))
+        else:
+            time.sleep(self._chance.uniform(0, self._seconds[phase.name]))
+        if running.kill().code != KILLED:
+            return ""
+        passed = steps.read_text().split() if steps.exists() else []
+        step = passed[-1] if passed else "start"
+        self.fell[step] += 1
+        return step
+
+    def _compare(self, name: str, box: Box, wanted: dict[str, object]) -> None:
+        found = differences(wanted, state(box))
+        box.do("verify")
+        shutil.rmtree(box.home)
+        self.wrong += bool(found)
+        print(f"{name}: {len(found)} differences {found[:3]}", flush=True)
 
 
-if __name__ == "__main__":
+def _seen(steps: Path, moment: str) -> bool:
+    return steps.exists() and moment in steps.read_text().split()
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--points", action="store_true")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    sys.exit(1 if campaign(options.kills, options.seed) else 0)
+    with tempfile.TemporaryDirectory() as name, ForkServer(Path(name)) as server:
+        campaign = Campaign(server, Path(name), options.seed)
+        campaign.points() if options.points else campaign.random_kills(options.kills)
+    return 1 if campaign.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -148,6 +148,7 @@ class ForkServer:
     def __init__(self, folder: Path) -> None:
         self._logs = folder
         self._lock = threading.Lock()
+        self._codes: dict[int, int] = {}
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).parent / "forkserver.py")],
             stdin=subprocess.PIPE,
@@ -173,16 +174,22 @@ class ForkServer:
         pid = self._ask({"argv": list(argv), "env": dict(env or {}), "log": str(log)})["pid"]
         return Running(self, pid, log)
 
-    def wait(self, pid: int, seconds: float = 120) -> int:
+    def wait(self, pid: int, seconds: float = 600) -> int:
         """Exit code of a command, negative for a signal. One that hangs is killed: that fails the test."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            code = self._ask({"wait": pid})["code"]
-            if code is not None:
-                return int(code)
+            if self.has_ended(pid):
+                return self._codes.pop(pid)
             time.sleep(0.01)
         os.killpg(pid, signal.SIGKILL)
         raise AssertionError(f"process {pid} has not ended after {seconds} s")
+
+    def has_ended(self, pid: int) -> bool:
+        if pid not in self._codes:
+            code = self._ask({"wait": pid})["code"]
+            if code is not None:
+                self._codes[pid] = int(code)
+        return pid in self._codes
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -212,10 +219,15 @@ class Running:
         code = self.server.wait(self.pid)
         return Done(code, self.log.read_text())
 
+    def ended(self) -> bool:
+        """Whether it has come to an end by itself."""
+        return self.server.has_ended(self.pid)
+
     def kill(self) -> Done:
         """SIGKILL to the whole process group."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if not self.ended():
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         return self.wait()
 
 

@@ -9,18 +9,26 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
+import secrets
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import nosync  # noqa: F401
 import tiny
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from kills import watch
 
+import orchestration.audit.explain
+import orchestration.audit.prove
 import orchestration.audit.verify
 import orchestration.exports.csvfiles
 import orchestration.pipeline.close
 import orchestration.pipeline.overview  # noqa: F401
 from orchestration.cli import main
+from orchestration.ledger import notes
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context, run
 from orchestration.settings import parse_instant
@@ -31,10 +39,17 @@ def child(argv: list[str], env: dict[str, str], log: str) -> None:
     os.setpgid(0, 0)
     null = os.open(os.devnull, os.O_RDONLY)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    said = -1
+    if "FULL_AT" in env:
+        # A pipe takes what the command says when no file does.
+        said, output = os.pipe()
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.environ.update(env)
+    watch(env)
+    if "SECRET" in env:
+        draw(env["SECRET"])
     code = 0
     try:
         main(argv)
@@ -43,7 +58,19 @@ def child(argv: list[str], env: dict[str, str], log: str) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+    if said >= 0:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        Path(log).write_bytes(os.read(said, 1 << 16))
     os._exit(code)
+
+
+def draw(secret: str) -> None:
+    """Every secret that is drawn is this one: two instances can be compared."""
+    secrets.token_hex = lambda size: secret[: 2 * size]
+    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret))
+    notes.Ed25519PrivateKey = SimpleNamespace(
+        generate=lambda: key, from_private_bytes=Ed25519PrivateKey.from_private_bytes
+    )
 
 
 def build_once() -> None:

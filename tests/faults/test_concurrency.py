@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -31,15 +32,21 @@ def hold(home: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_second_run_ends_at_once_naming_the_process_that_works(server: ForkServer, tmp_path: Path) -> None:
+def test_F12_a_second_run_or_close_ends_within_a_second_naming_the_process_that_works(
+    server: ForkServer, tmp_path: Path
+) -> None:
     box = Box.new(server, tmp_path / "home", "2026-10-05T09:00:00Z")
     holder = hold(box.home)
     try:
         for command in (["run"], ["close", "2026-09"]):
-            start = time.monotonic()
-            said = box.do(*command, code=4)
-            assert time.monotonic() - start < 2
-            assert f"process {holder.pid} on" in said and "doing run" in said
+            seconds = []
+            # The best of three: other tests may take the machine for a while.
+            for _ in range(3):
+                start = time.monotonic()
+                said = box.do(*command, code=4)
+                seconds.append(time.monotonic() - start)
+            assert min(seconds) < 1
+            assert f"process {holder.pid} on {socket.gethostname()}, doing run since 20" in said
             assert "not done: nothing was read or changed" in said and "--wait" in said
         assert not (box.home / "ledger.sqlite").exists()
     finally:
@@ -47,7 +54,36 @@ def test_a_second_run_ends_at_once_naming_the_process_that_works(server: ForkSer
         holder.wait()
 
 
-def test_the_death_of_the_holder_frees_the_instance_at_once(server: ForkServer, tmp_path: Path) -> None:
+def test_F12_F14_beside_a_close_nobody_else_works_and_every_reader_sees_one_generation(
+    october_run: Box, october: Box, tmp_path: Path
+) -> None:
+    """A close, and while it works a second one, a run, and readers who look at the warehouse all the time."""
+    box = october_run.copy(tmp_path / "home")
+    seen, refused, pinned = set(), 0, box.open_published()
+    first = box.start("close", "2026-10", STEPS_TO=str(tmp_path / "steps"))
+    while not first.ended():
+        if refused < 2 and (tmp_path / "steps").exists():
+            second = box.start(*(["run"], ["close", "2026-10"])[refused]).wait()
+            if second.code != 0:
+                assert second.code == 4 and f"process {first.pid} on" in second.text and "doing close" in second.text
+            refused += 1
+        seen.add(box.sql(CONSISTENT)[0])
+    assert first.wait().code == 0 and refused == 2
+    seen.add(box.sql(CONSISTENT)[0])
+    # Before and after the close: documents, their lines, the journal that the generation knows, and drafts.
+    assert seen == {before_and_after[0] for before_and_after in (october_run.sql(CONSISTENT), october.sql(CONSISTENT))}
+    assert pinned.execute(CONSISTENT).fetchall() == october_run.sql(CONSISTENT)
+    pinned.close()
+    assert box.ledger_dump() == october.ledger_dump()
+
+
+CONSISTENT = (
+    "SELECT (SELECT count(*) FROM marts.invoices), (SELECT count(*) FROM marts.invoice_lines), journal_seq, "
+    "(SELECT count(*) FROM marts.invoice_drafts) FROM control.generation"
+)
+
+
+def test_F12_the_death_of_the_holder_frees_the_instance_at_once(server: ForkServer, tmp_path: Path) -> None:
     box = Box.new(server, tmp_path / "home", "2026-10-05T09:00:00Z")
     holder = hold(box.home)
     holder.kill()
@@ -57,7 +93,7 @@ def test_the_death_of_the_holder_frees_the_instance_at_once(server: ForkServer, 
     assert (box.home / ".lock").read_text() == ""
 
 
-def test_wait_waits_for_the_other_and_then_finds_nothing_left_to_do(october: Box, tmp_path: Path) -> None:
+def test_F12_wait_waits_for_the_other_and_then_finds_nothing_left_to_do(october: Box, tmp_path: Path) -> None:
     box = october.copy(tmp_path / "home")
     holder = hold(box.home)
     waiting = box.start("run", "--wait")
@@ -70,7 +106,7 @@ def test_wait_waits_for_the_other_and_then_finds_nothing_left_to_do(october: Box
     assert box.ledger_dump() == october.ledger_dump()
 
 
-def test_A15_two_closes_at_once_issue_one_set_of_documents(october_run: Box, october: Box, tmp_path: Path) -> None:
+def test_F12_A15_two_closes_at_once_issue_one_set_of_documents(october_run: Box, october: Box, tmp_path: Path) -> None:
     box = october_run.copy(tmp_path / "home")
     both = [box.start("close", "2026-10", "--wait") for _ in range(2)]
     assert [running.wait().code for running in both] == [0, 0]

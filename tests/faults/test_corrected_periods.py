@@ -49,7 +49,7 @@ def life(october: Box, tmp_path_factory: pytest.TempPathFactory) -> Life:
     return Life(box, seen)
 
 
-def test_46_47_the_refusal_names_fields_bills_and_the_row_that_would_let_the_edit_through(life: Life) -> None:
+def test_F46_F47_the_refusal_names_fields_bills_and_the_row_that_would_let_the_edit_through(life: Life) -> None:
     said = life.seen["refused"]
     assert "sub-bengal, charge 'tokens', from 2026-10-01: its usage cost 10.62 USD, and now 21.23 USD" in said
     assert "'bengal': a charge of " in said
@@ -100,7 +100,7 @@ def test_finance_and_leaks_are_asked_of_the_published_generation(life: Life, tmp
     assert "neither a month" in life.box.do("finance", "--cut-off", "soon", code=2)
 
 
-def test_a_void_comes_as_a_draft_and_is_issued_with_what_is_billed_anew(life: Life) -> None:
+def test_D3_a_void_comes_as_a_draft_and_is_issued_with_what_is_billed_anew(life: Life) -> None:
     number = life.seen["hudson"]
     found = [body for body in life.box.documents() if body.get("corrects") == number]
     [note] = found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -20,7 +21,9 @@ from orchestration.catalog.load import parse_catalog
 from orchestration.closing.close import CloseResult, Knowledge, check_may_close, due_groups, issue, missing_input
 from orchestration.closing.rated import Quantity, rate_all
 from orchestration.closing.voids import check_voids
+from orchestration.durable import Point
 from orchestration.errors import InputHeld, IntegrityFailure, PeriodClosed, TallystickError
+from orchestration.exports.csvfiles import expected_exports
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
 from orchestration.ledger.rows import DeliveryRow
 from orchestration.ledger.store import Ledger
@@ -92,6 +95,41 @@ def test_D2_a_repeated_close_writes_no_document_and_no_journal_entry(ledger: Led
     assert len(numbers(ledger)) == 3
 
 
+def test_D7_what_is_handed_out_twice_bears_the_number_by_which_it_is_paid_once(ledger: Ledger) -> None:
+    catalog = a_catalog()
+    close(ledger, catalog, "2026-11-01", "2026-11-05T09:00:00Z", bengal_10=5000)
+    first = expected_exports(ledger.documents())
+    close(ledger, catalog, "2026-11-01", "2026-11-06T09:00:00Z", bengal_10=9000)
+    assert expected_exports(ledger.documents()) == first
+    rows = list(csv.DictReader(first[PurePosixPath("2026-11-01/invoices.csv")].decode().splitlines()))
+    assert [(row["number"], len(row["sha256"]), row["amount_due"]) for row in rows] == [
+        ("SEL-2026-000001", 64, "5.00"),
+        ("SEL-2026-000002", 64, "0.00"),
+        ("SEL-2026-000003", 64, "0.00"),
+    ]
+
+
+def test_D8_two_closes_in_one_instant_are_two(ledger: Ledger) -> None:
+    """What was issued is known by its cut-off and customer, and never by the time at which it was."""
+    for cut_off in ("2026-11-01", "2026-12-01"):
+        close(ledger, a_catalog(), cut_off, "2026-12-05T09:00:00Z", bengal_10=5000, bengal_11=7000)
+    totals = [(d.cut_off, json.loads(d.body)["total"]) for d in ledger.documents() if d.customer == "bengal"]
+    assert totals == [("2026-11-01", "5.00"), ("2026-12-01", "7.00")]
+
+
+def test_D10_a_thousand_times_the_usage_takes_no_more_rows_of_the_ledger(tmp_path: Path) -> None:
+    """Which events a document bills follows from its period and cut-off; none of them is marked."""
+    rows = []
+    for tokens in (5, 5000):
+        with Ledger.open(tmp_path / str(tokens)) as ledger:
+            close(ledger, a_catalog(), "2026-11-01", "2026-11-05T09:00:00Z", bengal_10=tokens)
+            tables = [name for (name,) in ledger._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            rows.append({t: ledger._db.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in tables})
+            columns = {c for t in tables for (_, c, *_) in ledger._db.execute(f"PRAGMA table_info({t})")}
+            assert not columns & {"event_id", "line"}
+    assert rows[0] == rows[1] and rows[0]["documents"] == 3
+
+
 def test_usage_that_comes_between_two_closes_of_one_cut_off_waits_for_the_next_and_comes_once(ledger: Ledger) -> None:
     catalog = a_catalog()
     close(ledger, catalog, "2026-11-01", "2026-11-05T09:00:00Z", bengal_10=5000)
@@ -118,7 +156,7 @@ def test_usage_that_is_taken_back_gives_money_back_once_as_a_credit_note(ledger:
     assert credits == [("SEL-CN-2026-000001", "-10.00")]
 
 
-def test_an_issue_date_that_goes_back_is_refused_and_consumes_no_number(ledger: Ledger) -> None:
+def test_F15_an_issue_date_that_goes_back_is_refused_and_consumes_no_number(ledger: Ledger) -> None:
     close(ledger, a_catalog(), "2026-11-01", "2026-12-06T09:00:00Z")
     with pytest.raises(IntegrityFailure, match="a clock is wrong") as caught:
         close(ledger, a_catalog(), "2026-12-01", "2026-12-05T09:00:00Z")
@@ -225,7 +263,7 @@ def test_a_held_file_that_a_close_has_waived_does_not_block_the_next(tmp_path: P
         ledger.record_deliveries([held])
         assert missing_input(ledger) == ["gw: a.gz: bad_gzip: cut"]
         body = {"cut_off": "2026-10-01", "skipped": [], "waived": {"reason": "lost", "held": missing_input(ledger)}}
-        with ledger.transaction():
+        with ledger.transaction(Point.CLOSE_COMMITTED):
             ledger.append_journal("close", canonical_bytes(body))
         assert missing_input(ledger) == []
         ledger.record_deliveries([replace(held, path="b.gz")])
@@ -268,7 +306,7 @@ def test_no_document_is_dated_on_the_locked_day_or_before_it(ledger: Ledger) -> 
     assert issue(catalog, ledger, groups, end, {}, Knowledge(later, 0, "code")).documents
 
 
-def test_a_void_and_its_reissue_are_numbered_by_their_series_folded_in_turn_and_journalled(ledger: Ledger) -> None:
+def test_D3_a_void_and_its_reissue_are_numbered_by_their_series_folded_in_turn_and_journalled(ledger: Ledger) -> None:
     catalog = a_catalog()
     close(ledger, catalog, "2026-11-01", "2026-11-05T09:00:00Z", bengal_10=5000, line_10=5000)
     rows = [("SEL-2026-000001", "true"), ("SEL-2026-000003", "false")]

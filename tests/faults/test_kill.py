@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import gzip
 import hashlib
 import os
 import random
@@ -12,140 +10,160 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from faultkit import OCTOBER_NOW, REPOSITORY, Box, differences, tree
+from faultkit import Box, ForkServer, differences
+from kills import MOMENTS, START
+from lives import PHASES, SECRET, Phase, go, newborn, state
 
-from orchestration.catalog import load_catalog
-from orchestration.crash import CRASH_POINTS, crash_point
-from orchestration.ingest import ingest
-from orchestration.ingest.erase import hash_of
-from orchestration.ledger.store import Ledger
-from orchestration.settings import parse_instant
+from orchestration.durable import Point
 
-INGEST = CRASH_POINTS[: CRASH_POINTS.index("ingest_after_commit") + 1]
-GENERATION = ("generation_before_rename", "generation_before_link", "generation_after_link")
-CLOSE = ("close_before_journal", "close_before_commit", "close_after_commit")
-ERASE = ("erase_objects_written", "erase_before_commit", "erase_after_commit", "erase_before_end")
 SEED = int(os.environ.get("KILL_SEED", "20261101"))
-KILLED = -9
+KILLED, FULL = -9, 6
 
 
-def test_a_crash_point_that_no_test_reaches_can_not_be_added() -> None:
-    called = set()
-    for path in (REPOSITORY / "orchestration").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "crash_point":
-                (argument,) = node.args
-                assert isinstance(argument, ast.Constant), f"{path}: the name of a crash point is written out"
-                called.add(argument.value)
-    assert called == set(CRASH_POINTS)
-    assert {*INGEST, *GENERATION, *CLOSE, *ERASE} == set(CRASH_POINTS)
-    with pytest.raises(AssertionError, match="not registered"):
-        crash_point("somewhere")
+@pytest.fixture(scope="module")
+def calm(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Box]:
+    """A life that nobody disturbed: the instance as it is before each phase, and at the `end`."""
+    folder = tmp_path_factory.mktemp("calm")
+    box, found = newborn(server, folder / "life"), {}
+    for phase in PHASES:
+        phase.prepare(box)
+        found[phase.name] = box.copy(folder / phase.name)
+        go(box, phase)
+    return found | {"end": box}
 
 
-def published(box: Box) -> str:
-    """Hash of the published database, which must open and hold the issued documents."""
-    path = (box.home / "warehouse" / "current").resolve() / "tallystick.duckdb"
-    assert box.sql("SELECT count(*) FROM marts.invoices") != [(0,)]
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def issued(box: Box) -> int:
+    """Documents in the ledger, whose numbers have no gap whatever has just happened."""
+    if not (box.home / "ledger.sqlite").exists() or not box.ledger("SELECT 1 FROM sqlite_master"):
+        return 0
+    [(count, last)] = box.ledger("SELECT count(*), coalesce(max(sequence), 0) FROM documents WHERE kind = 'invoice'")
+    assert count == last
+    return int(count)
 
 
-def assert_same(expected: Box, found: Box) -> None:
-    assert differences(expected.fingerprint(), found.fingerprint()) == []
-    leftovers = [p for p in found.home.rglob("*") if p.suffix in (".tmp", ".wal") or p.name in ("incoming", "build")]
-    assert [p for p in leftovers if p.is_file() or any(p.iterdir())] == []
+def shown(box: Box) -> int:
+    """Documents that a reader sees; the published database opens and is one generation."""
+    if not (box.home / "warehouse" / "current").is_symlink():
+        return 0
+    [(documents, journal)] = box.sql(
+        "SELECT (SELECT count(*) FROM marts.invoices WHERE number IS NOT NULL), journal_seq FROM control.generation"
+    )
+    assert documents == 3 * journal
+    return int(documents)
 
 
-def take_again(box: Box) -> None:
-    catalog = load_catalog(box.home / "catalog")
-    with Ledger.open(box.home) as ledger:
-        ingest(box.home, ledger, catalog.settings, catalog.sources, parse_instant(OCTOBER_NOW, "test"))
-
-
-@pytest.mark.parametrize("point", INGEST)
-def test_a_kill_while_taking_files_neither_loses_nor_doubles_a_line(
-    point: str, september: Box, october_run: Box, tmp_path: Path
+def test_F1_F2_F3_F4_F5_A14_a_kill_before_or_after_any_durable_step_is_as_if_it_had_not_been(
+    server: ForkServer, calm: dict[str, Box], tmp_path: Path
 ) -> None:
-    box = september.copy(tmp_path / "home")
-    before, committed = published(box), box.ledger_dump()
-    box.do("run", code=KILLED, TALLYSTICK_CRASH_AT=point)
-    assert published(box) == before
-    if point != "ingest_after_commit":
-        assert box.ledger_dump() == committed
-    take_again(box)
-    assert box.ledger_dump() == october_run.ledger_dump()
-    for part in ("raw", "lake"):
-        assert tree(box.home / part) == tree(october_run.home / part)
-
-
-def test_a_kill_while_publishing_leaves_the_old_generation_or_the_new_one_whole(
-    september: Box, october_run: Box, tmp_path: Path
-) -> None:
-    """Each run starts from what the kill before has left."""
-    box = september.copy(tmp_path / "home")
-    before = published(box)
-    for point in ("generation_before_rename", "generation_before_link"):
-        box.do("run", code=KILLED, TALLYSTICK_CRASH_AT=point)
-        assert published(box) == before
-    box.do("run", code=KILLED, TALLYSTICK_CRASH_AT="generation_after_link")
-    assert box.marts() == october_run.marts()
-    assert "nothing was built" in box.do("run")
-    assert_same(october_run, box)
-
-
-def test_a_kill_in_a_close_consumes_no_number_and_issues_nothing_twice(
-    october_run: Box, october: Box, tmp_path: Path
-) -> None:
-    """Each close starts from what the kill before has left."""
-    box = october_run.copy(tmp_path / "home")
-    before, committed = published(box), box.ledger_dump()
-    for point in ("close_before_journal", "close_before_commit"):
-        box.do("close", "2026-10", code=KILLED, TALLYSTICK_CRASH_AT=point)
-        assert box.ledger_dump() == committed
-    for point in ("close_after_commit", *GENERATION):
-        assert published(box) == before
-        assert not (box.home / "exports" / "2026-11-01").exists()
-        box.do("close", "2026-10", code=KILLED, TALLYSTICK_CRASH_AT=point)
-        assert box.ledger_dump() == october.ledger_dump()
-    box.do("close", "2026-10")
-    assert_same(october, box)
+    """Each command begins with what the kill before has left. A step that isn't reached leaves the command alive."""
+    box, reached = newborn(server, tmp_path / "life"), []
+    for phase in PHASES:
+        phase.prepare(box)
+        at, argv = phase.command(box)
+        for point in phase.points:
+            for side in ("before", "after"):
+                documents = issued(box), shown(box)
+                moment = f"{point}.{side}"
+                at.do(*argv, code=KILLED, SECRET=SECRET, KILL_AT=moment)
+                reached.append(moment)
+                now = issued(box), shown(box)
+                assert (now == documents) or moment in (*STEPS_FORWARD, *STEPS_BACK), moment
+        go(box, phase)
+    assert sorted(reached) == sorted(MOMENTS)
+    assert differences(state(calm["end"]), state(box)) == []
+    assert leftovers(box) == []
     box.do("verify")
 
 
-def test_a_kill_in_an_erasure_loses_no_number_and_leaves_nothing_of_the_person(october: Box, tmp_path: Path) -> None:
-    """A user of gateway logs, by place; each kill is followed by the same command, which ends what was begun."""
-    left, hurt = october.copy(tmp_path / "left"), october.copy(tmp_path / "hurt")
-    with Ledger.open(left.home) as ledger:
-        user, before = hash_of(ledger, "hudson1"), left.documents()
-    for box in (left, hurt):
-        row = f"name: gone, user: {user}, feed: gateway, by: lee, on: 2026-11-20, reason: asked"
-        box.catalog("erasures.yaml", f"erasures:\n  - {{{row}}}\n")
-    command = ("erase", "gone", "--now", OCTOBER_NOW)
-    # 4 requests in September's log, again in the one that it grew into, with 4 of October; 2 in a compressed one.
-    assert "erased 14 line(s), journal entry 3" in left.do(*command)
-    assert "nothing is left to erase" in left.do(*command)
-    for point in ERASE:
-        hurt.do(*command, code=KILLED, TALLYSTICK_CRASH_AT=point)
-    assert "nothing is left to erase" in hurt.do(*command)
-    assert hurt.ledger_dump() == left.ledger_dump()
-    for part in ("raw", "lake"):
-        assert tree(hurt.home / part) == tree(left.home / part)
-    assert hurt.documents() == before
-    assert not (hurt.home / "warehouse").exists()
-    objects = [path.read_bytes() for path in (hurt.home / "raw").rglob("*") if path.is_file()]
-    objects = [gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data for data in objects]
-    assert not any(b'"hudson1"' in data for data in objects) and any(b'"hudson2"' in data for data in objects)
-    said = hurt.do("verify")
-    assert "14 line(s) of 3 raw file(s) erased on 2026-11-05: asked (row 'gone' by lee, journal entry 3)" in said
+STEPS_FORWARD = ("close_committed.after", "generation_linked.after", "generation_dropped.before")
+"""The only moments at which a ledger, or a reader, has come to have more documents."""
+STEPS_BACK = ("erased_removed.after",)
+"""Generations that hold what was erased are gone: the next run builds another."""
 
 
-def test_random_kills_of_the_whole_process_change_nothing(september: Box, october: Box, tmp_path: Path) -> None:
+def leftovers(box: Box) -> list[Path]:
+    found = [p for p in box.home.rglob("*") if p.suffix in (".tmp", ".wal") or p.name in ("incoming", "build")]
+    return [p for p in found if p.is_file() or any(p.iterdir())]
+
+
+def test_a_life_reaches_every_point_that_is_registered() -> None:
+    points = [point for phase in PHASES for point in phase.points]
+    assert sorted(points) == sorted(Point)
+
+
+@pytest.mark.parametrize("node", ["usage_daily.start", "rated_usage.end"])
+def test_F3_a_kill_inside_dbt_leaves_the_published_generation_and_the_next_run_builds_the_same(
+    node: str, september: Box, october_run: Box, tmp_path: Path
+) -> None:
+    box = september.copy(tmp_path / "home")
+    before = hashlib.sha256(published(box).read_bytes()).hexdigest()
+    box.do("run", code=KILLED, KILL_AT=f"dbt:{node}")
+    assert hashlib.sha256(published(box).read_bytes()).hexdigest() == before
+    assert shown(box) == 3
+    box.do("run")
+    assert differences(october_run.fingerprint(), box.fingerprint()) == []
+    assert leftovers(box) == []
+
+
+def published(box: Box) -> Path:
+    return (box.home / "warehouse" / "current").resolve() / "tallystick.duckdb"
+
+
+STAGES = {
+    "first close": [Point.INSTANCE_KEY],
+    "second close": [
+        Point.RAW_RECEIVED,
+        Point.LAKE_FILE_NAMED,
+        Point.BATCH_COMMITTED,
+        Point.BUILD_BEGUN,
+        Point.USAGE_BUILT,
+        Point.DRAFTS_PRICED,
+        Point.FINANCE_BUILT,
+        Point.CLOSE_COMMITTED,
+        Point.EXPORT_NAMED,
+    ],
+    "checkpoint": [Point.CHECKPOINT_KEY, Point.CHECKPOINT_REMEMBERED],
+}
+"""Points after which a phase has still something to write: from there on there is no room for a byte."""
+
+
+def test_F9_F10_a_disk_that_is_full_at_any_stage_is_named_with_the_file_and_leaves_nothing_half_done(
+    server: ForkServer, calm: dict[str, Box], tmp_path: Path
+) -> None:
+    """No file may grow from the moment that is named. The next command has room up to a later moment."""
+    box = newborn(server, tmp_path / "life")
+    for phase in PHASES:
+        phase.prepare(box)
+        moments = [f"{point}.before" for point in STAGES.get(phase.name, ())] or [START]
+        for moment in moments:
+            fill(box, phase, moment)
+        go(box, phase)
+    assert differences(state(calm["end"]), state(box)) == []
+    assert leftovers(box) == []
+
+
+def fill(box: Box, phase: Phase, moment: str) -> None:
+    documents, (at, argv) = (issued(box), shown(box)), phase.command(box)
+    said = at.do(*argv, code=FULL, SECRET=SECRET, FULL_AT=moment)
+    assert "error[out_of_resources]" in said and "Traceback" not in said, f"{moment}: {said}"
+    assert str(box.home) in said.replace("\n", ""), f"{moment} names no file: {said}"
+    now = issued(box), shown(box)
+    # At the exports, what is issued and published stands; nothing else has got any further.
+    assert now == documents or moment == "export_named.before", moment
+    handed_out = {"evidence": "events.csv", "bundle": "bundle"}.get(phase.name, "nothing")
+    assert not (box.home / "out" / handed_out).exists(), moment
+
+
+def test_F7_random_kills_of_the_whole_process_group_change_nothing(
+    september: Box, october: Box, tmp_path: Path
+) -> None:
     print(f"seed {SEED}")
 
     def work(name: str) -> None:
         box = september.copy(tmp_path / name)
         survive_kills(box, random.Random(f"{SEED} {name}"), kills=5)
-        assert_same(october, box)
+        assert differences(october.fingerprint(), box.fingerprint()) == []
+        assert leftovers(box) == []
 
     with ThreadPoolExecutor(2) as pool:
         for chain in [pool.submit(work, name) for name in ("left", "right")]:

@@ -23,7 +23,7 @@ from faultkit import (
 from test_kill import take_again
 
 KILLED = -9
-POINTS = ("lake_file_written", "lake_batch_written", "ingest_before_commit", "ingest_after_commit")
+POINTS = ("lake_file_named.after", "batch_committed.before", "batch_committed.after")
 WRONG = CATALOG["sources.yaml"].replace("data.tokens", "data.tokns")
 
 
@@ -98,14 +98,14 @@ def test_retried_usage_of_a_closed_month_is_billed_with_the_next_one_and_comes_b
     assert differences(derived, box.fingerprint()) == []
 
 
-def test_a_kill_at_any_point_of_a_retry_loses_nothing_and_doubles_nothing(
+def test_F2_a_kill_at_any_point_of_a_retry_loses_nothing_and_doubles_nothing(
     misread: Box, retried: Box, tmp_path: Path
 ) -> None:
     box = misread.copy(tmp_path / "home")
     committed = box.ledger_dump()
     for point in POINTS:
-        retry(box, code=KILLED, TALLYSTICK_CRASH_AT=point)
-        assert (box.ledger_dump() == committed) == (point != "ingest_after_commit")
+        retry(box, code=KILLED, KILL_AT=point)
+        assert (box.ledger_dump() == committed) == (point != "batch_committed.after")
     assert "0 line(s)" in retry(box)
     assert box.ledger_dump() == retried.ledger_dump()
     assert tree(box.home / "lake") == tree(retried.home / "lake")

@@ -14,7 +14,7 @@ ADJUSTED = (
 RELEASED = "{customer: hudson, cut_off: 2026-11-01, reason: announced, by: ana, on: 2026-11-04}"
 
 
-def test_a_line_over_the_limit_waits_until_a_reviewed_row_releases_it(october_run: Box, tmp_path: Path) -> None:
+def test_D9_a_line_over_the_limit_waits_until_a_reviewed_row_releases_it(october_run: Box, tmp_path: Path) -> None:
     box = october_run.copy(tmp_path / "home")
 
     def issued() -> list[str]:

@@ -209,7 +209,7 @@ def test_a_customer_whose_category_has_no_rate_on_the_day_is_parked_and_the_othe
         ("taxes.yaml", 'exemptions:\n  - {customer: hudson, reason: "Export"}\n', "", "tax_edited"),
     ],
 )  # fmt: skip
-def test_47_an_edit_of_what_a_document_rests_on_is_refused(
+def test_F47_an_edit_of_what_a_document_rests_on_is_refused(
     ledger: Ledger, name: str, old: str, new: str, code: str
 ) -> None:
     known = parse_catalog({**CATALOG, **TERMS})

@@ -35,7 +35,7 @@ def test_an_untouched_record_is_verified_and_left_as_it_is(box: Box) -> None:
     assert differences(before, box.fingerprint()) == []
 
 
-def test_one_flipped_bit_of_a_raw_file_is_named_with_the_documents_behind_it(box: Box) -> None:
+def test_F52_one_flipped_bit_of_a_raw_file_is_named_with_the_documents_behind_it(box: Box) -> None:
     path, delivered = raw_file(box)
     data = bytearray(path.read_bytes())
     data[100] ^= 1
@@ -50,7 +50,7 @@ def test_one_flipped_bit_of_a_raw_file_is_named_with_the_documents_behind_it(box
     assert "SEL-2026-000001" not in said and "no document was recomputed" in said
 
 
-def test_a_deleted_raw_file_is_named(box: Box) -> None:
+def test_F52_a_deleted_raw_file_is_named(box: Box) -> None:
     path, delivered = raw_file(box)
     path.unlink()
     said = box.do("verify", "--fast", code=5)
@@ -100,7 +100,7 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("what", TAMPERED)
-def test_an_edit_of_the_ledger_is_named(what: str, box: Box) -> None:
+def test_F53_an_edit_of_the_ledger_is_named(what: str, box: Box) -> None:
     script, expected = TAMPERED[what]
     before = box.ledger_dump()
     box.tamper(script)
@@ -111,7 +111,7 @@ def test_an_edit_of_the_ledger_is_named(what: str, box: Box) -> None:
     assert "Traceback" not in said
 
 
-def test_a_ledger_that_was_rewritten_consistently_is_found_by_recomputing(box: Box) -> None:
+def test_F53_a_ledger_that_was_rewritten_consistently_is_found_by_recomputing(box: Box) -> None:
     """Hashes, root and chain made anew: only the raw files still tell what was due."""
     import json
     import sqlite3
@@ -146,7 +146,7 @@ def test_a_ledger_that_was_rewritten_consistently_is_found_by_recomputing(box: B
     assert "document SEL-2026-000004: recomputed from raw files it differs: amount_due: issued" in said
 
 
-def test_an_edited_or_missing_export_is_named_and_written_again(box: Box, october: Box) -> None:
+def test_F51_an_edited_or_missing_export_is_named_and_written_again(box: Box, october: Box) -> None:
     folder = box.home / "exports" / "2026-11-01"
     lines, invoices = folder / "invoice_lines.csv", folder / "invoices.csv"
     lines.write_bytes(lines.read_bytes().replace(b"\r\n", b"\n"))

@@ -26,6 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inbox import Instance, source
 
+from orchestration import durable
 from orchestration.ingest import batch, run
 
 EXAMPLES = 100 if os.environ.get("CAMPAIGN_FUZZ") else 4
@@ -39,6 +40,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     ".zst": zstandard.ZstdCompressor().compress,
 }
 RUNS = ("whole", "killed before parsing", "killed before its commit", "killed after a commit")
+MOMENTS = {"killed before its commit": "batch_committed.before", "killed after a commit": "batch_committed.after"}
 
 
 class Killed(BaseException):
@@ -47,18 +49,19 @@ class Killed(BaseException):
 
 def take(instance: Instance, how: str, *sources: Any) -> None:
     """One run; unless it is whole, it is ended on its way."""
-    points: list[str] = []
 
-    def killed(point: object, *_: Any) -> None:
-        points.append(str(point))
-        if how != "killed after a commit" or point == "ingest_after_commit":
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    def observe(moment: str) -> None:
+        if moment == MOMENTS[how]:
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch, suppress(Killed):
         if how == "killed before parsing":
             patch.setattr(batch, "parse_all", killed)
         elif how != "whole":
-            patch.setattr(run, "crash_point", killed)
+            patch.setattr(durable, "observer", observe)
         instance.report = instance.run(*sources)
 
 

@@ -235,14 +235,14 @@ def later(day: str, price: str) -> str:
     return PLAN[PLAN.index("  - effective") :].replace("2026-01-01", day).replace('"1"', f'"{price}"')
 
 
-def test_46_prices_with_one_date_or_out_of_order_are_named() -> None:
+def test_F46_prices_with_one_date_or_out_of_order_are_named() -> None:
     for versions in (later("2026-02-01", "2") + later("2026-02-01", "3"), later("2025-12-01", "2")):
         line = 15 + 10 * (versions.count("effective") - 1)
         problems = found((AT, '"5.00"}\n', '"5.00"}\n' + versions))
         assert says(problems, f"{AT}:{line}", "in the order of their dates, each date once"), problems
 
 
-def test_46_a_price_dated_back_into_an_open_period_prices_it_again_from_its_day() -> None:
+def test_F46_a_price_dated_back_into_an_open_period_prices_it_again_from_its_day() -> None:
     """By its day and not by when it came: what is closed is refused instead (test_catalog_edits)."""
     used = {"2026-02-04": 4, "2026-02-20": 5}
     amounts = []

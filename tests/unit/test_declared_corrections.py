@@ -55,7 +55,7 @@ CHEAPER = (STARTER, '{price: "0.0015"}', '{price: "0.0010"}')
 DEARER = (STARTER, '"19.00"', '"29.00"')
 
 
-def test_46_a_price_that_is_dated_back_is_refused_with_a_preview_and_the_row_to_write(billed: Catalog) -> None:
+def test_F46_a_price_that_is_dated_back_is_refused_with_a_preview_and_the_row_to_write(billed: Catalog) -> None:
     now = edited(billed, CHEAPER)
     with pytest.raises(PeriodClosed) as caught:
         check(billed, now)
@@ -81,7 +81,7 @@ def test_46_a_price_that_is_dated_back_is_refused_with_a_preview_and_the_row_to_
     ],
     ids=lambda edit: f"{edit[0]} {edit[2]}",
 )
-def test_47_an_edit_passes_when_a_row_names_the_file_as_it_is_now_and_only_then(
+def test_F47_an_edit_passes_when_a_row_names_the_file_as_it_is_now_and_only_then(
     billed: Catalog, edit: tuple[str, str, str]
 ) -> None:
     declared = edited(billed, edit, declares=(edit[0],))

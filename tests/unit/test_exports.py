@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestration.canonical import canonical_bytes, sha256_hex
+from orchestration.durable import Point
 from orchestration.errors import IntegrityFailure
-from orchestration.exports.csvfiles import expected_exports, export_invoices, write_file
+from orchestration.exports.csvfiles import expected_exports, export_invoices, write_export
 from orchestration.exports.safecsv import number_cell, render, text_cell
 from orchestration.ledger.rows import DocumentRow
 from orchestration.ledger.store import Ledger
@@ -129,7 +130,7 @@ def test_a_link_planted_at_the_target_is_replaced_and_never_followed(tmp_path: P
     target.parent.mkdir()
     target.symlink_to(victim)
     (target.parent / ".invoices.csv.tmp").symlink_to(victim)
-    write_file(target, b"data")
+    write_export(target, b"data")
     assert victim.read_text() == "precious"
     assert not target.is_symlink() and target.read_bytes() == b"data"
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
@@ -146,7 +147,7 @@ def test_a_linked_folder_in_the_exports_is_refused_and_nothing_is_written_behind
     (out / planted).symlink_to(victim)
     with Ledger.open(tmp_path / "home") as ledger:
         row = document("INV-2026-000001", "A")
-        with ledger.transaction():
+        with ledger.transaction(Point.CLOSE_COMMITTED):
             ledger.append_journal("close", b"{}")
             ledger.insert_document(row)
         with pytest.raises(IntegrityFailure, match="link"):
@@ -154,12 +155,12 @@ def test_a_linked_folder_in_the_exports_is_refused_and_nothing_is_written_behind
     assert list(victim.iterdir()) == []
 
 
-def test_a_file_that_is_right_is_not_written_again_and_a_wrong_one_is_restored(tmp_path: Path) -> None:
+def test_F51_a_file_that_is_right_is_not_written_again_and_a_wrong_one_is_restored(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    write_file(path, b"one")
+    write_export(path, b"one")
     inode = path.stat().st_ino
-    write_file(path, b"one")
+    write_export(path, b"one")
     assert path.stat().st_ino == inode
     path.write_bytes(b"edited")
-    write_file(path, b"one")
+    write_export(path, b"one")
     assert path.read_bytes() == b"one"

@@ -36,7 +36,7 @@ def database(instance: Instance) -> Path:
     return path
 
 
-def test_a_build_that_is_not_published_is_never_seen(instance: Instance) -> None:
+def test_F3_a_build_that_is_not_published_is_never_seen(instance: Instance) -> None:
     assert instance.published_db() is None
     build(instance, 1)
     assert instance.published_db() is None
@@ -58,7 +58,7 @@ def test_a_build_begins_with_the_published_rows_or_with_none(instance: Instance)
     assert values(database(instance)) == [3]
 
 
-def test_leftovers_of_a_broken_build_are_not_built_upon(instance: Instance) -> None:
+def test_F3_leftovers_of_a_broken_build_are_not_built_upon(instance: Instance) -> None:
     build(instance, 1)
     publish(instance)
     build(instance, 9)
@@ -79,7 +79,9 @@ def test_a_published_generation_is_one_file_that_nobody_writes_to(instance: Inst
     assert instance.current.is_symlink() and instance.current.readlink() == Path(folder.name)
 
 
-def test_a_reader_of_an_old_generation_is_not_disturbed_and_old_ones_are_dropped_in_the_end(instance: Instance) -> None:
+def test_F14_a_reader_of_an_old_generation_is_not_disturbed_and_old_ones_are_dropped_in_the_end(
+    instance: Instance,
+) -> None:
     build(instance, 1)
     publish(instance)
     with duckdb.connect(str(database(instance)), read_only=True) as reader:
@@ -92,7 +94,7 @@ def test_a_reader_of_an_old_generation_is_not_disturbed_and_old_ones_are_dropped
     assert instance.published_db() == (instance.warehouse / f"gen-{KEPT + 2:06}" / "tallystick.duckdb")
 
 
-def test_a_number_is_never_used_twice_even_if_a_kill_left_one_that_was_not_linked(instance: Instance) -> None:
+def test_F4_a_number_is_never_used_twice_even_if_a_kill_left_one_that_was_not_linked(instance: Instance) -> None:
     build(instance, 1)
     publish(instance)
     (instance.warehouse / "gen-000007").mkdir()
@@ -100,7 +102,7 @@ def test_a_number_is_never_used_twice_even_if_a_kill_left_one_that_was_not_linke
     assert publish(instance).name == "gen-000008"
 
 
-def test_every_read_during_publications_is_of_one_generation(instance: Instance) -> None:
+def test_F14_every_read_during_publications_is_of_one_generation(instance: Instance) -> None:
     build(instance, 0, fresh=True)
     publish(instance)
     seen: list[list[int]] = []

@@ -95,6 +95,86 @@ def _divides_whole_numbers(node: ast.AST) -> bool:
     )
 
 
+EFFECTS = {
+    *("symlink_to", "hardlink_to", "rename", "unlink", "rmdir", "write_text", "write_bytes"),
+    *("rmtree", "copyfile", "copytree", "fsync", "fdatasync", "commit", "executescript"),
+}
+OF_MODULES = {*EFFECTS, "replace", "renames", "link", "symlink", "remove", "truncate", "move", "copy", "copy2"}
+PASSING = {
+    "orchestration/durable.py": (3, "steps themselves"),
+    "orchestration/example/files.py": (2, "the input of an example, which is no record"),
+    "orchestration/example/partner.py": (1, "the same"),
+    "orchestration/demo.py": (1, "the same: a demo copies its catalog once, before anything else"),
+    "orchestration/catalog/schema.py": (1, "a page of the program, for whoever develops it"),
+    "orchestration/ingest/formats/page.py": (1, "the same"),
+    "orchestration/automation/manifest.py": (2, "the same"),
+    "orchestration/pipeline/project.py": (
+        3,
+        "what dbt makes of its text: kept in the program's folder, made again if lost",
+    ),
+    "orchestration/assets/progress.py": (2, "a note beside an open build: one that was broken off is begun again"),
+    "orchestration/assets/build.py": (1, "an open build: nothing reads one that was broken off"),
+    "orchestration/pipeline/run.py": (1, "the same"),
+    "orchestration/pipeline/simulate.py": (3, "a folder of a trial"),
+    "orchestration/pipeline/issued.py": (1, "a transaction of an open build"),
+    "orchestration/pipeline/rated.py": (2, "the same, and a scratch file"),
+    "orchestration/pipeline/rating.py": (1, "a scratch file"),
+    "orchestration/pipeline/entitled.py": (1, "a scratch file"),
+    "orchestration/pipeline/evidence.py": (1, "a scratch folder"),
+    "orchestration/engine.py": (1, "rows on their way into a table"),
+    "orchestration/ingest/erase.py": (
+        1,
+        "how far the lake has been looked through: if lost, it is looked through again",
+    ),
+    "orchestration/ingest/erase_write.py": (6, "a scratch folder, and what is removed within the step that calls it"),
+    "orchestration/audit/evidence.py": (1, "a scratch folder"),
+    "orchestration/audit/recompute.py": (2, "a scratch folder"),
+    "orchestration/audit/prove.py": (5, "a bundle that has no name yet"),
+    "orchestration/ingest/parse.py": (2, "a text put aside for the engine to read"),
+    "orchestration/ingest/written.py": (1, "a file of a batch that is being made"),
+    "orchestration/ingest/extract.py": (2, "a scratch folder"),
+    "orchestration/ingest/raw.py": (4, "a file that has no name yet, or is lent for a while"),
+}
+"""Where, and how often, something is written or removed outside of a step, and why no kill can be felt there."""
+
+
+def test_whatever_outlives_the_process_is_a_named_step() -> None:
+    """Files are renamed, linked, removed and committed inside `with step(Point...)` or by what takes a point."""
+    found = {path.relative_to(ROOT).as_posix(): _effects(ast.parse(path.read_text()), inside=False) for path in PYTHON}
+    outside = {name: len(lines) for name, lines in found.items() if lines}
+    assert outside == {name: number for name, (number, _) in PASSING.items()}, found
+
+
+def test_the_rule_of_steps_finds_what_it_is_for() -> None:
+    for bad in ("a.rename(b)", "os.fsync(f)", "a.replace(b)", "db.execute('COMMIT')", "db.commit()", "a.unlink()"):
+        assert _effects(ast.parse(bad), inside=False) == [1]
+        assert _effects(ast.parse(f"with step(Point.X):\n    {bad}"), inside=False) == []
+    for good in ("'a'.replace('b', 'c')", "day.replace(day=1)", "with step():\n    pass"):
+        assert _effects(ast.parse(good), inside=False) == []
+
+
+def _effects(node: ast.AST, *, inside: bool) -> list[int]:
+    """Lines of calls that change what is on the disk and stand in no `with step(...)`."""
+    if isinstance(node, ast.With):
+        calls = [item.context_expr for item in node.items if isinstance(item.context_expr, ast.Call)]
+        inside = inside or any(isinstance(c.func, ast.Name) and c.func.id == "step" and c.args for c in calls)
+    own = [node.lineno] if not inside and isinstance(node, ast.Call) and _is_effect(node) else []
+    return own + [line for child in ast.iter_child_nodes(node) for line in _effects(child, inside=inside)]
+
+
+def _is_effect(call: ast.Call) -> bool:
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    name, of = call.func.attr, getattr(call.func.value, "id", "")
+    if name == "execute":
+        return any(isinstance(a, ast.Constant) and a.value == "COMMIT" for a in call.args)
+    if of in ("os", "shutil"):
+        return name in OF_MODULES
+    if name == "replace":  # of a path: that of a text takes two arguments, that of a date names its own
+        return of != "dataclasses" and len(call.args) == 1 and not call.keywords
+    return name in EFFECTS
+
+
 INEXACT = r"\b(?:DOUBLE|FLOAT[48]?|REAL)\b"
 
 

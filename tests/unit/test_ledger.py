@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.catalog.sources import Source
+from orchestration.durable import Point
 from orchestration.errors import ConfigInvalid, IntegrityFailure
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, TapeRow
 from orchestration.ledger.store import Ledger
@@ -38,7 +39,7 @@ def document(sequence: int, **changed: object) -> DocumentRow:
 def filled(home: Path) -> Ledger:
     ledger = Ledger.open(home)
     ledger.commit_batch(BATCH, [FILE], [TAPE], [DELIVERY])
-    with ledger.transaction():
+    with ledger.transaction(Point.CLOSE_COMMITTED):
         ledger.archive_catalog("digest", b"blob")
         ledger.append_journal("close", b"{}")
         ledger.insert_document(document(1))
@@ -80,7 +81,7 @@ def test_a_replacing_insert_is_no_way_around_it(tmp_path: Path) -> None:
         )
 
 
-def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_F5_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with Ledger.open(tmp_path) as ledger:
         wrong = replace(FILE, accepted=6)
         with pytest.raises(sqlite3.IntegrityError):
@@ -98,7 +99,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
         )
         ledger.commit_batch(BATCH, [FILE], [TAPE], [DELIVERY])
         assert ledger.files() == [FILE]
-        with pytest.raises(KeyboardInterrupt), ledger.transaction():
+        with pytest.raises(KeyboardInterrupt), ledger.transaction(Point.CLOSE_COMMITTED):
             ledger.append_journal("close", b"{}")
             ledger.insert_document(document(1))
             raise KeyboardInterrupt
@@ -117,7 +118,7 @@ def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 )
 def test_D5_a_number_a_place_in_a_series_and_a_customers_cut_off_exist_once(again: DocumentRow, tmp_path: Path) -> None:
     with filled(tmp_path) as ledger:
-        with pytest.raises(sqlite3.IntegrityError), ledger.transaction():
+        with pytest.raises(sqlite3.IntegrityError), ledger.transaction(Point.CLOSE_COMMITTED):
             ledger.insert_document(again)
         assert list(ledger.documents()) == [document(1)]
 
@@ -156,11 +157,11 @@ def test_an_empty_key_is_never_taken_for_the_key_of_a_new_ledger(tmp_path: Path)
 
 
 def test_a_ledger_that_was_killed_while_it_was_made_is_made_again(tmp_path: Path) -> None:
-    (tmp_path / "instance.key.tmp").write_text("")
+    (tmp_path / ".instance.key.tmp").write_text("")
     (tmp_path / "ledger.sqlite").write_bytes(b"")
     with Ledger.open(tmp_path) as ledger:
         assert ledger.files() == []
-    assert not (tmp_path / "instance.key.tmp").exists()
+    assert not (tmp_path / ".instance.key.tmp").exists()
 
 
 def test_two_instances_have_two_keys(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_two_instances_have_two_keys(tmp_path: Path) -> None:
     assert len(keys) == 2
 
 
-def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_F59_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     filled(tmp_path).close()
     db = sqlite3.connect(tmp_path / "ledger.sqlite")
     db.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
@@ -194,7 +195,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_kill_inside_a_transaction_that_has_reached_the_disk_is_undone(tmp_path: Path) -> None:
+def test_F5_a_kill_inside_a_transaction_that_has_reached_the_disk_is_undone(tmp_path: Path) -> None:
     filled(tmp_path).close()
     size = (tmp_path / "ledger.sqlite").stat().st_size
     code = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=REPOSITORY, check=False).returncode
@@ -206,7 +207,7 @@ def test_a_kill_inside_a_transaction_that_has_reached_the_disk_is_undone(tmp_pat
     assert (tmp_path / "ledger.sqlite").stat().st_size == size
 
 
-def test_a_lost_ledger_is_not_begun_again_beside_what_was_issued(tmp_path: Path) -> None:
+def test_F60_a_lost_ledger_is_not_begun_again_beside_what_was_issued(tmp_path: Path) -> None:
     Ledger.open(tmp_path).close()
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "2026-11-01").mkdir()

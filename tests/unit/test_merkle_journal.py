@@ -42,7 +42,7 @@ def test_the_root_is_that_of_an_independent_implementation(count: int) -> None:
     assert root_hash(leaves) == other_root(leaves)
 
 
-def test_the_root_has_the_values_that_are_published_for_rfc_6962() -> None:
+def test_F54_the_root_has_the_values_that_are_published_for_rfc_6962() -> None:
     texts = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
     leaves = [sha(b"\x00" + bytes.fromhex(text)) for text in texts]
     assert leaf_hash(b"", b"") == leaves[0]
@@ -96,7 +96,7 @@ def test_an_unbroken_journal_has_no_problems_and_its_hash_covers_every_field() -
     assert row.hash == hashlib.sha256(by_hand).hexdigest()
 
 
-def test_every_break_of_the_journal_is_named_by_its_entry() -> None:
+def test_F53_every_break_of_the_journal_is_named_by_its_entry() -> None:
     rows = chain(5)
     at = "ledger.sqlite, journal entry "
     edited = [*rows[:2], replace(rows[2], body='{"n":"4"}'), *rows[3:]]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestration import cli
+from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid
 from orchestration.pipeline.close import parse_cut_off
 from orchestration.settings import parse_instant, read_environment
@@ -109,7 +110,7 @@ def test_a_wrong_command_line_ends_with_2(argv: list[str], capsys: pytest.Captur
         (ValueError("surprise"), 1),
     ],
 )
-def test_a_fault_of_the_machine_ends_with_its_code_and_four_lines(
+def test_F10_a_fault_of_the_machine_ends_with_its_code_and_four_lines(
     fault: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def fail(*_: object) -> None:
@@ -123,7 +124,7 @@ def test_a_fault_of_the_machine_ends_with_its_code_and_four_lines(
     assert [line.split(":")[0].strip() for line in lines[-2:]] == ["not done", "next"]
 
 
-def test_a_full_disk_met_by_an_engine_ends_with_6(
+def test_F9_F11_a_full_disk_met_by_an_engine_ends_with_6(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     import sqlite3
@@ -144,3 +145,14 @@ def test_a_full_disk_met_by_an_engine_ends_with_6(
         code, said = ended(capsys, "validate", "--home", str(tmp_path))
         assert (code, "Traceback" in said) == (6, False)
         assert "error[out_of_resources]" in said
+
+
+@pytest.mark.parametrize("version", ["1.4.4", "2.0.1"])
+def test_F59_another_release_of_the_engine_opens_nothing(
+    version: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Hashes in the lake and sums of decimals are those of one release."""
+    monkeypatch.setattr("duckdb.__version__", version)
+    with pytest.raises(ConfigInvalid, match=f"DuckDB {version} is installed") as caught:
+        connect(tmp_path / "tallystick.duckdb", temp=tmp_path / "temp")
+    assert caught.value.exit_code == 2 and list(tmp_path.iterdir()) == []

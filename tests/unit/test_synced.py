@@ -8,7 +8,6 @@ from pathlib import Path
 
 import nosync
 import pytest
-
 from orchestration.ingest.durable import publish
 
 EXTRA = 3

@@ -14,6 +14,7 @@ import pytest
 
 from orchestration.canonical import canonical_bytes
 from orchestration.cli import main
+from orchestration.durable import Point
 from orchestration.errors import IntegrityFailure
 from orchestration.ledger.checkpoints import compare, export_checkpoint, refuse_behind
 from orchestration.ledger.journal import GENESIS, check_chain, entry_hash
@@ -26,7 +27,7 @@ from orchestration.pipeline.run import Context
 def grow(home: Path, count: int) -> None:
     with Ledger.open(home) as ledger:
         for _ in range(count):
-            with ledger.transaction():
+            with ledger.transaction(Point.CLOSE_COMMITTED):
                 n = ledger.next_journal_seq()
                 ledger.append_journal("close", canonical_bytes({"cut_off": f"2026-{n:02d}-01", "skipped": []}))
 
@@ -68,7 +69,7 @@ def test_a_ledger_that_went_on_agrees_with_its_checkpoint(before: int, after: in
         assert export_checkpoint(ledger, tmp_path / "out" / "d.note").size == before + after
 
 
-def test_case_53_a_journal_rewritten_whole_is_found_by_a_checkpoint_alone(tmp_path: Path) -> None:
+def test_F53_a_journal_rewritten_whole_is_found_by_a_checkpoint_alone(tmp_path: Path) -> None:
     grow(tmp_path, 3)
     export(tmp_path, tmp_path / "c.note")
     rewrite(tmp_path)
@@ -85,7 +86,7 @@ def test_case_53_a_journal_rewritten_whole_is_found_by_a_checkpoint_alone(tmp_pa
     assert not (tmp_path / "d.note").exists()
 
 
-def test_case_60_a_ledger_restored_from_an_older_backup_issues_nothing(tmp_path: Path) -> None:
+def test_F60_a_ledger_restored_from_an_older_backup_issues_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(Path(__file__).parents[3] / "data" / "catalog", home / "catalog")
     grow(home, 2)
@@ -111,7 +112,7 @@ def test_a_broken_journal_is_never_signed(tmp_path: Path) -> None:
         export_checkpoint(ledger, tmp_path / "c.note")
 
 
-def test_case_55_a_checkpoint_of_another_key_or_an_edited_one_is_not_believed(tmp_path: Path) -> None:
+def test_F55_a_checkpoint_of_another_key_or_an_edited_one_is_not_believed(tmp_path: Path) -> None:
     homes = [tmp_path / "a", tmp_path / "b"]
     for home in homes:
         grow(home, 2)
@@ -144,7 +145,7 @@ def test_one_field_of_an_entry_can_be_proved_and_the_others_not_guessed(tmp_path
     """Two entries that say the same have different hashes of each field: nothing can be tried out."""
     with Ledger.open(tmp_path) as ledger:
         for _ in range(2):
-            with ledger.transaction():
+            with ledger.transaction(Point.CLOSE_COMMITTED):
                 ledger.append_journal("close", canonical_bytes({"root": "r", "parked": {"acme": "late"}}))
         first, second = (json.loads(entry.body) for entry in ledger.journal())
     assert first["salt"] != second["salt"] and first["parked"] == second["parked"]

@@ -76,7 +76,7 @@ H = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
 I = "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a"  # noqa: E741
 
 
-def test_paths_have_the_values_that_are_published_for_rfc_6962() -> None:
+def test_F54_paths_have_the_values_that_are_published_for_rfc_6962() -> None:
     known = {(0, 8): [A, B, C], (5, 8): [D, E, F], (2, 3): [G], (1, 5): [H, B, D]}
     for (index, size), path in known.items():
         assert [node.hex() for node in inclusion_path(LEAVES[:size], index)] == path
@@ -90,7 +90,7 @@ def leaves(count: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("size", [*range(1, 34), 64, 65, 127])
-def test_every_leaf_leads_to_the_root_and_to_no_other_from_another_place(size: int) -> None:
+def test_F54_every_leaf_leads_to_the_root_and_to_no_other_from_another_place(size: int) -> None:
     all_leaves = leaves(size)
     root = root_hash(all_leaves)
     for index, leaf in enumerate(all_leaves):
@@ -108,7 +108,7 @@ def test_every_leaf_leads_to_the_root_and_to_no_other_from_another_place(size: i
         assert script.root(hashlib.sha256(b"x").digest(), place) != root
 
 
-def test_a_tree_goes_on_from_its_beginnings_and_from_nothing_else() -> None:
+def test_F54_a_tree_goes_on_from_its_beginnings_and_from_nothing_else() -> None:
     all_leaves = leaves(20)
     for first, second in product(range(1, 21), repeat=2):
         if first > second:

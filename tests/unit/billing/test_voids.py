@@ -45,7 +45,7 @@ def test_what_is_voided_for_good_never_comes_again_and_is_voided_once() -> None:
         assert book.issue([line(now)], "2027-01-01", {"INV-1": False}) == []
 
 
-def test_a_void_that_bills_anew_does_so_in_the_same_close_with_what_was_given_back() -> None:
+def test_D3_a_void_that_bills_anew_does_so_in_the_same_close_with_what_was_given_back() -> None:
     """The tax of the reissue is that of now, the coupon can be used again, and the credit note pays the new invoice."""
     book = Book(agreed(coupon(percent="10"), buyer=VAT))
     book.issue([line("100.00")])

@@ -224,13 +224,17 @@ def test_captures_tell_the_streams_of_a_bucket_apart(instance: Any, make_source:
 
 # -- interrupted ------------------------------------------------------------------------------------------------------
 
+SUPPORT = os.pathsep.join(str(Path(__file__).parents[up] / name) for up, name in ((3, ""), (2, "support")))
 INGEST = """
+import os
 import sys
 from pathlib import Path
 from orchestration.catalog.models import Entity, Settings
 from orchestration.catalog.sources import Source
 from orchestration.ingest import ingest
 from orchestration.ledger.store import Ledger
+from kills import watch
+watch(os.environ)
 home = Path(sys.argv[1])
 with Ledger.open(home) as ledger:
     settings = Settings(entities=(Entity(key="e", name="E", address="A"),))
@@ -247,7 +251,9 @@ def test_a_kill_between_fetching_and_committing_leaves_the_state_of_a_run_that_w
         place.put(f"{n}.jsonl", event(n) + event(n + 1))
     feed = in_bucket(make_source, place, raw=raw)
     command = [sys.executable, "-c", INGEST, str(instance.home), feed.model_dump_json()]
-    killed = subprocess.run(command, env=os.environ | {"TALLYSTICK_CRASH_AT": "ingest_before_commit"}, check=False)
+    killed = subprocess.run(
+        command, env=os.environ | {"KILL_AT": "batch_committed.before", "PYTHONPATH": SUPPORT}, check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     report = instance.run(feed)
     assert (report.files, report.accepted, report.duplicate) == (3, 4, 2)

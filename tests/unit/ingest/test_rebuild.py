@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from orchestration.crash import CRASH_POINTS, crash_point
 from orchestration.errors import IntegrityFailure
 from orchestration.ingest import rebuild_lake
 
@@ -104,13 +103,25 @@ def test_leftovers_of_a_batch_that_never_was_are_removed(filled: Any, sources: l
     assert [n.reason for n in report.notices] == ["4 leftover(s) of an interrupted run removed"]
 
 
+INGEST_POINTS = (
+    "raw_received.after",
+    "raw_named.after",
+    "lake_file_named.after",
+    "batch_committed.before",
+    "batch_committed.after",
+)
+SUPPORT = os.pathsep.join(str(Path(__file__).parents[up] / name) for up, name in ((3, ""), (2, "support")))
+
 CHILD = textwrap.dedent("""
+    import os
     import sys
     from pathlib import Path
+    from kills import watch
     from orchestration.catalog.models import Entity, Settings
     from orchestration.catalog.sources import Source
     from orchestration.ingest import ingest
     from orchestration.ledger.store import Ledger
+    watch(os.environ)
     home = Path(sys.argv[1])
     feed = Source(name="ce", path="ce/*", format="cloudevents", properties={"n": "n"})
     logs = Source(name="gw", path="{gateway}/*.log*", format="combined")
@@ -120,21 +131,20 @@ CHILD = textwrap.dedent("""
 """)
 
 
-def test_A4_A6_A14_a_kill_at_any_point_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+def test_F1_F2_A4_A6_A14_a_kill_at_any_point_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "inbox/ce").mkdir(parents=True)
     (home / "inbox/g1").mkdir()
     expected: list[str] = []
     for number, point in enumerate(INGEST_POINTS):
-        assert point in CRASH_POINTS
         (home / f"inbox/ce/{number}.jsonl").write_text(event(number) + event(0))
         (home / f"inbox/g1/{number}.log").write_text(log(number, number))
-        environment = os.environ | {"TALLYSTICK_CRASH_AT": point}
+        environment = os.environ | {"KILL_AT": point, "PYTHONPATH": SUPPORT}
         command = [sys.executable, "-c", CHILD, str(home)]
         killed = subprocess.run(command, env=environment, check=False, cwd=Path(__file__).parents[3])
         assert killed.returncode == -signal.SIGKILL, point
         expected.append(point)
-    environment.pop("TALLYSTICK_CRASH_AT")
+    environment.pop("KILL_AT")
     subprocess.run(command, env=environment, check=True, cwd=Path(__file__).parents[3])
     from orchestration.ledger.store import Ledger
 
@@ -148,19 +158,3 @@ def test_A4_A6_A14_a_kill_at_any_point_loses_nothing_and_doubles_nothing(tmp_pat
     assert sum(row.duplicate for row in rows if row.source == "ce") == n
     assert sum(row.accepted for row in rows if row.source == "gw") == 2 * n
     assert not list((home / "lake").rglob("*.tmp"))
-
-
-INGEST_POINTS = (
-    "raw_partly_written",
-    "raw_written",
-    "raw_renamed",
-    "lake_file_written",
-    "lake_batch_written",
-    "ingest_before_commit",
-    "ingest_after_commit",
-)
-
-
-def test_an_unregistered_crash_point_is_a_mistake() -> None:
-    with pytest.raises(AssertionError):
-        crash_point("nowhere")
