@@ -3,9 +3,10 @@
   fact belong to it. With `touched` (days, weeks or months), only those of a customer that this build wrote: the rest was
   tested when it was written. `known` has the values that columns of text may have, here and in every other row; a
   result's `unknown_<column>` says in how many rows the column has another one. With `bounded`, the first and the last of
-  what is touched are looked up before: literals are carried into the parts of a view, which a join is not.
+  what is touched are looked up before: literals are carried into the parts of a view, which a join is not. With `only`,
+  a condition, the other rows are left alone.
 #}
-{% test grain_is_unique(model, columns, nullable=[], dimensions=false, touched=none, known={}, bounded=false) %}
+{% test grain_is_unique(model, columns, nullable=[], dimensions=false, touched=none, known={}, bounded=false, only="") %}
     {% set touched = "days" if touched is sameas true else touched %}
     {% set more = columns_of_dimensions(meters(wide_aggregations())) if dimensions else "" %}
     {% set unknown = {} %}
@@ -20,6 +21,7 @@
         {% endfor %}
     from
         {% if touched %} {{ written(model, touched, unknown.values() | list, bounded) }}
+        {% elif only %} (select * from {{ model }} where {{ only }})
         {% else %} {{ model }}
         {% endif %} as tested
     group by {{ columns | join(", ") }} {{ more }}
