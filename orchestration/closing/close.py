@@ -208,6 +208,7 @@ def _entry(
         "lines": str(sum(f.lines for f in files)),
         "accepted": str(sum(f.accepted for f in files)),
         "input_digest": input_digest(files),
+        "batch_hash": ledger.batch_hash(knowledge.last_batch),
         "catalog": catalog.digest,
         "catalog_commit": dict(knowledge.commit),
         "code": knowledge.code_digest,

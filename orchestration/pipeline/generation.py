@@ -1,10 +1,12 @@
 """Generations of the warehouse: built aside under one fixed name, published by a rename and a link.
 
 Readers open the published folder; they never meet a lock or a half-built table. A failed build leaves the link alone.
+Beside a generation stands the hash of its file, by which `verify` knows it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -36,8 +38,11 @@ def publish(instance: Instance) -> Path:
     for path in sorted(instance.build_folder.iterdir()):
         if path != instance.build_db:
             path.unlink()
-    _sync(instance.build_db)
-    _sync(instance.build_folder)
+    hashed = instance.build_db.with_name(f"{instance.build_db.name}.sha256")
+    with instance.build_db.open("rb") as file:
+        hashed.write_text(hashlib.file_digest(file, "sha256").hexdigest() + "\n")
+    for path in (hashed, instance.build_db, instance.build_folder):
+        _sync(path)
     crash_point("generation_before_rename")
     instance.build_folder.rename(target)
     crash_point("generation_before_link")
