@@ -88,9 +88,9 @@ class Ledger:
         self.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
         """The only commit point. Everything inside is there afterwards, or nothing is."""
-        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(f"BEGIN {kind}")
         try:
             yield
             self._db.execute("COMMIT")
@@ -117,7 +117,9 @@ class Ledger:
 
     def wrong_rows(self) -> list[Problem]:
         """Rows of what was taken that aren't as they were written, and guards of the ledger that are gone."""
-        return list(wrong_rows(self._db, self.key, self.batches(), self.files()))
+        # One state of it, as a run may commit meanwhile.
+        with self.transaction("DEFERRED"):
+            return list(wrong_rows(self._db, self.key, self.batches(), self.files()))
 
     def files(self, batch_id: int | None = None) -> list[FileRow]:
         where, values = ("", ()) if batch_id is None else ("WHERE f.batch_id = ?", (batch_id,))
