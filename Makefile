@@ -10,7 +10,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 3000
 
-.PHONY: help setup manifest demo test bench lint format ui verify schemas lock browser kill-campaign kill-points fuzz worlds bombs pricing-campaign mutants clean
+.PHONY: help setup manifest demo test bench lint format ui verify schemas lock browser kill-campaign kill-points fuzz worlds bombs pricing-campaign mutants verify-mutants clean
 
 help:
 	@echo "make demo    a month of example traffic, from logs to issued invoices, in data/"
@@ -101,6 +101,10 @@ pricing-campaign: $(INSTALLED)
 # Small changes of the pricing code, each of which the tests must notice (hours; MODULES="seats taxes" for some of it).
 mutants: $(INSTALLED)
 	@$(BIN)/python -m tests.mutation $(MODULES)
+
+# Small changes of the pricing code that change an invoice, each of which `verify` must find (an hour; MODULES as above).
+verify-mutants: $(INSTALLED)
+	@$(BIN)/python -m tests.mutation.verified $(MODULES)
 
 # Files that are made to exhaust memory, of 2 GB each (a few minutes, 5 GB of disk).
 bombs: $(INSTALLED)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.audit.charged import charged_spans
+from orchestration.audit.derived import wrong_lake
 from orchestration.audit.later import later_causes
 from orchestration.audit.pricing.documents import Issue
 from orchestration.audit.pricing.lines import Key
@@ -91,7 +92,7 @@ def recompute(home: Path, ledger: Ledger, scratch: Path, report: Callable[[str],
                 message = f"its documents can't be made again: {type(error).__name__}: {error}"
                 problems.append(Problem("not_recomputed", message, f"ledger.sqlite, journal entry {entry.seq}"))
             history.add_close([*body["skipped"], *(json.loads(row.body) for row in rows)], body["catalog"])
-        return problems
+        return [*problems, *wrong_lake(home / "lake", lake, scratch / "temp")]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -10,15 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from orchestration.audit.derived import wrong_exports, wrong_warehouse
 from orchestration.audit.erased import still_there, told
 from orchestration.audit.recompute import recompute
 from orchestration.audit.sums import wrong_counts, wrong_sums
 from orchestration.canonical import sha256_hex
 from orchestration.errors import IntegrityFailure, Problem
-from orchestration.exports.csvfiles import expected_exports
 from orchestration.ingest.batch import raw_store
 from orchestration.ingest.raw import RawStore
+from orchestration.ledger.checkpoints import REMEMBERED, refuse_behind, signer
 from orchestration.ledger.journal import CLOSE, check_chain, input_digest
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
 from orchestration.ledger.rows import DocumentRow, FileRow, document_row
@@ -42,6 +45,20 @@ def verify(
 
     `fast` checks hashes, chain, numbers and exports only; otherwise sums are added up and documents made again.
     """
+    try:
+        return _verify(home, exports, scratch, fast, report)
+    except sqlite3.DatabaseError as error:
+        if not any(text in str(error) for text in ("malformed", "not a database")):
+            raise
+        raise IntegrityFailure(
+            f"ledger.sqlite is damaged: {error}",
+            where=str(home / "ledger.sqlite"),
+            not_done="nothing was checked",
+            next_step="restore ledger.sqlite from a backup",
+        ) from error
+
+
+def _verify(home: Path, exports: Path, scratch: Path, fast: bool, report: Callable[[str], None]) -> VerifyResult:
     with Ledger.open(home, create=False) as ledger:
         files, documents = ledger.files(), list(ledger.documents())
         report(f"checking {len(files)} raw file(s), the journal and {len(documents)} document(s)")
@@ -55,14 +72,15 @@ def verify(
             *still_there(raw, erasures),
             *wrong_counts(files),
             *check_chain(ledger.journal()),
+            *ledger.wrong_rows(),
             *_unreadable(documents),
         ]
         if not any(p.code.startswith(("journal_", "document_")) for p in damaged):
             damaged += _catalogs(ledger)
-            problems = [*damaged, *_entries(ledger, files, documents), *_exported(documents, exports)]
+            problems = [*damaged, *_journalled(ledger, files, documents), *wrong_exports(documents, exports)]
         else:
             problems = damaged
-        problems += _numbers(documents)
+        problems += [*_numbers(documents), *_remembered(ledger), *wrong_warehouse(home / "warehouse")]
         if not fast:
             problems += wrong_sums(documents)
         if not fast and damaged:
@@ -116,11 +134,33 @@ def _unreadable(documents: list[DocumentRow]) -> Iterator[Problem]:
             yield Problem("document_edited", f"its bytes are no JSON: {error}", f"document {row.number}")
 
 
+def _remembered(ledger: Ledger) -> Iterator[Problem]:
+    """The journal against the checkpoint that was exported last, and the keys that it is signed with."""
+    home = ledger.path.parent
+    try:
+        refuse_behind(ledger)
+        public = home / "checkpoint.pub"
+        if (home / REMEMBERED).exists() or public.exists():
+            text = signer(ledger, create=False).key_text + "\n"
+            if not public.is_file() or public.read_text() != text:
+                yield Problem("key_edited", "is not the public key of checkpoint.key", str(public))
+    except IntegrityFailure as error:
+        yield Problem("checkpoint_differs", error.message, error.where)
+    except ValueError as error:
+        yield Problem("checkpoint_differs", f"can't be read: {error}", str(home / REMEMBERED))
+
+
 def _catalogs(ledger: Ledger) -> Iterator[Problem]:
     """Every catalog that documents were issued under, against the hash that the journal names."""
-    for digest in sorted({json.loads(e.body)["catalog"] for e in ledger.journal() if e.kind == CLOSE}):
+    named = {json.loads(e.body)["catalog"] for e in ledger.journal() if e.kind == CLOSE}
+    for digest in sorted(set(ledger.catalog_digests()) - named):
+        yield Problem("catalog_unfounded", "nothing was issued under it", f"archived catalog {digest}")
+    for digest in sorted(named):
         try:
-            found = sha256_hex(zlib.decompress(ledger.catalog(digest)))
+            unpacked = zlib.decompressobj()
+            found = sha256_hex(unpacked.decompress(ledger.catalog(digest)) + unpacked.flush())
+            if unpacked.unused_data or not unpacked.eof:
+                raise zlib.error("it has other bytes behind its end, or no end")
         except IntegrityFailure as error:
             yield Problem("catalog_missing", error.message, error.where)
         except zlib.error as error:
@@ -146,6 +186,14 @@ def _numbers(documents: list[DocumentRow]) -> Iterator[Problem]:
             if after.issue_date < before.issue_date:
                 message = f"issued on {after.issue_date}, before {before.number} of {before.issue_date}"
                 yield Problem("date_goes_back", message, f"document {after.number}")
+
+
+def _journalled(ledger: Ledger, files: list[FileRow], documents: list[DocumentRow]) -> list[Problem]:
+    try:
+        return list(_entries(ledger, files, documents))
+    except (ValueError, LookupError, TypeError) as error:
+        message = f"an entry, or a document, is not as a close writes it: {type(error).__name__}: {error}"
+        return [Problem("journal_unreadable", message, "ledger.sqlite, journal")]
 
 
 def _entries(ledger: Ledger, files: list[FileRow], documents: list[DocumentRow]) -> Iterator[Problem]:
@@ -175,29 +223,22 @@ def _entries(ledger: Ledger, files: list[FileRow], documents: list[DocumentRow])
         ]
         if root_hash(leaves).hex() != body["root"]:
             yield Problem("root_differs", f"the documents have the root {root_hash(leaves).hex()}", where)
-        if input_digest(f for f in files if f.batch_id <= int(body["last_batch"])) != body["input_digest"]:
-            yield Problem("input_differs", "the files of the ledger are not those that this close knew", where)
+        yield from _inputs(ledger, [f for f in files if f.batch_id <= int(body["last_batch"])], body, where)
     for seq, orphans in sorted(by_seq.items()):
         names = ", ".join(row.number for row in orphans)
         yield Problem("document_not_journalled", f"no close issued {names}", f"journal entry {seq}")
 
 
-def _exported(documents: list[DocumentRow], exports: Path) -> Iterator[Problem]:
-    """Exported files against what the ledger renders now; folders that were never exported are no fault."""
-    for relative, data in expected_exports(documents).items():
-        path = exports / relative
-        if not (exports / relative.parts[0]).exists():
-            continue
-        if not path.is_file():
-            yield Problem("export_missing", "the file is gone; `tallystick export invoices` writes it again", str(path))
-        elif path.read_bytes() != data:
-            place = _first_byte(path.read_bytes(), data)
-            message = f"differs from the ledger {place}; `tallystick export invoices` restores it"
-            yield Problem("export_edited", message, str(path))
-
-
-def _first_byte(found: bytes, wanted: bytes) -> str:
-    """Where two files part, for a person to look at."""
-    pairs = enumerate(zip(found, wanted, strict=False))
-    place = next((n for n, (a, b) in pairs if a != b), min(len(found), len(wanted)))
-    return f"from byte {place + 1} (line {wanted[:place].count(10) + 1})"
+def _inputs(ledger: Ledger, files: list[FileRow], body: Mapping[str, Any], where: str) -> Iterator[Problem]:
+    """What a close journalled of the files that it knew, against those that the ledger has."""
+    if input_digest(files) != body["input_digest"]:
+        yield Problem("input_differs", "the files of the ledger are not those that this close knew", where)
+    found = {
+        "batch_hash": ledger.batch_hash(int(body["last_batch"])),
+        "files": str(len(files)),
+        "lines": str(sum(f.lines for f in files)),
+        "accepted": str(sum(f.accepted for f in files)),
+    }
+    for name, value in found.items():
+        if body[name] != value:
+            yield Problem("input_differs", f"its '{name}' is {body[name]}, the ledger has {value}", where)

@@ -205,6 +205,7 @@ def _entry(
         "lines": str(sum(f.lines for f in files)),
         "accepted": str(sum(f.accepted for f in files)),
         "input_digest": input_digest(files),
+        "batch_hash": ledger.batch_hash(knowledge.last_batch),
         "catalog": catalog.digest,
         "locked_through": catalog.settings.locked_through and catalog.settings.locked_through.isoformat(),
         "catalog_commit": dict(knowledge.commit),

@@ -52,6 +52,8 @@ def signed_text(note: str, key_text: str, where: str) -> str:
         name, key_id, public = key_text.split("+", 2)
         if not blank or len(lines) != 1 or not lines[0].startswith(f"{_DASH}{name} "):
             raise ValueError(f"it bears no signature by {name}, or others beside it")
+        if note != f"{text}\n\n{lines[0]}\n":
+            raise ValueError("it is written in another form")
         signature = base64.b64decode(lines[0].removeprefix(f"{_DASH}{name} "), validate=True)
         if signature[:4].hex() != key_id:
             raise ValueError(f"it is signed with key {signature[:4].hex()}, not with {key_id}")

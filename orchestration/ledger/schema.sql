@@ -1,11 +1,14 @@
 -- The ledger. Rows of batches, files, catalogs, documents and journal are never updated or deleted.
+-- Tapes and deliveries follow their sources. A seal is a keyed hash of its row.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
 CREATE TABLE batches (
     batch_id INTEGER PRIMARY KEY,
     now_us INTEGER NOT NULL,
     skew_us INTEGER NOT NULL,
-    parser_version TEXT NOT NULL
+    parser_version TEXT NOT NULL,
+    -- Over the row, its files with their mappings, and the hash of the batch before.
+    hash TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE mappings (hash TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
@@ -33,6 +36,7 @@ CREATE TABLE files (
     -- A retry moves lines of an earlier row out of quarantine: none is new, and that row stays as it is.
     retry_of INTEGER REFERENCES files,
     retry_reason TEXT,
+    seal TEXT NOT NULL,
     CHECK (lines = accepted + duplicate + conflict + quarantined + blank),
     CHECK (CASE WHEN retry_of IS NULL THEN quarantined >= 0 ELSE lines = 0 AND blank = 0 AND quarantined < 0 END)
 ) STRICT;
@@ -47,7 +51,8 @@ CREATE TABLE tapes (
     consumed_lines INTEGER NOT NULL,
     prefix_sha TEXT NOT NULL,
     path TEXT NOT NULL,
-    file_id INTEGER NOT NULL REFERENCES files
+    file_id INTEGER NOT NULL REFERENCES files,
+    seal TEXT NOT NULL
 ) STRICT;
 CREATE INDEX tapes_by_head ON tapes (stream, head_sha);
 CREATE INDEX tapes_by_path ON tapes (stream, path);
@@ -62,6 +67,7 @@ CREATE TABLE deliveries (
     reason TEXT NOT NULL,
     seen_us INTEGER NOT NULL,
     tag TEXT NOT NULL,
+    seal TEXT NOT NULL,
     PRIMARY KEY (source, path)
 ) STRICT;
 
@@ -71,7 +77,8 @@ CREATE TABLE raw_references (
     version TEXT NOT NULL,
     etag TEXT NOT NULL,
     size INTEGER NOT NULL,
-    store_json TEXT NOT NULL
+    store_json TEXT NOT NULL,
+    seal TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE catalogs (hash TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;

@@ -10,18 +10,18 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
 from orchestration.canonical import sha256_hex
 from orchestration.durable import Point, step, write_file
-from orchestration.errors import ConfigInvalid, IntegrityFailure, OutOfResources
+from orchestration.errors import ConfigInvalid, IntegrityFailure, OutOfResources, Problem
 from orchestration.ledger.erasures import ERASURE, Erasure, erasures_of
 from orchestration.ledger.journal import GENESIS, entry_hash, salted
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, ReferenceRow, TapeRow
+from orchestration.ledger.seals import COUNTED, batch_hash, schema_script, seal, wrong_rows
 
-SCHEMA_VERSION = "5"
+SCHEMA_VERSION = "6"
 PRAGMAS = ("journal_mode=TRUNCATE", "synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF")
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _FILE_COLUMNS = [f.name for f in fields(FileRow)]
@@ -66,14 +66,14 @@ class Ledger:
                 _create(db, home)
         key = _read_key(home)
         meta: dict[str, str] = dict(db.execute("SELECT key, value FROM meta"))
-        if meta["schema_version"] != SCHEMA_VERSION:
+        if meta.get("schema_version") != SCHEMA_VERSION:
             raise ConfigInvalid(
-                f"the ledger has schema {meta['schema_version']}, this version reads {SCHEMA_VERSION}",
+                f"the ledger has schema {meta.get('schema_version')}, this version reads {SCHEMA_VERSION}",
                 where=str(path),
                 not_done="the ledger was not opened",
                 next_step="install the version of Tallystick that wrote it",
             )
-        if meta["key_fingerprint"] != sha256_hex(key):
+        if meta.get("key_fingerprint") != sha256_hex(key):
             raise IntegrityFailure(
                 "instance.key is not the key that this ledger was made with",
                 where=str(home / "instance.key"),
@@ -107,6 +107,15 @@ class Ledger:
                         self._db.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """All that is read inside is of one moment, whatever another process commits meanwhile."""
+        self._db.execute("BEGIN DEFERRED")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
     # -- what was taken -------------------------------------------------------------------------------------------
 
     def next_batch_id(self) -> int:
@@ -116,7 +125,18 @@ class Ledger:
         return self._next("file_id", "files")
 
     def batches(self) -> list[BatchRow]:
-        return [BatchRow(*row) for row in self._db.execute("SELECT * FROM batches ORDER BY batch_id")]
+        return [BatchRow(*row[:-1]) for row in self._db.execute("SELECT * FROM batches ORDER BY batch_id")]
+
+    def batch_hash(self, batch_id: int) -> str:
+        """The hash of a batch, which covers those before it."""
+        row = self._db.execute("SELECT hash FROM batches WHERE batch_id = ?", (batch_id,)).fetchone()
+        return str(row[0]) if row else GENESIS
+
+    def wrong_rows(self) -> list[Problem]:
+        """Rows of what was taken that aren't as they were written, and guards of the ledger that are gone."""
+        # One state of it, as a run may commit meanwhile.
+        with self.reading():
+            return list(wrong_rows(self._db, self.key, self.batches(), self.files()))
 
     def files(self, batch_id: int | None = None) -> list[FileRow]:
         where, values = ("", ()) if batch_id is None else ("WHERE f.batch_id = ?", (batch_id,))
@@ -137,23 +157,23 @@ class Ledger:
             "SELECT * FROM tapes WHERE stream = ?1 AND path = ?3 ORDER BY tape_id",
             (stream, head_sha, path),
         )
-        return [TapeRow(*row) for row in rows]
+        return [TapeRow(*row[:-1]) for row in rows]
 
     def deliveries(self, source: str) -> dict[str, DeliveryRow]:
         rows = self._db.execute("SELECT * FROM deliveries WHERE source = ? ORDER BY path", (source,))
-        return {row[1]: DeliveryRow(*row) for row in rows}
+        return {row[1]: DeliveryRow(*row[:-1]) for row in rows}
 
     def delivery(self, source: str, path: str) -> DeliveryRow | None:
         row = self._db.execute("SELECT * FROM deliveries WHERE source = ? AND path = ?", (source, path)).fetchone()
-        return DeliveryRow(*row) if row else None
+        return DeliveryRow(*row[:-1]) if row else None
 
     def references(self) -> list[ReferenceRow]:
         """Raw files that are kept at their object store."""
-        return [ReferenceRow(*row) for row in self._db.execute("SELECT * FROM raw_references ORDER BY sha256")]
+        return [ReferenceRow(*row[:-1]) for row in self._db.execute("SELECT * FROM raw_references ORDER BY sha256")]
 
     def held(self) -> list[DeliveryRow]:
         rows = self._db.execute("SELECT * FROM deliveries WHERE status = 'held' ORDER BY source, path")
-        return [DeliveryRow(*row) for row in rows]
+        return [DeliveryRow(*row[:-1]) for row in rows]
 
     def commit_batch(
         self,
@@ -165,18 +185,22 @@ class Ledger:
     ) -> None:
         """File, batch, counts, tapes, deliveries and references in one transaction: from here on they exist."""
         with self.transaction(Point.BATCH_COMMITTED):
-            self._insert("batches", batch)
+            before = self.batch_hash(batch.batch_id - 1)
+            self._insert("batches", batch, batch_hash(batch, files, before))
             for file in files:
                 mapping_hash = sha256_hex(file.mapping_json.encode())
                 self._db.execute("INSERT OR IGNORE INTO mappings VALUES (?, ?)", (mapping_hash, file.mapping_json))
                 values = [mapping_hash if c == "mapping_json" else getattr(file, c) for c in _FILE_COLUMNS]
+                values.append(seal(self.key, "files", values))
                 self._db.execute(f"INSERT INTO files VALUES ({_marks(values)})", values)
             for tape in tapes:
                 self._db.execute("DELETE FROM tapes WHERE tape_id = ?", (tape.tape_id,))
-                self._insert("tapes", tape)
+                self._insert_sealed("tapes", tape)
             self._put_deliveries(deliveries)
             for reference in references:
-                self._insert("raw_references", reference)
+                self._insert_sealed("raw_references", reference)
+            if references:
+                self._recount("raw_references")
 
     def record_deliveries(self, deliveries: Sequence[DeliveryRow]) -> None:
         """Paths that brought no new lines: held files and second copies."""
@@ -185,7 +209,9 @@ class Ledger:
 
     def _put_deliveries(self, deliveries: Sequence[DeliveryRow]) -> None:
         for row in deliveries:
-            self._db.execute(f"INSERT OR REPLACE INTO deliveries VALUES ({_marks(astuple(row))})", astuple(row))
+            self._db.execute("DELETE FROM deliveries WHERE source = ? AND path = ?", (row.source, row.path))
+            self._insert_sealed("deliveries", row)
+        self._recount("deliveries")
 
     # -- what was issued ------------------------------------------------------------------------------------------
 
@@ -202,6 +228,9 @@ class Ledger:
                 next_step="restore ledger.sqlite from a backup",
             )
         return bytes(row[0])
+
+    def catalog_digests(self) -> list[str]:
+        return [digest for (digest,) in self._db.execute("SELECT hash FROM catalogs ORDER BY hash")]
 
     def last_sequence(self, series: str) -> int:
         row = self._db.execute("SELECT coalesce(max(sequence), 0) FROM documents WHERE series = ?", (series,))
@@ -254,8 +283,14 @@ class Ledger:
     def _next(self, column: str, table: str) -> int:
         return int(self._db.execute(f"SELECT coalesce(max({column}), 0) + 1 FROM {table}").fetchone()[0])
 
-    def _insert(self, table: str, row: Any) -> None:
-        values = astuple(row)
+    def _recount(self, table: str) -> None:
+        self._db.execute(f"UPDATE meta SET value = (SELECT count(*) FROM {table}) WHERE key = ?", (table,))
+
+    def _insert_sealed(self, table: str, row: Any) -> None:
+        self._insert(table, row, seal(self.key, table, astuple(row)))
+
+    def _insert(self, table: str, row: Any, *more: str) -> None:
+        values = (*astuple(row), *more)
         self._db.execute(f"INSERT INTO {table} VALUES ({_marks(values)})", values)
 
 
@@ -295,12 +330,12 @@ def _create(db: sqlite3.Connection, home: Path) -> None:
     key_path = home / "instance.key"
     if not key_path.exists():
         write_file(key_path, secrets.token_hex(32).encode(), Point.INSTANCE_KEY, mode=0o400)
-    script = package_files("orchestration.ledger").joinpath("schema.sql").read_text()
     fingerprint = sha256_hex(_read_key(home))
+    counts = "".join(f", ('{table}', '0')" for table in COUNTED)
     with step(Point.LEDGER_CREATED):
         db.executescript(
-            f"BEGIN IMMEDIATE; {script} INSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), "
-            f"('key_fingerprint', '{fingerprint}'); COMMIT;"
+            f"BEGIN IMMEDIATE; {schema_script()} INSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), "
+            f"('key_fingerprint', '{fingerprint}'){counts}; COMMIT;"
         )
 
 

@@ -1,10 +1,12 @@
 """Generations of the warehouse: built aside under one fixed name, published by a rename and a link.
 
 Readers open the published folder; they never meet a lock or a half-built table. A failed build leaves the link alone.
+Beside a generation stands the hash of its file, by which `verify` knows it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -39,6 +41,10 @@ def publish(instance: Instance) -> Path:
         for path in sorted(instance.build_folder.iterdir()):
             if path != instance.build_db:
                 path.unlink()
+        hashed = instance.build_db.with_name(f"{instance.build_db.name}.sha256")
+        with instance.build_db.open("rb") as file:
+            hashed.write_text(hashlib.file_digest(file, "sha256").hexdigest() + "\n")
+        sync_file(hashed)
         sync_file(instance.build_db)
         sync_folder(instance.build_folder)
         instance.build_folder.rename(target)

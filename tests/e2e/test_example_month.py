@@ -19,7 +19,9 @@ import pytest
 from forecasts import coverage
 from independent import Billed, LineKey, bill, measure, read_inbox, table
 from instances import DERIVED, content, documents, file_hashes, ledger_rows, rows, tables
+from reperformed import reperform, stated
 
+from orchestration.audit.prove import prove
 from orchestration.audit.verify import verify
 from orchestration.catalog import load_catalog
 from orchestration.cli import main
@@ -27,6 +29,7 @@ from orchestration.closing.close import CloseResult
 from orchestration.demo import demo
 from orchestration.example import GeneratedSummary, generate_late
 from orchestration.example.profiles import PROFILES
+from orchestration.ledger.store import Ledger
 from orchestration.pipeline.close import close
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context, RunResult, run
@@ -239,6 +242,17 @@ def test_every_invoice_is_what_an_independent_computation_says(month, billed, sh
     for body in issued:
         by_currency[body["currency"]] += Decimal(body["total"])
     show(f"issued: {len(issued)} documents, {dict(by_currency)}")
+
+
+def test_an_invoice_of_every_plan_is_made_again_from_its_bundle_alone(copied: Path, tmp_path: Path) -> None:
+    with Ledger.open(copied) as ledger:
+        bodies = [json.loads(row.body) for row in ledger.documents()]
+        numbers = {tuple(sorted({x["plan"] for x in body["lines"]})): body["number"] for body in bodies}.values()
+        for number in numbers:
+            prove(ledger, number, tmp_path / number, tmp_path / "scratch")
+    assert len(numbers) >= 5
+    for number in numbers:
+        assert reperform(tmp_path / number) == stated(tmp_path / number), number
 
 
 def test_lines_sum_to_totals_and_numbers_have_no_gap(month) -> None:

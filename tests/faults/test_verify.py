@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+import tampering
 from faultkit import Box, differences
 
 RAW_ONE = "SELECT sha256, path FROM files WHERE path = 'tokens/2026-10.jsonl'"
@@ -114,32 +115,28 @@ def test_F53_an_edit_of_the_ledger_is_named(what: str, box: Box) -> None:
 def test_F53_a_ledger_that_was_rewritten_consistently_is_found_by_recomputing(box: Box) -> None:
     """Hashes, root and chain made anew: only the raw files still tell what was due."""
     import json
-    import sqlite3
 
     from orchestration.canonical import canonical_bytes, sha256_hex
     from orchestration.ledger.journal import entry_hash
     from orchestration.ledger.merkle import leaf_hash, root_hash, salt
 
     key = bytes.fromhex((box.home / "instance.key").read_text())
-    box.tamper("")
-    db = sqlite3.connect(box.home / "ledger.sqlite")
-    rows = db.execute("SELECT number, body FROM documents WHERE journal_seq = 2 ORDER BY sequence").fetchall()
-    bodies = {number: json.loads(body) for number, body in rows}
-    first = bodies["SEL-2026-000004"]
-    first["lines"][0]["amount"] = "5.03"
-    for name in ("subtotal", "total", "amount_due"):
-        first[name] = "26.00"
-    data = {number: canonical_bytes(body) for number, body in bodies.items()}
-    for number, raw in data.items():
-        db.execute("UPDATE documents SET body = ?, sha256 = ? WHERE number = ?", (raw, sha256_hex(raw), number))
-    kind, text, prev = db.execute("SELECT kind, body, prev_hash FROM journal WHERE seq = 2").fetchone()
-    entry = json.loads(text)
-    entry["documents"] = [{"number": n, "sha256": sha256_hex(raw)} for n, raw in data.items()]
-    entry["root"] = root_hash([leaf_hash(salt(key, n), raw) for n, raw in data.items()]).hex()
-    new = canonical_bytes(entry).decode()
-    db.execute("UPDATE journal SET body = ?, hash = ? WHERE seq = 2", (new, entry_hash(2, kind, new, prev)))
-    db.commit()
-    db.close()
+    with tampering.unguarded(box.home / "ledger.sqlite") as db:
+        rows = db.execute("SELECT number, body FROM documents WHERE journal_seq = 2 ORDER BY sequence").fetchall()
+        bodies = {number: json.loads(body) for number, body in rows}
+        first = bodies["SEL-2026-000004"]
+        first["lines"][0]["amount"] = "5.03"
+        for name in ("subtotal", "total", "amount_due"):
+            first[name] = "26.00"
+        data = {number: canonical_bytes(body) for number, body in bodies.items()}
+        for number, raw in data.items():
+            db.execute("UPDATE documents SET body = ?, sha256 = ? WHERE number = ?", (raw, sha256_hex(raw), number))
+        kind, text, prev = db.execute("SELECT kind, body, prev_hash FROM journal WHERE seq = 2").fetchone()
+        entry = json.loads(text)
+        entry["documents"] = [{"number": n, "sha256": sha256_hex(raw)} for n, raw in data.items()]
+        entry["root"] = root_hash([leaf_hash(salt(key, n), raw) for n, raw in data.items()]).hex()
+        new = canonical_bytes(entry).decode()
+        db.execute("UPDATE journal SET body = ?, hash = ? WHERE seq = 2", (new, entry_hash(2, kind, new, prev)))
     box.do("export", "invoices")
     box.do("verify", "--fast")
     said = box.do("verify", code=5)

@@ -7,6 +7,7 @@ changing the rules is a difference here and in `verify`. CAMPAIGN_SECOND says ho
 from __future__ import annotations
 
 import os
+from collections import Counter
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -14,12 +15,15 @@ from pathlib import Path
 import pytest
 from planted_corrections import CORRECTION_BUGS
 from planted_prices import BUGS, Bug
-from planting import edited, planted
+from planting import edited, planted, source_of
 from price_cases import case_of
 from price_sample import half_of_a_maximum
 from second_lines import program_lines, second_lines
 from second_lives import Lived
 from second_pricer import Close, Made, closes_of, program_bodies, second_bodies, unlike
+
+from tests.mutation.mutants import mutants
+from tests.mutation.verified import FOUND, UNSEEN, fate, month
 
 CASES = int(os.environ.get("CAMPAIGN_SECOND", "140"))
 LIVES = 1 + CASES // 1000
@@ -89,3 +93,12 @@ def test_both_agree_on_the_closes_of_several_customers_and_sellers(seed: int, tm
     assert lived.unlike == []
     corrections = [line for body in lived.documents for line in body["lines"] if line["kind"] == "correction"]
     assert len(lived.documents) > 8 and len(corrections) > 5
+
+
+@pytest.mark.parametrize(("name", "every"), [("bounds", 9), ("taxes", 24), ("credits", 30)])
+def test_every_mutant_of_billing_that_changes_an_invoice_is_found(name: str, every: int) -> None:
+    """The short sample of `make verify-mutants`, which tries every mutant of billing."""
+    module = f"orchestration.billing.{name}"
+    text, issued = source_of(module), month(12)
+    fates = Counter(fate(mutant, text, issued) for mutant in mutants(module, text)[::every])
+    assert fates[FOUND] >= 2 and not fates[UNSEEN], fates

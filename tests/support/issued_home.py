@@ -155,7 +155,8 @@ def close(home: Path, ledger: Ledger, month: str) -> None:
 
 
 def deliver_late(home: Path) -> None:
-    """Five calls of October that come in November, one of them for the second time, and a line that says otherwise."""
+    """Five calls of October that come in November, one of them for the second time, a line that says otherwise, and one
+    that can't be read."""
     lines = [
         _event(
             "ashcanary", "call", n, f"2026-10-30T20:{n - 39}5:00Z", {"tokens": "10.5", "model": "big", "region": "eu"}
@@ -163,7 +164,7 @@ def deliver_late(home: Path) -> None:
         for n in range(40, 44)
     ]
     again = _event("ashcanary", "call", 43, "2026-10-30T20:45:00Z", {"tokens": "11", "model": "big", "region": "eu"})
-    (home / "inbox" / "late.jsonl").write_text("".join([*lines, lines[0], again]))
+    (home / "inbox" / "late.jsonl").write_text("".join([*lines, lines[0], again, "no event\n"]))
 
 
 def parquet_text(path: Path) -> str:

@@ -71,6 +71,7 @@ def test_F4_F8_a_generation_is_synced_before_it_is_named_and_named_before_it_is_
     publish_generation(instance)
     assert told[2:] == [
         "generation_named.before",
+        "sync tallystick.duckdb.sha256",
         "sync tallystick.duckdb",
         "sync build",
         "name gen-000001",

@@ -70,11 +70,11 @@ def test_F3_leftovers_of_a_broken_build_are_not_built_upon(instance: Instance) -
     assert sorted(p.name for p in instance.warehouse.iterdir()) == ["current", "gen-000001", "gen-000002"]
 
 
-def test_a_published_generation_is_one_file_that_nobody_writes_to(instance: Instance) -> None:
+def test_a_published_generation_is_one_file_that_nobody_writes_to_and_its_hash(instance: Instance) -> None:
     build(instance, 1)
     (instance.build_folder / "tallystick.duckdb.wal").write_bytes(b"")
     folder = publish(instance)
-    assert [p.name for p in folder.iterdir()] == ["tallystick.duckdb"]
+    assert sorted(p.name for p in folder.iterdir()) == ["tallystick.duckdb", "tallystick.duckdb.sha256"]
     assert stat.S_IMODE((folder / "tallystick.duckdb").stat().st_mode) == 0o444
     assert instance.current.is_symlink() and instance.current.readlink() == Path(folder.name)
 
