@@ -5,7 +5,6 @@ A rollback journal and `synchronous=EXTRA`: a commit survives power loss, folder
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.canonical import sha256_hex
-from orchestration.durable import Point, step, write_file
+from orchestration.durable import Point, step
 from orchestration.errors import ConfigInvalid, IntegrityFailure, OutOfResources, Problem
+from orchestration.ledger.begun import read_key, refuse_lost
 from orchestration.ledger.erasures import ERASURE, Erasure, erasures_of
 from orchestration.ledger.journal import GENESIS, entry_hash, salted
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, ReferenceRow, TapeRow
-from orchestration.ledger.seals import COUNTED, batch_hash, schema_script, seal, wrong_rows
+from orchestration.ledger.seals import batch_hash, seal, wrong_rows
 
 SCHEMA_VERSION = "6"
 PRAGMAS = ("journal_mode=TRUNCATE", "synchronous=EXTRA", "foreign_keys=ON", "trusted_schema=OFF")
@@ -56,15 +56,15 @@ class Ledger:
                 next_step="name the folder with --home or TALLYSTICK_HOME, or begin with `tallystick run`",
             )
         if fresh:
-            _refuse_lost_ledger(home)
+            refuse_lost(home)
         home.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, isolation_level=None, timeout=30)
         with _room(path):
             for pragma in PRAGMAS:
                 db.execute(f"PRAGMA {pragma}")
             if fresh or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-                _create(db, home)
-        key = _read_key(home)
+                begin(db, home, SCHEMA_VERSION)
+        key = read_key(home)
         meta: dict[str, str] = dict(db.execute("SELECT key, value FROM meta"))
         if meta.get("schema_version") != SCHEMA_VERSION:
             raise ConfigInvalid(
@@ -312,44 +312,3 @@ def _room(path: Path) -> Iterator[None]:
 
 def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
-
-
-def _refuse_lost_ledger(home: Path) -> None:
-    """A new ledger would number from 1 again and take every file again: not where there has been one."""
-    left = [name for name in ("raw", "exports", "lake") if (home / name).is_dir() and any((home / name).iterdir())]
-    if left:
-        raise IntegrityFailure(
-            f"ledger.sqlite is gone, but there is {', '.join(f'{name}/' for name in left)} of an instance",
-            where=str(home / "ledger.sqlite"),
-            not_done="no new ledger was begun",
-            next_step="restore ledger.sqlite and instance.key from a backup; to begin anew, use an empty folder",
-        )
-
-
-def _create(db: sqlite3.Connection, home: Path) -> None:
-    key_path = home / "instance.key"
-    if not key_path.exists():
-        write_file(key_path, secrets.token_hex(32).encode(), Point.INSTANCE_KEY, mode=0o400)
-    fingerprint = sha256_hex(_read_key(home))
-    counts = "".join(f", ('{table}', '0')" for table in COUNTED)
-    with step(Point.LEDGER_CREATED):
-        db.executescript(
-            f"BEGIN IMMEDIATE; {schema_script()} INSERT INTO meta VALUES ('schema_version', '{SCHEMA_VERSION}'), "
-            f"('key_fingerprint', '{fingerprint}'){counts}; COMMIT;"
-        )
-
-
-def _read_key(home: Path) -> bytes:
-    path = home / "instance.key"
-    try:
-        key = bytes.fromhex(path.read_text().strip())
-        if len(key) != 32:
-            raise ValueError(f"it holds {len(key)} bytes, not 32")
-        return key
-    except (OSError, ValueError) as error:
-        raise IntegrityFailure(
-            f"instance.key can't be read: {error}",
-            where=str(path),
-            not_done="the ledger was not opened",
-            next_step="restore instance.key from the same backup as ledger.sqlite",
-        ) from error

@@ -84,11 +84,6 @@ def test_F4_F8_a_generation_is_synced_before_it_is_named_and_named_before_it_is_
     ]
 
 
-def test_F8_the_ledger_asks_for_every_sync_that_there_is(tmp_path: Path) -> None:
-    with Ledger.open(tmp_path) as ledger:
-        assert ledger._db.execute("PRAGMA synchronous").fetchone() == (3,)
-
-
 @pytest.mark.parametrize("fault", [errno.EIO, errno.ENOSPC])
 def test_F10_a_sync_that_fails_is_named_with_its_file_and_never_tried_again_on_the_same_one(
     fault: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
