@@ -15,7 +15,7 @@ from typing import Any
 from orchestration.canonical import sha256_hex
 from orchestration.durable import Point, step
 from orchestration.errors import ConfigInvalid, IntegrityFailure, OutOfResources, Problem
-from orchestration.ledger.begun import read_key, refuse_lost
+from orchestration.ledger.begun import begin, read_key, refuse_lost
 from orchestration.ledger.erasures import ERASURE, Erasure, erasures_of
 from orchestration.ledger.journal import GENESIS, entry_hash, salted
 from orchestration.ledger.rows import BatchRow, DeliveryRow, DocumentRow, FileRow, JournalRow, ReferenceRow, TapeRow
