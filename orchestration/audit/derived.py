@@ -73,7 +73,7 @@ def wrong_lake(lake: Path, again: Path, scratch: Path) -> Iterator[Problem]:
 
 def _batch(name: Path) -> int:
     """Of a file of the lake; 0 for a name that no batch gives."""
-    number = name.parts[1][:6]
+    number = name.parts[1][:6] if len(name.parts) > 1 else ""
     return int(number) if number.isdecimal() else 0
 
 

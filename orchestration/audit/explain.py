@@ -66,7 +66,9 @@ def explain(
     told |= {"line": line, "prices": prices(known)["lines"].get(position, [])}
     of_line = [row | {"changes": [c for c in row["changes"] if c["line"] == position]} for row in told["later"]]
     told["later"] = [row for row in of_line if row["changes"]]
-    kept = None if events is not None else _kept(ledger, known, line, warehouse, scratch)
+    # What was erased is told from the lines themselves.
+    by_events = events is not None or bool(ledger.erasures())
+    kept = None if by_events else _kept(ledger, known, line, warehouse, scratch)
     return told | (kept or _events_of(ledger, known, line, scratch, events))
 
 
@@ -110,6 +112,7 @@ def _kept(
         "days": [{"day": day.isoformat(), **_sums(of_day)} for day, of_day in days.items()],
         "files": [_file(of_file) for of_file in files.values()],
         "left_out": [{"reason": reason, "lines": str(left[reason])} for reason in sorted(left)],
+        "erased": [],
     }
 
 

@@ -94,12 +94,12 @@ class Catalog:
     refunds: tuple[Refund, ...]
     releases: tuple[Release, ...]
     taxes: Taxes | None
-    watched: Watched
     reviews: Reviews
     conflicts: tuple[ConflictDecision, ...]
     retractions: Retractions
     files: Mapping[str, str]
     digest: str
+    watched: Watched = Watched()
 
     def seller(self, customer: str, day: date) -> str:
         """The entity that sells to a customer in the period that begins on a day."""

@@ -122,6 +122,7 @@ PASSING = {
     "orchestration/pipeline/entitled.py": (1, "a scratch file"),
     "orchestration/pipeline/evidence.py": (1, "a scratch folder"),
     "orchestration/engine.py": (1, "rows on their way into a table"),
+    "orchestration/ledger/seals.py": (1, "an empty ledger in memory, to compare with"),
     "orchestration/ingest/erase.py": (
         1,
         "how far the lake has been looked through: if lost, it is looked through again",

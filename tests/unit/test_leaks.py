@@ -18,6 +18,7 @@ from orchestration.catalog import Catalog
 from orchestration.catalog.load import parse_catalog
 from orchestration.closing.terms import refuse_term_edits
 from orchestration.console_finance import print_leaks, print_positions
+from orchestration.durable import Point
 from orchestration.errors import PeriodClosed
 from orchestration.exports.financecsv import leaks_csv, positions_csv
 from orchestration.ledger.rows import DeliveryRow
@@ -89,7 +90,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         held = DeliveryRow("gw", "a.gz", 1, written, "00", "held", "bad_gzip: cut", 0)
         opened.record_deliveries([held, replace(held, path="b.gz", status="taken")])
         body = {"cut_off": "2026-11-01", "skipped": [], "parked": {"acme": "3 unmeasured event(s)"}, "waived": None}
-        with opened.transaction():
+        with opened.transaction(Point.CLOSE_COMMITTED):
             opened.append_journal("close", canonical_bytes(body))
         yield opened
 

@@ -397,7 +397,7 @@ def test_a_reference_in_the_ledger_is_never_changed(instance: Any, make_source: 
     for statement in ("UPDATE raw_references SET url = 'x'", "DELETE FROM raw_references"):
         with pytest.raises(sqlite3.IntegrityError):
             db.execute(statement)
-    values = asdict(row) | {"url": "s3://elsewhere/a.jsonl"}
-    db.execute(f"INSERT OR REPLACE INTO raw_references VALUES ({', '.join('?' * 6)})", list(values.values()))
+    values = asdict(row) | {"url": "s3://elsewhere/a.jsonl", "seal": ""}
+    db.execute(f"INSERT OR REPLACE INTO raw_references VALUES ({', '.join('?' * 7)})", list(values.values()))
     assert instance.ledger.references() == [row]
     db.close()
