@@ -333,6 +333,10 @@ def test_an_export_that_was_added(home: Path) -> None:
 def test_every_column_of_every_part_of_the_lake(home: Path, tmp_path: Path) -> None:
     kinds = (*lake_files._BY_FILE, *lake_files._BY_BATCH)
     unseen = []
+    # Nothing of this instance is erased: rows of another part stand for what would be kept.
+    kept = home / "lake" / "erased" / "000001" / "00000001.parquet"
+    kept.parent.mkdir(parents=True)
+    shutil.copyfile(sorted((home / "lake" / "events").rglob("*.parquet"))[0], kept)
     for kind in kinds:
         path = sorted((home / "lake" / kind).rglob("*.parquet"))[-1]
         before = path.read_bytes()
@@ -358,6 +362,8 @@ def test_every_column_of_every_part_of_the_lake(home: Path, tmp_path: Path) -> N
         path.write_bytes(before)
         assert list(wrong_lake(home / "lake", copy, tmp_path / "temp")) == []
     assert not unseen, "\n".join(map(repr, unseen))
+    shutil.rmtree(home / "lake" / "erased")
+    shutil.rmtree(copy / "erased")
     surplus = home / "lake" / "events" / "000001" / "00000099.parquet"
     shutil.copyfile(sorted((home / "lake" / "events").rglob("*.parquet"))[0], surplus)
     (problem,) = wrong_lake(home / "lake", copy, tmp_path / "temp")
