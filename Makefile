@@ -26,7 +26,7 @@ setup: $(INSTALLED)
 $(INSTALLED): requirements.lock.txt requirements.uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or later is needed; name it with PYTHON=..."; exit 2; }
-	@echo "== installing the locked packages into $(VENV) (about 700 MB; a minute or less)"
+	@echo "== installing the locked packages into $(VENV) (about 1 GB; a minute or less)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock.txt
