@@ -128,7 +128,13 @@ PHASES = (
         lambda box: ["erase", "gone"],
         (Point.ERASURE_MARKED, Point.ERASURE_COMMITTED, Point.ERASED_REMOVED, Point.ERASURE_ENDED),
     ),
-    Phase("run after it", OCTOBER_NOW, lambda box: None, lambda box: ["run"], ()),
+    Phase(
+        "close after it",
+        OCTOBER_NOW,
+        lambda box: None,
+        lambda box: ["close", "2026-10", "--waive", "nonsense holds no usage"],
+        (),
+    ),
 )
 
 

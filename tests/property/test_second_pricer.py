@@ -101,4 +101,4 @@ def test_every_mutant_of_billing_that_changes_an_invoice_is_found(name: str, eve
     module = f"orchestration.billing.{name}"
     text, issued = source_of(module), month(12)
     fates = Counter(fate(mutant, text, issued) for mutant in mutants(module, text)[::every])
-    assert fates[FOUND] >= 2 and not fates[UNSEEN], fates
+    assert fates[FOUND] and not fates[UNSEEN], fates
