@@ -62,7 +62,11 @@ def transform(
     """Run the models of a stage and every test on them. Raises IntegrityFailure naming each test that failed."""
     offer_build(instance.home, instance.build_db)
     arguments = build_arguments(instance, stage, fresh, selection)
-    invoke(arguments, on_event=on_event, manifest=load_project(instance))
+    try:
+        invoke(arguments, on_event=on_event, manifest=load_project(instance))
+    except OutOfResources as error:
+        error.where = str(instance.build_folder)
+        raise
 
 
 def load_project(instance: Instance) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,12 @@ def _out(box: Box, name: str) -> str:
     return str(box.home / "out" / name)
 
 
+def _new(box: Box, name: str) -> str:
+    """A bundle is never written over: whoever wants it again removes the one that is there."""
+    shutil.rmtree(box.home / "out" / name, ignore_errors=True)
+    return _out(box, name)
+
+
 DOCUMENT = "SEL-2026-000004"
 PHASES = (
     Phase(
@@ -117,7 +124,7 @@ PHASES = (
         "bundle",
         OCTOBER_NOW,
         lambda box: None,
-        lambda box: ["prove", DOCUMENT, "-o", _out(box, "bundle")],
+        lambda box: ["prove", DOCUMENT, "-o", _new(box, "bundle")],
         (Point.BUNDLE_NAMED,),
     ),
     Phase("list", OCTOBER_NOW, retraction, lambda box: ["retract", "errors"], (Point.RETRACTION_LISTED,)),

@@ -20,7 +20,11 @@ from faultkit import (
     differences,
     tree,
 )
-from test_kill import take_again
+
+from orchestration.catalog import load_catalog
+from orchestration.ingest import ingest
+from orchestration.ledger.store import Ledger
+from orchestration.settings import parse_instant
 
 KILLED = -9
 POINTS = ("lake_file_named.after", "batch_committed.before", "batch_committed.after")
@@ -39,6 +43,12 @@ def misread(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Box
     box.catalog("sources.yaml", CATALOG["sources.yaml"])
     deliver_october(box)
     return box.at(OCTOBER_NOW)
+
+
+def take_again(box: Box) -> None:
+    catalog = load_catalog(box.home / "catalog")
+    with Ledger.open(box.home) as ledger:
+        ingest(box.home, ledger, catalog.settings, catalog.sources, parse_instant(OCTOBER_NOW, "test"))
 
 
 def retry(box: Box, *options: str, code: int = 0, **env: str) -> str:
