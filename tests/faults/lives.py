@@ -52,6 +52,12 @@ def retraction(box: Box) -> None:
     box.catalog("retractions.yaml", f"retractions:\n  - {row}\n")
 
 
+def listed(box: Box) -> list[str]:
+    """A list is made once: whoever wants it again removes the one that is there."""
+    (box.home / "catalog" / "retractions" / "errors.jsonl").unlink(missing_ok=True)
+    return ["retract", "errors"]
+
+
 def erasure(box: Box) -> None:
     """A user of gateway logs, of which one has grown into another and one is compressed."""
     with Ledger.open(box.home) as ledger:
@@ -127,7 +133,7 @@ PHASES = (
         lambda box: ["prove", DOCUMENT, "-o", _new(box, "bundle")],
         (Point.BUNDLE_NAMED,),
     ),
-    Phase("list", OCTOBER_NOW, retraction, lambda box: ["retract", "errors"], (Point.RETRACTION_LISTED,)),
+    Phase("list", OCTOBER_NOW, retraction, listed, (Point.RETRACTION_LISTED,)),
     Phase(
         "erasure",
         OCTOBER_NOW,
