@@ -2,7 +2,7 @@
 
 Layout of a catalog folder:
   instance.yaml  sources.yaml  meters.yaml  routes.yaml  plans/*.yaml  customers.csv  credentials.csv  subscriptions.csv
-  throttling.yaml  entitlements.yaml (may be absent)
+  throttling.yaml  entitlements.yaml  monitoring.yaml (may be absent)
   overrides.yaml  coupons.yaml  credits.yaml  adjustments.yaml  refunds.yaml  releases.yaml  taxes.yaml (what customers
   agreed, and what was decided of their documents; may be absent)
   decisions.yaml, retractions.yaml, retractions/*.jsonl, corrections.yaml, voids.yaml, withheld.yaml, erasures.yaml
@@ -26,6 +26,8 @@ from orchestration.catalog.entitlements import KEY as ENTITLED
 from orchestration.catalog.entitlements import Entitlement, check_entitlements
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Credential, Customer, Settings, Subscription
+from orchestration.catalog.monitoring import FILE as MONITORING
+from orchestration.catalog.monitoring import Monitoring, check_monitoring
 from orchestration.catalog.moves import Since, as_known, entity_on, histories, row_on
 from orchestration.catalog.openapi import MAX_BYTES
 from orchestration.catalog.places import Places
@@ -58,17 +60,18 @@ from orchestration.errors import CatalogInvalid, Problem
 TERMS = ("overrides", "coupons", "credits", "adjustments", "refunds", "releases", "taxes")
 REVIEWS = ("corrections", "voids", "withheld", "erasures")
 _REVIEWED = ("decisions.yaml", RETRACTIONS, *(f"{name}.yaml" for name in (*TERMS, *REVIEWS)))
-_OPTIONAL = ("routes.yaml", THROTTLING, ENTITLEMENTS, *_REVIEWED)
+_OPTIONAL = ("routes.yaml", THROTTLING, ENTITLEMENTS, MONITORING, *_REVIEWED)
 YAML_FILES = ("instance.yaml", "sources.yaml", "meters.yaml", *_OPTIONAL)
 CSV_FILES = ("customers.csv", "credentials.csv", "subscriptions.csv")
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What usage is watched by: limits of requests, and of quantities. Nothing of it changes a bill."""
+    """What usage is watched by: limits of requests and of quantities, kinds of incident. No amount depends on it."""
 
     throttles: tuple[Throttle, ...] = ()
     entitlements: tuple[Entitlement, ...] = ()
+    monitoring: Monitoring | None = None
 
 
 @dataclass(frozen=True)
@@ -168,25 +171,25 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
     retracted, (retractions, unkept) = _retracted(reader, texts, unlisted)
     problems = [*reader.problems, *wrong, *check_decisions(decisions, reader.places), *unkept]
     if settings is not None:
-        sold = (sources, meters, plans, customers, credentials, subscriptions)
-        problems += cross_check(settings, *sold, reader.places, terms)
+        known = (sources, meters, plans, customers, credentials)
+        problems += cross_check(settings, *known, subscriptions, reader.places, terms)
         problems += _review_problems(reviews, (*decisions, *retracted), terms, settings, reader.places)
-        problems += _watch_problems(watched, plans, meters, credentials, reader.places)
+        problems += _watch_problems(watched, *known, reader.places)
         problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
             problems += check_endpoints(meters, watched.throttles, sources, routes, reader.places)
         problems = [p for p in problems if not reader.follows_from_broken(p)]
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
-    known = histories(customers, subscriptions, {p.key: p for p in plans})
+    moves = histories(customers, subscriptions, {p.key: p for p in plans})
     return Catalog(
         settings=settings,
         sources=tuple(sources),
         meters={m.key: m for m in meters},
         routes=routes,
         plans={p.key: p for p in plans},
-        customers={key: as_known(history) for key, history in known.items()},
-        histories=known,
+        customers={key: as_known(history) for key, history in moves.items()},
+        histories=moves,
         credentials=tuple(credentials),
         subscriptions=tuple(subscriptions),
         overrides=tuple(overrides),
@@ -218,16 +221,26 @@ def _retracted(
 
 
 def _watch_problems(
-    watched: Watched, plans: Sequence[Plan], meters: Sequence[Meter], credentials: Sequence[Credential], places: Places
+    watched: Watched,
+    sources: Sequence[Source],
+    meters: Sequence[Meter],
+    plans: Sequence[Plan],
+    customers: Sequence[Customer],
+    credentials: Sequence[Credential],
+    places: Places,
 ) -> Iterator[Problem]:
     yield from check_entitlements(watched.entitlements, plans, meters, places)
     yield from check_throttles(watched.throttles, plans, credentials, places)
+    if watched.monitoring is not None:
+        mapped, named = {name for source in sources for name in source.properties}, {row.customer for row in customers}
+        yield from check_monitoring(watched.monitoring, meters, named, mapped, places)
 
 
 def _watched(reader: Reader, texts: Mapping[str, str]) -> Watched:
     return Watched(
         throttles=tuple(reader.listed(Throttle, THROTTLING, THROTTLES, texts)),
         entitlements=tuple(reader.listed(Entitlement, ENTITLEMENTS, ENTITLED, texts)),
+        monitoring=reader.one(Monitoring, MONITORING, texts) if MONITORING in texts else None,
     )
 
 

@@ -14,6 +14,7 @@ from orchestration.catalog.entitlements import Entitlement
 from orchestration.catalog.fields import Model
 from orchestration.catalog.meters import Meter
 from orchestration.catalog.models import Settings
+from orchestration.catalog.monitoring import Monitoring
 from orchestration.catalog.plans import Plan
 from orchestration.catalog.retractions import Retraction
 from orchestration.catalog.reviews import Declared, Erase, Void, Withheld
@@ -45,7 +46,7 @@ _LISTS: dict[str, type[Model]] = {
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Schema by file name: that of each YAML file, and `plan`."""
-    whole: dict[str, type[Model]] = {"instance": Settings, "plan": Plan, "taxes": Taxes}
+    whole: dict[str, type[Model]] = {"instance": Settings, "plan": Plan, "taxes": Taxes, "monitoring": Monitoring}
     whole["decisions"] = create_model("Decisions", __base__=Model, **{KEY: (list[ConflictDecision], ...)})  # type: ignore[call-overload]
     for name, item in _LISTS.items():
         whole[name] = create_model(name.capitalize(), __base__=Model, **{name: (list[item], ...)})  # type: ignore[call-overload, valid-type]

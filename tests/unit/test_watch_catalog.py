@@ -1,4 +1,4 @@
-"""throttling.yaml and entitlements.yaml: what would limit nobody is refused, with file and line."""
+"""throttling.yaml, entitlements.yaml, monitoring.yaml: what limits or watches nobody is refused, by file and line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from orchestration.catalog.load import Watched, parse_catalog
 from orchestration.errors import CatalogInvalid
+from orchestration.monitoring.kinds import KINDS
 
 FILES = {
     "instance.yaml": "entities:\n  - {key: seller, name: Seller, address: A}\n",
@@ -37,6 +38,14 @@ FINE = {
   - {plan: pro, meter: calls, limit: "1000"}
   - {plan: pro, meter: calls, limit: "100", per: day, kind: hard, alerts: [50, 90]}
 """,
+    "meters.yaml": FILES["meters.yaml"] + "  - {key: more, name: M, event_type: request, aggregation: count}\n",
+    "monitoring.yaml": """sensitivity: "0.5"
+customers: {acme: "2"}
+off: [new_client]
+holds: [credential_stuffing, more_share]
+ratios: [{name: more_share, meter: more, per: calls}]
+webhooks: [{name: desk, url_from: DESK_URL, kinds: [scraping]}]
+""",
 }
 
 
@@ -51,6 +60,9 @@ def test_policies_and_entitlements_are_read_with_their_defaults() -> None:
         ("1000", "period", "soft", (80, 100)),
         ("100", "day", "hard", (50, 90)),
     ]
+    watching = catalog.watched.monitoring
+    assert watching is not None and str(watching.customers["acme"]) == "2" and watching.ratios[0].least_percent == 20
+    assert watching.kinds == {*(kind.name for kind in KINDS), "more_share"}
     assert parse_catalog(FILES).watched == Watched()
 
 
@@ -70,10 +82,18 @@ def test_policies_and_entitlements_are_read_with_their_defaults() -> None:
         ("entitlements.yaml", "meter: calls, limit: \"1000\"", "meter: cals, limit: \"1000\"", "2: .*no such meter"),
         ("entitlements.yaml", "meter: calls, limit: \"1000\"", "meter: size, limit: \"1000\"", "2: .*not 'latest'"),
         ("entitlements.yaml", ", per: day, kind: hard", "", r"entitlements.yaml:3: .*written twice"),
+        ("monitoring.yaml", "[new_client]", "[new_clients]", r"monitoring.yaml:3: .*'new_clients' is no kind"),
+        ("monitoring.yaml", "stuffing, more_share", "stuffing, more", r"monitoring.yaml:4: .*'more' is no kind"),
+        ("monitoring.yaml", "kinds: [scraping]", "kinds: [scrapes]", r"monitoring.yaml:6: .*'scrapes' is no kind"),
+        ("monitoring.yaml", "meter: more", "meter: mor", r"monitoring.yaml:5: .*'mor' is no meter that adds up"),
+        ("monitoring.yaml", "per: calls", "per: size", r"monitoring.yaml:5: .*'size' is no meter that adds up"),
+        ("monitoring.yaml", "{acme: ", "{acmee: ", r"monitoring.yaml:2: .*'acmee' is no customer"),
+        ("monitoring.yaml", "off:", "ids: article\noff:", r"monitoring.yaml:3: .*'article' is no property"),
+        ("monitoring.yaml", "name: more_share", "name: scraping", r"monitoring.yaml:5: .*'scraping' is written twice"),
         ("entitlements.yaml", "[50, 90]", "[90, 50]", r"entitlements.yaml:3: .*ascending"),
     ],
 )  # fmt: skip
-def test_what_would_limit_nobody_is_refused(file: str, old: str, new: str, said: str) -> None:
+def test_what_would_limit_or_watch_nobody_is_refused(file: str, old: str, new: str, said: str) -> None:
     assert old in FINE[file]
     with pytest.raises(CatalogInvalid) as raised:
         parse_catalog(FILES | FINE | {file: FINE[file].replace(old, new, 1)})
