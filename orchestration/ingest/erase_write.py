@@ -183,21 +183,25 @@ def commit(home: Path, ledger: Ledger, erasure: Erasure, *, published: bool) -> 
 
     `published`: generations of the warehouse may hold what was erased.
     """
-    write_file(_mark(home), f"{WAREHOUSE if published else ''}\n".encode(), Point.ERASURE_MARKED)
+    write_file(_mark(home), f"{erasure.seq} {WAREHOUSE if published else ''}\n".encode(), Point.ERASURE_MARKED)
     with ledger.transaction(Point.ERASURE_COMMITTED):
         ledger.append_journal(ERASURE, erasure.body())
     finish(home, ledger)
 
 
 def finish(home: Path, ledger: Ledger) -> bool:
-    """Remove what the last erasure left behind, if it is marked as unfinished. Whether it was."""
+    """Remove what an erasure left behind, if one is marked as unfinished. Whether one was.
+
+    Of one that was marked and not committed, nothing was erased, and what is derived stays.
+    """
     mark = _mark(home)
     if not mark.exists():
         return False
+    seq, *derived = mark.read_text().split()
     with step(Point.ERASED_REMOVED):
-        if mark.read_text().strip() == WAREHOUSE:
-            shutil.rmtree(home / WAREHOUSE, ignore_errors=True)
-        for erasure in ledger.erasures()[-1:]:
+        for erasure in (e for e in ledger.erasures() if e.seq == int(seq)):
+            if derived:
+                shutil.rmtree(home / WAREHOUSE, ignore_errors=True)
             _remove_derived(home, ledger, erasure)
             for item in erasure.objects:
                 _remove(home / "raw" / item.was[:2] / item.was)
