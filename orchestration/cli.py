@@ -17,6 +17,7 @@ import typer
 
 from orchestration.catalog import load_catalog
 from orchestration.catalog.schema import write_schemas
+from orchestration.cli_anomalies import anomalies
 from orchestration.cli_audit import checkpoint, explain, prove
 from orchestration.cli_closing import asof, close
 from orchestration.cli_erase import erase
@@ -52,6 +53,7 @@ app.add_typer(export, name="export")
 quarantine = typer.Typer(help="Look at the lines that could not be read, and try them again.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(checkpoint, name="checkpoint")
+app.add_typer(anomalies, name="anomalies")
 app.command()(prove)
 app.command()(explain)
 

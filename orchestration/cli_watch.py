@@ -58,7 +58,7 @@ def throttling(
 def entitlements(
     customer: Annotated[str | None, typer.Option(help="Only this customer.")] = None,
     export: Annotated[
-        Path | None, typer.Option(help="Write what a gateway needs to enforce them: a .json or a .parquet file.")
+        Path | None, typer.Option(help="Write what a gateway needs to enforce them: a .json, .parquet or .csv file.")
     ] = None,
     home: Home = None,
     as_json: AsJson = False,

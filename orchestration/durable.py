@@ -38,6 +38,7 @@ class Point(StrEnum):
     GENERATION_LINKED = "generation_linked"  # from here on readers see it
     GENERATION_DROPPED = "generation_dropped"  # an old one
     CLOSE_COMMITTED = "close_committed"
+    FINDING_COMMITTED = "finding_committed"  # what somebody said of an incident
     EXPORT_NAMED = "export_named"
     CHECKPOINT_KEY = "checkpoint_key"
     CHECKPOINT_PUBLIC_KEY = "checkpoint_public_key"

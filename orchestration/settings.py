@@ -61,6 +61,12 @@ def read_build_environment() -> Environment:
     return replace(read_environment(), home=Path(home))
 
 
+def read_webhook(name: str, environ: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """The URL that a variable of the catalog's choice holds, and the secret beside it; empty where it isn't set."""
+    env = os.environ if environ is None else environ
+    return env.get(name, ""), env.get(f"{name}_SECRET", "")
+
+
 def offer_build(home: Path, database: Path) -> None:
     """Tell dbt, which reads the environment, where the build is."""
     os.environ["TALLYSTICK_BUILD_HOME"] = str(home)

@@ -101,6 +101,7 @@ def published_warehouse(context: dg.AssetExecutionContext, tallystick: Tallystic
         generation = working.instance.current.resolve().name
         return dg.MaterializeResult(metadata={**metadata.UNCHANGED, "generation": generation})
     progress.require_whole(working.instance, build)
+    run.alert(working, catalog)
     summary = published_metadata(working.instance)
     return dg.MaterializeResult(metadata={"generation": run.publish_build(working), **summary})
 

@@ -22,6 +22,7 @@ from orchestration.errors import IntegrityFailure, Problem
 from orchestration.ingest.batch import raw_store
 from orchestration.ingest.raw import RawStore
 from orchestration.ledger.checkpoints import REMEMBERED, refuse_behind, signer
+from orchestration.ledger.findings import APPROVE, findings
 from orchestration.ledger.journal import CLOSE, check_chain, input_digest
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
 from orchestration.ledger.rows import DocumentRow, FileRow, document_row
@@ -191,6 +192,8 @@ def _numbers(documents: list[DocumentRow]) -> Iterator[Problem]:
 def _journalled(ledger: Ledger, files: list[FileRow], documents: list[DocumentRow]) -> list[Problem]:
     try:
         return list(_entries(ledger, files, documents))
+    except IntegrityFailure as error:
+        return [Problem(error.code, error.message, error.where)]
     except (ValueError, LookupError, TypeError) as error:
         message = f"an entry, or a document, is not as a close writes it: {type(error).__name__}: {error}"
         return [Problem("journal_unreadable", message, "ledger.sqlite, journal")]
@@ -207,7 +210,9 @@ def _entries(ledger: Ledger, files: list[FileRow], documents: list[DocumentRow])
         elif document_row(json.loads(row.body), row.journal_seq) != row:
             message = "number, customer, dates or currency of its row are not those of its bytes"
             yield Problem("document_edited", message, f"document {row.number}")
-    for entry in ledger.journal():
+    entries = ledger.journal()
+    approved = [found for found in findings(entries) if found.says == APPROVE]
+    for entry in entries:
         if entry.kind != CLOSE:
             continue
         body, where = json.loads(entry.body), f"ledger.sqlite, journal entry {entry.seq}"
@@ -223,6 +228,9 @@ def _entries(ledger: Ledger, files: list[FileRow], documents: list[DocumentRow])
         ]
         if root_hash(leaves).hex() != body["root"]:
             yield Problem("root_differs", f"the documents have the root {root_hash(leaves).hex()}", where)
+        # Entries of earlier versions have no such field.
+        if any(row not in [a.reviewed() for a in approved if a.seq < entry.seq] for row in body.get("approvals", [])):
+            yield Problem("journal_differs", "its 'approvals' are not those of the journal before it", where)
         yield from _inputs(ledger, [f for f in files if f.batch_id <= int(body["last_batch"])], body, where)
     for seq, orphans in sorted(by_seq.items()):
         names = ", ".join(row.number for row in orphans)

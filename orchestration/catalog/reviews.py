@@ -30,7 +30,7 @@ class Reviewed(Model):
 
     @model_validator(mode="after")
     def _two_people(self) -> Reviewed:
-        if self.approved_by is not None and _person(self.approved_by) == _person(self.by):
+        if self.approved_by is not None and same_person(self.approved_by, self.by):
             raise ValueError(f"'{self.by}' has proposed the row and can't approve it: proposer and approver are two")
         return self
 
@@ -141,5 +141,7 @@ def check_erasures(erasures: Sequence[Erase], places: Places) -> Iterator[Proble
             yield Problem("duplicate", f"'{row.name}' is also the name of {places.of(first)}", places.of(row))
 
 
-def _person(name: str) -> str:
-    return " ".join(name.split()).casefold()
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are those of one person, however they are spaced or capitalised."""
+    first, second = (" ".join(name.split()).casefold() for name in (one, other))
+    return first == second

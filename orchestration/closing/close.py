@@ -48,7 +48,7 @@ class CloseResult:
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """What the documents of a close are made from; it goes into the journal entry. `commit` is what git says of the
-    catalog."""
+    catalog, `approvals` are those of incidents that would hold drafts."""
 
     now_us: int
     last_batch: int
@@ -56,6 +56,7 @@ class Knowledge:
     waived: str = ""
     waived_inputs: tuple[str, ...] = ()
     commit: Mapping[str, str] = field(default_factory=dict)
+    approvals: tuple[Mapping[str, str], ...] = ()
 
 
 def missing_input(ledger: Ledger, others: Sequence[str] = (), holes: Sequence[str] = ()) -> list[str]:
@@ -221,5 +222,6 @@ def _entry(
         "voided": [row.model_dump(mode="json") for row in catalog.reviews.voids if row.document in taken_back],
         "withheld": [row.model_dump(mode="json") for row in catalog.reviews.withheld],
         "waived_conflicts": [row.model_dump(mode="json") for row in catalog.conflicts if row.waive],
+        "approvals": [dict(row) for row in knowledge.approvals if row["customer"] not in parked],
         "waived": {"reason": knowledge.waived, "held": list(knowledge.waived_inputs)} if knowledge.waived else None,
     }

@@ -32,6 +32,7 @@ from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
 from orchestration.pipeline.committed import require_committed
+from orchestration.pipeline.incidents import held_drafts, holds, standing
 from orchestration.pipeline.missing import GRACE_US, concerned, find_missing
 from orchestration.pipeline.parking import parked
 from orchestration.pipeline.run import Context, refresh, take_files
@@ -110,11 +111,13 @@ def issue_due(
         groups = due_groups(
             catalog, ledger, lines, cut_off, lambda changed: later_causes(con, catalog, ledger, changed)
         )
-        waiting = _both(parked(con, catalog, groups, cut_off), _unsafe(catalog, ledger, groups, cut_off))
+        incidents = standing(con, catalog, ledger.journal()) if holds(catalog) else []
+        held, approvals = held_drafts(catalog, incidents, groups)
+        waiting = _all(parked(con, catalog, groups, cut_off), held, _unsafe(catalog, ledger, groups, cut_off))
         missing = _missing(context, con, catalog, ledger, groups, cut_off, others)
     require_whole_input(missing, waive)
     waived = tuple(missing) if waive else ()
-    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive, waived, commit or {})
+    knowledge = Knowledge(context.now_us, state.last_batch, code_digest(), waive, waived, commit or {}, approvals)
     result = issue(catalog, ledger, groups, cut_off, waiting, knowledge)
     context.report(f"issued {len(result.documents)} document(s) at cut-off {cut_off}")
     return result
@@ -126,9 +129,9 @@ def _unsafe(catalog: Catalog, ledger: Ledger, groups: Sequence[Group], cut_off: 
     return outside(catalog.settings.safety, groups, usual_totals(ledger), released)
 
 
-def _both(reasons: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
-    names = sorted({*reasons, *others})
-    return {name: "; ".join(found[name] for found in (reasons, others) if name in found) for name in names}
+def _all(*reasons: Mapping[str, str]) -> dict[str, str]:
+    names = sorted({name for found in reasons for name in found})
+    return {name: "; ".join(found[name] for found in reasons if name in found) for name in names}
 
 
 def _missing(

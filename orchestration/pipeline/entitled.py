@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -15,16 +14,15 @@ import duckdb
 
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.catalog.entitlements import Entitlement
-from orchestration.engine import connect, load_rows
+from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid
-from orchestration.exports.csvfiles import write_export
+from orchestration.exports.tables import write_table
 from orchestration.metering.control import credential_rows
 from orchestration.metering.planned import plan_segments
 from orchestration.money import decimal_text
 from orchestration.monitoring.entitlements import HISTORY_DAYS, Earned, How, Status, Window, status, window_on
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.state import read_state
-from orchestration.sqltext import literal
 from orchestration.zones import local_date, midnight_us
 
 EXPORT = {
@@ -66,14 +64,21 @@ def entitled(instance: Instance, customer: str | None = None) -> tuple[int, list
             next_step="run `tallystick run` first" if unbuilt else "write entitlements.yaml",
         )
     with connect(path, temp=instance.scratch, read_only=True) as con:
-        found = [
-            Entitled(who, subscription, row, _status(con, catalog, who, row, today, period))
-            for who, subscription, plan, today, period in _active(catalog, state.now_us)
-            if customer is None or customer == who
-            for row in catalog.watched.entitlements
-            if row.plan == plan
-        ]
-    return state.now_us, sorted(found, key=lambda e: (e.customer, e.subscription, e.entitlement.meter, e.status.window))
+        return state.now_us, statuses(con, catalog, state.now_us, customer)
+
+
+def statuses(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, now_us: int, customer: str | None = None
+) -> list[Entitled]:
+    """Each entitlement of each subscription at a now, from the marts of a generation or a build."""
+    found = [
+        Entitled(who, subscription, row, _status(con, catalog, who, row, today, period))
+        for who, subscription, plan, today, period in _active(catalog, now_us)
+        if customer is None or customer == who
+        for row in catalog.watched.entitlements
+        if row.plan == plan
+    ]
+    return sorted(found, key=lambda e: (e.customer, e.subscription, e.entitlement.meter, e.status.window))
 
 
 def _active(catalog: Catalog, now_us: int) -> Iterator[tuple[str, str, str, date, Window]]:
@@ -149,21 +154,5 @@ def export_rows(catalog: Catalog, now_us: int, found: Sequence[Entitled]) -> Ite
 
 
 def write_entitlements(instance: Instance, path: Path, now_us: int, found: Sequence[Entitled]) -> None:
-    """Write the export as `.parquet`, or as JSON; whole or not at all. Raises ConfigInvalid for another name."""
-    rows = list(export_rows(load_catalog(instance.catalog), now_us, found))
-    if path.suffix == ".json":
-        write_export(path, json.dumps(rows, indent=0, ensure_ascii=False).encode())
-        return
-    if path.suffix != ".parquet":
-        raise ConfigInvalid(
-            f"'{path.name}' is neither .json nor .parquet",
-            where="--export",
-            not_done="nothing was written",
-            next_step="name a file that ends with one of them",
-        )
-    aside = instance.scratch / "entitlements.parquet"
-    with connect(None, folders=[instance.scratch], temp=instance.scratch) as con:
-        load_rows(con, "main.entitlements", EXPORT, rows, instance.scratch)
-        con.execute(f"COPY main.entitlements TO {literal(str(aside))} (FORMAT parquet)")
-    write_export(path, aside.read_bytes())
-    aside.unlink()
+    """Write the export as the suffix of `path` says; whole or not at all. Raises ConfigInvalid for another name."""
+    write_table(path, EXPORT, list(export_rows(load_catalog(instance.catalog), now_us, found)), instance.scratch)

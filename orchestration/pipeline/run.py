@@ -22,6 +22,7 @@ from orchestration.ingest.erase import erase_again
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, charged_segments
 from orchestration.pipeline.accounting import require_balance
+from orchestration.pipeline.alerts import post_alerts, unposted
 from orchestration.pipeline.contested import retraction_notes, unmet_rows
 from orchestration.pipeline.drift import drift_notices
 from orchestration.pipeline.generation import publish
@@ -159,6 +160,12 @@ def build_finance(context: Context, *, on_event: Callable[[Any], None] | None = 
         transform(context.instance, "finance", fresh=False, on_event=on_event)
 
 
+def alert(context: Context, catalog: Catalog) -> None:
+    """Tell webhooks what is new in the build, which is then to be published. Stops nothing."""
+    with open_build(context.instance) as con:
+        post_alerts(con, context.instance, catalog, context.now_us, context.report)
+
+
 def publish_build(context: Context) -> str:
     """Drop what only a build can read, close the database and publish it. Returns the generation's name."""
     with open_build(context.instance) as con:
@@ -195,6 +202,7 @@ def _notices(context: Context, catalog: Catalog, ledger: Ledger) -> Iterator[str
         with connect(path, temp=context.instance.scratch, read_only=True) as con:
             yield from drift_notices(con)
             yield from retraction_notes(con)
+            yield from unposted(con)
             # Not from the table: time goes on, and a silence begins, although nothing was built.
             home, now_us = context.instance.home, context.now_us
             yield from (item.what for item in find_missing(con, home, catalog.sources, ledger, now_us))
@@ -211,5 +219,6 @@ def refresh(context: Context, catalog: Catalog, ledger: Ledger) -> bool:
         account(context)
     price_drafts(context, catalog, ledger)
     build_finance(context)
+    alert(context, catalog)
     publish_build(context)
     return True

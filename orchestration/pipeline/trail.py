@@ -76,6 +76,7 @@ _IN_ENTRY = {
     "voided": ("void", ("document",)),
     "withheld": ("withheld", ("subscription", "period_start")),
     "waived_conflicts": ("conflict_waiver", ("source", "id")),
+    "approvals": ("incident_approval", ("customer", "incident")),
 }
 """By list of a journal entry, the kind of its rows and the fields that say what they are about."""
 _IN_CATALOG = {

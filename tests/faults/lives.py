@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faultkit import OCTOBER_NOW, SEPTEMBER_NOW, Box, ForkServer, deliver_october, deliver_september, tree
+from incident_tables import incident, plant_published
 
 from orchestration.durable import Point
 from orchestration.ingest.erase import hash_of
@@ -58,8 +59,15 @@ def listed(box: Box) -> list[str]:
     return ["retract", "errors"]
 
 
+def watched(box: Box) -> None:
+    """The published generation has an incident, as if usage had been watched when it was built."""
+    box.catalog("monitoring.yaml", "holds: [traffic_spike]\n")
+    plant_published(box.home, [incident("aaaa00000001", "hudson", "traffic_spike", 1_791_806_400_000_000)])
+
+
 def erasure(box: Box) -> None:
-    """A user of gateway logs, of which one has grown into another and one is compressed."""
+    """A user of gateway logs, of which one has grown into another and one is compressed. Nothing holds any more."""
+    box.catalog("monitoring.yaml", "{}\n")
     with Ledger.open(box.home) as ledger:
         user = hash_of(ledger, "hudson1")
     row = f"name: gone, user: {user}, feed: gateway, by: lee, on: 2026-11-05, reason: asked"
@@ -134,6 +142,16 @@ PHASES = (
         (Point.BUNDLE_NAMED,),
     ),
     Phase("list", OCTOBER_NOW, retraction, listed, (Point.RETRACTION_LISTED,)),
+    Phase(
+        "finding",
+        OCTOBER_NOW,
+        watched,
+        lambda box: [
+            *("anomalies", "label", "aaaa00000001", "false", "--by", "ana", "--reason", "load test"),
+            *("--now", OCTOBER_NOW),
+        ],
+        (Point.FINDING_COMMITTED,),
+    ),
     Phase(
         "erasure",
         OCTOBER_NOW,

@@ -1,0 +1,139 @@
+"""`tallystick anomalies` shows what is open by the customer's clock, and journals what people say, each once."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+from incident_tables import ROWS, TEXTS, plant
+from typer.testing import CliRunner
+
+from orchestration.cli import app
+from orchestration.errors import ConfigInvalid, InputHeld, TallystickError
+from orchestration.ledger.store import Ledger
+from orchestration.pipeline.generation import publish, start_build
+from orchestration.pipeline.instance import Instance
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An instance whose published generation has three incidents: two of acme, one of birch."""
+    instance = Instance(tmp_path / "home")
+    for name, text in TEXTS.items():
+        path = instance.catalog / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    Ledger.open(instance.home).close()
+    instance.warehouse.mkdir()
+    start_build(instance, fresh=True)
+    with duckdb.connect(str(instance.build_db)) as con:
+        plant(con, ROWS)
+    publish(instance)
+    return instance.home
+
+
+def do(home: Path, *argv: str) -> str:
+    done = CliRunner().invoke(app, ["anomalies", *argv, "--home", str(home)])
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+def refused(home: Path, *argv: str) -> TallystickError:
+    with pytest.raises(TallystickError) as caught:
+        do(home, *argv)
+    return caught.value
+
+
+WHO = ("--by", "ana", "--reason", "a load test", "--now", "2026-11-04T09:00:00Z")
+
+
+def ids(home: Path, *argv: str) -> list[str]:
+    return [row["incident"] for row in json.loads(do(home, "--json", *argv))]
+
+
+def test_open_incidents_are_listed_labelled_approved_and_then_gone_from_the_list(home: Path) -> None:
+    first = json.loads(do(home, "--json"))[1]
+    assert first == {
+        "incident": "aaaa00000001", "customer": "acme", "kind": "traffic_spike",
+        "first": "2026-10-14T14:00+02:00", "last": "2026-10-14T15:00+02:00",
+        "first_us": 1_791_979_200_000_000, "last_us": 1_791_982_800_000_000, "alarms": 2,
+        "observed": "412", "centre": "100", "lower": "60", "upper": "150",
+        "label": None, "labelled_by": None, "hold": "held", "decided_by": None, "gone": False,
+    }  # fmt: skip
+    assert ids(home) == ["aaaa00000002", "aaaa00000001", "bbbb00000003"]
+    assert ids(home, "--customer", "birch") == ids(home, "--kind", "scraping") == ["bbbb00000003"]
+    shown = do(home)
+    assert (
+        "tallystick anomalies approve ID" in shown and "2026-10-14T08:00-04:00" in shown and "100 (60 to 150)" in shown
+    )
+
+    said = do(home, "label", "aaaa00000002", "false", *WHO)
+    assert "journal entry 1: the next run takes a little more for usual" in said
+    assert ids(home) == ["aaaa00000001", "bbbb00000003"]
+    do(home, "label", "aaaa00000001", "real", *WHO)
+    assert ids(home) == ["aaaa00000001", "bbbb00000003"], "a label releases nothing"
+    assert "journal entry 3: the next close issues its drafts" in do(home, "approve", "aaaa00000001", *WHO)
+    assert "as journal entry 3 says already; nothing was written" in do(home, "approve", "aaaa00000001", *WHO)
+    assert "journal entry 4: retract its usage" in do(home, "reject", "bbbb", *WHO)
+    assert ids(home) == ["bbbb00000003"]
+    assert [row["hold"] for row in json.loads(do(home, "--json", "--all"))] == [None, "approved", "rejected"]
+    with Ledger.open(home) as ledger:
+        assert [entry.kind for entry in ledger.journal()] == ["label", "label", "hold", "hold"]
+
+
+def test_an_incident_is_shown_hour_by_hour_with_what_was_expected_and_what_was_said(home: Path) -> None:
+    do(home, "label", "aaaa00000001", "real", *WHO)
+    found = json.loads(do(home, "show", "aaaa00000001", "--json"))
+    limits = {"centre": "100", "lower": "60", "upper": "150", "z": "9.5"}
+    assert found["hours"] == [
+        {"hour": "2026-10-14T14:00+02:00", "observed": "300", **limits},
+        {"hour": "2026-10-14T15:00+02:00", "observed": "412", **limits},
+    ]
+    # Both of acme's incidents end in that hour, and each brought the row that was planted for it.
+    odd = {"hour": "2026-10-14T15:00+02:00", "score": 21.5, "threshold": 9.25, "reasons": "requests 0.8"}
+    assert found["unusual_hours"] == [odd, odd]
+    assert found["said"] == [
+        {"entry": 1, "says": "real", "by": "ana", "reason": "a load test", "at": "2026-11-04T09:00:00Z"}
+    ]
+    text = do(home, "show", "aaaa00000001")
+    assert "traffic_spike of acme" in text and "journal entry 1: real by ana" in text and "requests 0.8" in text
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_exports_say_the_same_in_each_form(suffix: str, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"incidents.{suffix}"
+    do(home, "--all", "--export", str(path))
+    if suffix == "csv":
+        rows = list(csv.DictReader(path.open(newline="", encoding="utf-8")))
+    elif suffix == "json":
+        rows = json.loads(path.read_text())
+    else:
+        table = duckdb.read_parquet(str(path))
+        rows = [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
+    assert [(r["incident"], r["first"], int(r["first_us"]), int(r["observed"]), r["hold"] or "") for r in rows] == [
+        ("aaaa00000002", "2026-10-14T14:00+02:00", 1_791_979_200_000_000, 412, ""),
+        ("aaaa00000001", "2026-10-14T14:00+02:00", 1_791_979_200_000_000, 412, "held"),
+        ("bbbb00000003", "2026-10-14T08:00-04:00", 1_791_979_200_000_000, 412, "held"),
+    ]
+
+
+def test_what_the_command_can_not_do_it_says(home: Path, tmp_path: Path) -> None:
+    assert "begins the ids of 2 incidents" in refused(home, "show", "aaaa").message
+    assert "no incident 'zz'" in refused(home, "approve", "zz", *WHO).message
+    assert "'acne' is no customer of the catalog" in refused(home, "--customer", "acne").message
+    assert "'spike' is no kind of incident" in refused(home, "--kind", "spike").message
+    assert "none of .json, .parquet and .csv" in refused(home, "--export", str(tmp_path / "x.xlsx")).message
+    assert isinstance(refused(home, "reject", "aaaa00000002", *WHO), ConfigInvalid)
+    (home / "catalog" / "monitoring.yaml").unlink()
+    assert "the catalog watches nothing" in refused(home).message
+    (home / "catalog" / "monitoring.yaml").write_text("{}\n")
+    start_build(Instance(home), fresh=True)
+    duckdb.connect(str(Instance(home).build_db)).close()
+    publish(Instance(home))
+    assert isinstance(refused(home), InputHeld)
+    (home / "warehouse" / "current").unlink()
+    assert "nothing has been published yet" in refused(home).message
