@@ -15,7 +15,7 @@ from orchestration.catalog import load_catalog
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.prepare import open_build
-from orchestration.pipeline.transform import Stage
+from orchestration.pipeline.transform import Stage, unwatched
 from orchestration.resources.dbt_stages import in_process, part_selected, subprocess
 from orchestration.resources.instance import TallystickInstance
 
@@ -53,6 +53,8 @@ def _build(context: dg.AssetExecutionContext, tallystick: TallystickInstance, st
         yield from _not_built(context, context.selected_asset_keys, metadata.UNCHANGED)
         return
     part = part_selected(context, MANIFEST, LINEAGE)
+    left_out = unwatched(working.instance, stage)
+    selection = part if part is None or not left_out else [*part, "--exclude", *left_out]
     run_dbt = in_process if tallystick.dbt == "in_process" else subprocess
     with progress.step(working.instance, build, stage, whole=part is None):
         events = run_dbt(
@@ -60,7 +62,7 @@ def _build(context: dg.AssetExecutionContext, tallystick: TallystickInstance, st
             working.instance,
             stage,
             fresh=build.fresh and stage == "usage",
-            selection=part,
+            selection=selection,
             manifest=MANIFEST,
             translator=LINEAGE,
         )

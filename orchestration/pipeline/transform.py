@@ -34,7 +34,13 @@ WATCHED: dict[Stage, dict[str, str]] = {
 
 def selected(instance: Instance, stage: Stage) -> list[str]:
     """The folders of models of a stage, by the catalog's files."""
-    return [*SELECTION[stage], *(path for path, file in WATCHED[stage].items() if (instance.catalog / file).exists())]
+    left_out = unwatched(instance, stage)
+    return [*SELECTION[stage], *(path for path in WATCHED[stage] if path not in left_out)]
+
+
+def unwatched(instance: Instance, stage: Stage) -> list[str]:
+    """The folders that the catalog doesn't ask for."""
+    return [path for path, file in WATCHED[stage].items() if not (instance.catalog / file).exists()]
 
 
 def build_arguments(
