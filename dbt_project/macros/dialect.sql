@@ -131,3 +131,10 @@
 {% macro duckdb__value_at_percentile(column, percentile) %}
     quantile_disc({{ column }}, cast('{{ percentile / 100 }}' as decimal(3, 2)))
 {% endmacro %}
+
+{# The value at a share (0.25, 0.5, ...) of the values of a window, in ascending order. The window follows. #}
+{% macro value_at_share(column, share) %}
+    {{ return(adapter.dispatch("value_at_share", "tallystick")(column, share)) }}
+{% endmacro %}
+{% macro default__value_at_share(column, share) %} percentile_disc({{ column }}, {{ share }}) {% endmacro %}
+{% macro duckdb__value_at_share(column, share) %} quantile_disc({{ column }}, {{ share }}) {% endmacro %}

@@ -53,3 +53,27 @@
     {% endfor %}
     cast(sum(case when latency_us is not null then requests else 0 end) as bigint) as latency_events
 {% endmacro %}
+
+{#
+  Client library and its version, of what the lake keeps of a user agent: the first product that it names, at most 64
+  characters (`okhttp/4.9.1`). Browsers, and programs that pass for one, all begin with Mozilla: their versions are not
+  kept.
+#}
+{% macro client_of(agent) %}
+    case
+        when {{ agent }} is null
+        then '(none)'
+        when {{ agent }} = 'Mozilla' or {{ agent }} like 'Mozilla/%'
+        then '(browser)'
+        when {{ agent }} like '%/%'
+        then substring({{ agent }}, 1, strpos({{ agent }}, '/') - 1)
+        else {{ agent }}
+    end
+{% endmacro %}
+{% macro client_version_of(agent) %}
+    case
+        when {{ agent }} is null or {{ agent }} like 'Mozilla/%' or {{ agent }} not like '%/%'
+        then ''
+        else substring({{ agent }}, strpos({{ agent }}, '/') + 1)
+    end
+{% endmacro %}

@@ -12,7 +12,9 @@ PRICED = (
     "rated_lines",
     "billed_days",
     "billed_lines",
+    "deprecated_endpoints",
     "document_days",
+    "entitlement_status",
     "accounts",
     "books",
     "grants",
@@ -32,6 +34,9 @@ PRICED = (
 """Tables of the schema `record` that pricing writes; the others are there when the build begins."""
 
 
+_GROUPS = {"staging": "metering", "clients": "monitoring", "health": "monitoring", "entitled": "monitoring"}
+
+
 class Lineage(DagsterDbtTranslator):
     """Models keep dbt's names; groups are the folders of the models."""
 
@@ -49,6 +54,6 @@ class Lineage(DagsterDbtTranslator):
         return dg.AssetKey("drafts" if source == "record" and table in PRICED else "warehouse_build")
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """`metering`, `marts` or `finance`."""
-        folder = dbt_resource_props["fqn"][1]
-        return "metering" if folder == "staging" else str(folder)
+        """`metering`, `marts`, `finance` or `monitoring`."""
+        folder = str(dbt_resource_props["fqn"][1])
+        return _GROUPS.get(folder, folder)

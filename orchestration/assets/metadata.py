@@ -12,6 +12,22 @@ from orchestration.money import Money
 from orchestration.sqltext import identifier
 
 UNCHANGED = {"status": "unchanged: the published generation knows all that the ledger and the catalog hold"}
+NOT_WATCHED = {"status": "not built: the catalog does not ask for it (monitoring.yaml, entitlements.yaml)"}
+_LAST_DAYS = "local_day > (SELECT max(local_day) - 7 FROM marts.api_consistency)"
+_FIGURES = {
+    "api_consistency": (
+        "unusual_last_7_days",
+        f"SELECT count(*) FROM marts.api_consistency WHERE unusual AND {_LAST_DAYS}",
+    ),
+    "api_breaks": ("breaks", "SELECT count(*) FROM marts.api_breaks"),
+    "integration_health": (
+        "struggling_last_7_days",
+        "SELECT count(DISTINCT (customer, client)) FROM marts.integration_health "
+        "WHERE struggling AND local_day > (SELECT max(local_day) - 7 FROM marts.integration_health)",
+    ),
+    "entitlement_status": ("reached", "SELECT count(*) FROM marts.entitlement_status WHERE len(alerts) > 0"),
+}
+"""What is plotted of a table from build to build, beside its rows."""
 PREVIEW_ROWS = 10
 HIDDEN = ("credential", "value_key", "raw_hex", "value_before", "value_after")
 _CELL = 80
@@ -58,3 +74,12 @@ def row_count(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> int:
     """Number of rows of a table."""
     row = con.execute(f"SELECT count(*) FROM {identifier(schema)}.{identifier(name)}").fetchone()
     return int(row[0]) if row else 0
+
+
+def figures(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
+    """What is plotted of a table of the schema `marts` beside its number of rows."""
+    if name not in _FIGURES:
+        return {}
+    label, query = _FIGURES[name]
+    row = con.execute(query).fetchone()
+    return {label: int(row[0]) if row else 0}

@@ -1,7 +1,7 @@
 """The dbt models as assets and their tests as checks, in two stages: usage before pricing, finance after it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -15,15 +15,15 @@ from orchestration.catalog import load_catalog
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.prepare import open_build
-from orchestration.pipeline.transform import Stage
+from orchestration.pipeline.transform import Stage, unwatched
 from orchestration.resources.dbt_stages import in_process, part_selected, subprocess
 from orchestration.resources.instance import TallystickInstance
 
 MANIFEST: dict[str, Any] = json.loads(prepared_manifest().read_text())
 LINEAGE = Lineage()
 SELECT: dict[Stage, str] = {
-    "usage": "fqn:tallystick.staging fqn:tallystick.metering fqn:tallystick.marts",
-    "finance": "fqn:tallystick.finance",
+    "usage": "fqn:tallystick.staging fqn:tallystick.metering fqn:tallystick.marts fqn:tallystick.clients",
+    "finance": "fqn:tallystick.finance fqn:tallystick.health fqn:tallystick.entitled",
 }
 EXCLUDE = "resource_type:unit_test"
 
@@ -50,9 +50,11 @@ def _build(context: dg.AssetExecutionContext, tallystick: TallystickInstance, st
     with Ledger.open(working.instance.home) as ledger:
         working, build = progress.open_build_of(working, catalog, ledger)
     if build is None or (stage == "usage" and not build.usage_changed):
-        yield from _unchanged(context)
+        yield from _not_built(context, context.selected_asset_keys, metadata.UNCHANGED)
         return
     part = part_selected(context, MANIFEST, LINEAGE)
+    left_out = unwatched(working.instance, stage)
+    selection = part if part is None or not left_out else [*part, "--exclude", *left_out]
     run_dbt = in_process if tallystick.dbt == "in_process" else subprocess
     with progress.step(working.instance, build, stage, whole=part is None):
         events = run_dbt(
@@ -60,21 +62,22 @@ def _build(context: dg.AssetExecutionContext, tallystick: TallystickInstance, st
             working.instance,
             stage,
             fresh=build.fresh and stage == "usage",
-            selection=part,
+            selection=selection,
             manifest=MANIFEST,
             translator=LINEAGE,
         )
         yield from _with_rows(events, context, working.instance)
 
 
-def _unchanged(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+def _not_built(
+    context: dg.AssetExecutionContext, keys: Set[dg.AssetKey], why: Mapping[str, Any]
+) -> Iterator[dg.Output[None]]:
     names = {key: name for name, key in context.assets_def.keys_by_output_name.items()}
-    wanted = sorted(context.selected_asset_keys)
     # Dagster wants outputs of one step after those that they depend on.
-    above = {key: sorted(context.assets_def.asset_deps[key] & names.keys()) for key in wanted}
+    above = {key: sorted(context.assets_def.asset_deps[key] & names.keys()) for key in sorted(keys)}
     for key in TopologicalSorter(above).static_order():
-        if key in context.selected_asset_keys:
-            yield dg.Output(None, output_name=names[key], metadata=metadata.UNCHANGED)
+        if key in keys:
+            yield dg.Output(None, output_name=names[key], metadata=why)
 
 
 def _with_rows(events: Iterator[Any], context: dg.AssetExecutionContext, instance: Instance) -> Iterator[Any]:
@@ -88,6 +91,8 @@ def _with_rows(events: Iterator[Any], context: dg.AssetExecutionContext, instanc
     yield from _described(found, context, instance)
     if failure is not None:
         raise failure
+    made = {context.assets_def.keys_by_output_name[e.output_name] for e in found if isinstance(e, dg.Output)}
+    yield from _not_built(context, context.selected_asset_keys - made, metadata.NOT_WATCHED)
 
 
 def _described(events: list[Any], context: dg.AssetExecutionContext, instance: Instance) -> list[Any]:
@@ -99,6 +104,7 @@ def _described(events: list[Any], context: dg.AssetExecutionContext, instance: I
             place = tuple(keys[event.output_name].path) if isinstance(event, dg.Output) else ()
             if place in tables:
                 rows = {"dagster/row_count": metadata.row_count(con, *place), "preview": metadata.preview(con, *place)}
+                rows |= metadata.figures(con, place[-1])
                 event = event.with_metadata({**event.metadata, **rows})
             described.append(event)
     return described

@@ -177,7 +177,7 @@ def parse_catalog(texts: Mapping[str, str], prefix: str = "", unlisted: Collecti
         problems += _watch_problems(watched, *known, reader.places)
         problems += price_check(plans, customers, subscriptions, overrides, reader.places)
         if not wrong and not any(p.where.startswith(f"{prefix}routes.yaml") for p in problems):
-            problems += check_endpoints(meters, watched.throttles, sources, routes, reader.places)
+            problems += check_endpoints(meters, watched.throttles, watched.monitoring, sources, routes, reader.places)
         problems = [p for p in problems if not reader.follows_from_broken(p)]
     if problems or settings is None:
         raise CatalogInvalid(sorted(set(problems), key=lambda p: (p.where.rsplit(":", 1)[0], _line(p), p.message)))
@@ -287,7 +287,7 @@ def load_throttles(path: Path, catalog: Catalog) -> tuple[Throttle, ...]:
         raise CatalogInvalid([Problem("unreadable", str(error), str(path))]) from error
     throttles = reader.listed(Throttle, path.name, THROTTLES, {path.name: text})
     wrong = check_throttles(throttles, catalog.plans.values(), catalog.credentials, reader.places)
-    unrouted = check_endpoints((), throttles, catalog.sources, catalog.routes, reader.places)
+    unrouted = check_endpoints((), throttles, None, catalog.sources, catalog.routes, reader.places)
     problems = [*reader.problems, *wrong, *unrouted]
     if problems:
         raise CatalogInvalid(problems)

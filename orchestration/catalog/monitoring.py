@@ -60,6 +60,7 @@ class Monitoring(Model):
 
     A `sensitivity` of 2 halves what is tolerated, of 0.5 doubles it; `customers` have their own. `ids` is the property
     that tells what a request asks for (an order, an article): many different ones are scraping; the path, if none.
+    `deprecated` are endpoints of routes.yaml that clients are to leave: their calls are counted apart.
     """
 
     sensitivity: Sensitivity = Decimal(1)
@@ -68,6 +69,7 @@ class Monitoring(Model):
     holds: tuple[Key, ...] = ()
     ratios: tuple[Ratio, ...] = ()
     ids: Name | None = None
+    deprecated: tuple[str, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
 
     @property

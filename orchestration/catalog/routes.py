@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from orchestration.catalog.fields import Key, Model
 from orchestration.catalog.meters import Meter, filter_conditions
+from orchestration.catalog.monitoring import Monitoring
 from orchestration.catalog.openapi import read_openapi
 from orchestration.catalog.places import Places
 from orchestration.catalog.sources import Source
@@ -102,9 +103,14 @@ def _ambiguous(placed: Placed) -> Iterator[Problem]:
 
 
 def check_endpoints(
-    meters: Sequence[Meter], throttles: Sequence[Throttle], sources: Sequence[Source], routes: Routes, places: Places
+    meters: Sequence[Meter],
+    throttles: Sequence[Throttle],
+    watching: Monitoring | None,
+    sources: Sequence[Source],
+    routes: Routes,
+    places: Places,
 ) -> Iterator[Problem]:
-    """What compares `endpoint` with what is no template would never take an event, or limit a request."""
+    """What compares `endpoint` with what is no template would never take an event, limit a request, or be seen."""
     names = {None, *routes} | {source.name for source in sources}
     known = {t.path for name in names for t in routes.get(name, ())} | {UNMATCHED, OTHER}
     for meter in meters:
@@ -115,6 +121,10 @@ def check_endpoints(
         for value in sorted(set(row.endpoints) - known):
             message = f"policy '{row.key}' names the endpoint '{value}', which is no route of routes.yaml"
             yield Problem("unknown_endpoint", message, places.of(row, "endpoints"))
+    if watching is not None:
+        for value in sorted(set(watching.deprecated) - known):
+            message = f"'{value}' is deprecated, and is no route of routes.yaml"
+            yield Problem("unknown_endpoint", message, places.of(watching, "deprecated"))
 
 
 def endpoints_named(meter: Meter) -> set[str]:

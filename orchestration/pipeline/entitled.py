@@ -14,6 +14,7 @@ import duckdb
 
 from orchestration.catalog import Catalog, load_catalog
 from orchestration.catalog.entitlements import Entitlement
+from orchestration.catalog.meters import Meter
 from orchestration.engine import connect
 from orchestration.errors import ConfigInvalid
 from orchestration.exports.tables import write_table
@@ -49,6 +50,16 @@ class Entitled(NamedTuple):
     status: Status
 
 
+class _Asked(NamedTuple):
+    """An entitlement of a subscription, with its window and the customer's local day."""
+
+    customer: str
+    subscription: str
+    entitlement: Entitlement
+    window: Window
+    today: date
+
+
 def entitled(instance: Instance, customer: str | None = None) -> tuple[int, list[Entitled]]:
     """The published generation's now in microseconds UTC, and each entitlement of each subscription at it, by
     customer, subscription, meter and window.
@@ -70,14 +81,14 @@ def entitled(instance: Instance, customer: str | None = None) -> tuple[int, list
 def statuses(
     con: duckdb.DuckDBPyConnection, catalog: Catalog, now_us: int, customer: str | None = None
 ) -> list[Entitled]:
-    """Each entitlement of each subscription at a now, from the marts of a generation or a build."""
-    found = [
-        Entitled(who, subscription, row, _status(con, catalog, who, row, today, period))
-        for who, subscription, plan, today, period in _active(catalog, now_us)
-        if customer is None or customer == who
-        for row in catalog.watched.entitlements
-        if row.plan == plan
-    ]
+    """The same from a build that has been priced, or a generation, at any now."""
+    asked: dict[str, list[_Asked]] = defaultdict(list)
+    for who, subscription, plan, today, period in _active(catalog, now_us):
+        if customer is None or customer == who:
+            for row in catalog.watched.entitlements:
+                if row.plan == plan:
+                    asked[row.meter].append(_Asked(who, subscription, row, window_on(row.per, today, period), today))
+    found = [item for meter in sorted(asked) for item in _of_meter(con, catalog.meters[meter], asked[meter])]
     return sorted(found, key=lambda e: (e.customer, e.subscription, e.entitlement.meter, e.status.window))
 
 
@@ -90,39 +101,73 @@ def _active(catalog: Catalog, now_us: int) -> Iterator[tuple[str, str, str, date
             yield segment.customer, segment.subscription, segment.plan, today, period
 
 
-def _status(
-    con: duckdb.DuckDBPyConnection, catalog: Catalog, customer: str, row: Entitlement, today: date, period: Window
-) -> Status:
-    window = window_on(row.per, today, period)
-    aggregation = catalog.meters[row.meter].aggregation
-    how: How = "max" if aggregation == "max" else "sum"
-    since = min(window.start, today - timedelta(days=HISTORY_DAYS))
-    wanted = [customer, row.meter, since, today]
-    days = con.execute(_FIRST_SEEN if aggregation == "unique_count" else _QUANTITIES[how], wanted).fetchall()
-    if aggregation == "unique_count":
+def _of_meter(con: duckdb.DuckDBPyConnection, meter: Meter, asked: Sequence[_Asked]) -> Iterator[Entitled]:
+    """The statuses of all subscriptions on one meter: a query for all of them costs what one for each would."""
+    how: How = "max" if meter.aggregation == "max" else "sum"
+    distinct = meter.aggregation == "unique_count"
+    query = _FIRST_SEEN if distinct else _QUANTITIES[how]
+    today = [a.today for a in asked]
+    begin = [a.window.start for a in asked]
+    since = [min(a.window.start, a.today - timedelta(days=HISTORY_DAYS)) for a in asked]
+    used: dict[int, dict[date, Decimal]] = defaultdict(dict)
+    for place, day, n in _spans(con, query, meter.key, asked, since, today):
         # In the window, values count that are new in it; before it, those that were new in the weeks before.
-        new = con.execute(_FIRST_SEEN, [customer, row.meter, window.start, today]).fetchall()
-        days = [pair for pair in days if pair[0] < window.start] + new
-    amounts = con.execute(_EARNED, [customer, row.meter, window.start, window.end]).fetchall()
-    earned = [Earned(day, currency, Fraction(amount)) for day, currency, amount in amounts]
-    return status(window, today, row.limit, row.alerts, {day: Decimal(n) for day, n in days}, earned, how)
+        if not distinct or day < begin[place]:
+            used[place][day] = Decimal(n)
+    for place, day, n in _spans(con, _FIRST_SEEN, meter.key, asked, begin, today) if distinct else ():
+        used[place][day] = Decimal(n)
+    earned: dict[int, list[Earned]] = defaultdict(list)
+    ends = [a.window.end - timedelta(days=1) for a in asked]
+    for place, day, currency, amount in _spans(con, _EARNED, meter.key, asked, begin, ends):
+        earned[place].append(Earned(day, currency, Fraction(amount)))
+    for place, (who, subscription, row, window, day) in enumerate(asked):
+        state = status(window, day, row.limit, row.alerts, used[place], earned[place], how)
+        yield Entitled(who, subscription, row, state)
 
 
-_DAYS = "FROM marts.usage_daily WHERE customer = ? AND meter = ? AND local_day >= ? AND local_day <= ? GROUP BY ALL"
+def _spans(
+    con: duckdb.DuckDBPyConnection,
+    query: str,
+    meter: str,
+    asked: Sequence[_Asked],
+    first: Sequence[date],
+    last: Sequence[date],
+) -> list[tuple[Any, ...]]:
+    """Rows of a query over `spans`: the customers by their place, with the first and the last day of each."""
+    customers = [a.customer for a in asked]
+    return con.execute(query, [customers, first, last, meter]).fetchall()
+
+
+_OVER = """
+WITH spans AS (
+    SELECT unnest(range(len($1))) AS place, unnest($1::VARCHAR[]) AS customer, unnest($2::DATE[]) AS first,
+        unnest($3::DATE[]) AS last
+)
+"""
+_DAYS = """FROM marts.usage_daily JOIN spans USING (customer)
+WHERE meter = $4 AND local_day BETWEEN first AND last GROUP BY ALL ORDER BY ALL"""
 _QUANTITIES: dict[How, str] = {
-    "sum": f"SELECT local_day, sum(quantity) {_DAYS}",
-    "max": f"SELECT local_day, max(quantity) {_DAYS}",
+    "sum": f"{_OVER} SELECT place, local_day, sum(quantity) {_DAYS}",
+    "max": f"{_OVER} SELECT place, local_day, max(quantity) {_DAYS}",
 }
-_FIRST_SEEN = """
-SELECT first_day, count(*) FROM (
-    SELECT min(local_day) AS first_day FROM metering.distinct_values
-    WHERE customer = ? AND meter = ? AND local_day >= ? AND local_day <= ? GROUP BY value_key
-) GROUP BY first_day
+_FIRST_SEEN = f"""{_OVER}
+SELECT place, first_day, count(*) FROM (
+    SELECT place, min(local_day) AS first_day FROM metering.distinct_values JOIN spans USING (customer)
+    WHERE meter = $4 AND local_day BETWEEN first AND last GROUP BY place, value_key
+) GROUP BY ALL ORDER BY ALL
 """
-_EARNED = """
-SELECT local_day, currency, CAST(sum(amount) AS VARCHAR) FROM marts.revenue_daily
-WHERE customer = ? AND meter = ? AND local_day >= ? AND local_day < ? GROUP BY ALL ORDER BY ALL
+_EARNED = f"""{_OVER}
+, lines AS (
+    SELECT customer, currency, "start", CAST(daily AS DECIMAL(38, 4)[]) AS amounts
+    FROM record.rated_lines WHERE meter = $4
+), days AS (
+    SELECT customer, currency, unnest(amounts) AS amount,
+        CAST("start" + CAST(unnest(range(len(amounts))) AS INTEGER) AS DATE) AS local_day FROM lines
+)
+SELECT place, local_day, currency, CAST(sum(amount) AS VARCHAR) FROM days JOIN spans USING (customer)
+WHERE local_day BETWEEN first AND last GROUP BY ALL ORDER BY ALL
 """
+"""The amounts of `marts.revenue_daily`, which a build has only after its prices."""
 
 
 def export_rows(catalog: Catalog, now_us: int, found: Sequence[Entitled]) -> Iterator[dict[str, Any]]:

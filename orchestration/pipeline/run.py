@@ -34,6 +34,7 @@ from orchestration.pipeline.prepare import open_build, prepare
 from orchestration.pipeline.pricing import price_build
 from orchestration.pipeline.state import BuildPlan, plan_build
 from orchestration.pipeline.transform import transform
+from orchestration.pipeline.watched import load_watched
 
 Report = Callable[[str], None]
 
@@ -147,6 +148,7 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> list[dic
     with step(Point.DRAFTS_PRICED), open_build(context.instance) as con:
         drafts = price_build(con, context.instance, catalog, ledger, charged, context.now_us)
         load_leaks(con, catalog, ledger, context.now_us, context.instance.scratch)
+        load_watched(con, catalog, context.now_us, context.instance.scratch)
         missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)
         load_missing(con, missing, context.instance.scratch)
         con.execute("CHECKPOINT")

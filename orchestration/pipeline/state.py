@@ -12,6 +12,7 @@ import duckdb
 from orchestration import __version__
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog import Catalog
+from orchestration.catalog.monitoring import FILE as MONITORING
 from orchestration.engine import connect
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
@@ -134,7 +135,8 @@ def _segments_digest(charged: Sequence[ChargedSegment]) -> str:
 
 
 def _routes_digest(catalog: Catalog) -> str:
-    return sha256_hex(repr(compile_routes(catalog.routes)).encode())
+    # Who begins to watch wants to see the past: requests by client are counted from the first event on.
+    return sha256_hex(repr((compile_routes(catalog.routes), MONITORING in catalog.files)).encode())
 
 
 def _known_digest(catalog: Catalog, now_us: int) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
+from orchestration.catalog.entitlements import FILE as ENTITLEMENTS
+from orchestration.catalog.monitoring import FILE as MONITORING
 from orchestration.engine import says_exhausted
 from orchestration.errors import IntegrityFailure, OutOfResources, TallystickError
 from orchestration.pipeline.instance import Instance
@@ -23,6 +25,22 @@ SELECTION: dict[Stage, list[str]] = {
     "finance": ["path:models/finance"],
 }
 """What each stage builds. Pricing stands between the two: it reads the marts and feeds the finance models."""
+WATCHED: dict[Stage, dict[str, str]] = {
+    "usage": {"path:models/clients": MONITORING},
+    "finance": {"path:models/health": MONITORING, "path:models/entitled": ENTITLEMENTS},
+}
+"""What a stage builds besides where the catalog has a file: who watches nothing pays for none of it."""
+
+
+def selected(instance: Instance, stage: Stage) -> list[str]:
+    """The folders of models of a stage, by the catalog's files."""
+    left_out = unwatched(instance, stage)
+    return [*SELECTION[stage], *(path for path in WATCHED[stage] if path not in left_out)]
+
+
+def unwatched(instance: Instance, stage: Stage) -> list[str]:
+    """The folders that the catalog doesn't ask for."""
+    return [path for path, file in WATCHED[stage].items() if not (instance.catalog / file).exists()]
 
 
 def build_arguments(
@@ -31,7 +49,7 @@ def build_arguments(
     """The command line of dbt for one stage, as data. `selection` replaces the stage's own, to build a part of it."""
     return [
         "build",
-        *(["--select", *SELECTION[stage]] if selection is None else selection),
+        *(["--select", *selected(instance, stage)] if selection is None else selection),
         "--exclude-resource-type",
         "unit_test",
         *_folders(instance),

@@ -19,7 +19,7 @@ from google.protobuf.json_format import MessageToDict
 from orchestration.errors import IntegrityFailure, TallystickError
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.project import PROJECT
-from orchestration.pipeline.transform import SELECTION, Stage, build_arguments, transform
+from orchestration.pipeline.transform import Stage, build_arguments, selected, transform
 from orchestration.settings import offer_build
 
 RESULTS = ("LogModelResult", "LogTestResult")
@@ -97,7 +97,7 @@ def subprocess(
     resource = DbtCliResource(
         project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=str(Path(sys.executable).with_name("dbt"))
     )
-    arguments = build_arguments(instance, stage, fresh, selection or ["--select", " ".join(SELECTION[stage])])
+    arguments = build_arguments(instance, stage, fresh, selection or ["--select", " ".join(selected(instance, stage))])
     # The resource reads dbt's events from its output and names the folders itself.
     for option in ("--project-dir", "--profiles-dir", "--target-path", "--log-level"):
         place = arguments.index(option)

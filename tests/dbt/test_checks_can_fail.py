@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import planted_health
 import pytest
 import tiny
 import yaml
@@ -50,6 +51,10 @@ FAULTS = {
     "invoice_totals_are_sums_of_lines": "UPDATE marts.invoice_lines SET amount = amount + 0.01 WHERE position = 1",
     "latency_percentiles_are_in_order": f"UPDATE marts.status_usage SET latency_p50_us = 1 WHERE {TOUCHED}",
     "lines_are_in_one_bucket": "UPDATE marts.ingest_files SET conflict = NULL",
+    "no_api_level_has_shifted": "INSERT INTO marts.api_breaks SELECT endpoint, measure, local_day, 0, 1, 0, 0, 3 "
+    "FROM marts.api_consistency",
+    "no_entitlement_is_reached": "UPDATE record.entitlement_status SET alerts = [80]",
+    "no_integration_struggles": "UPDATE marts.integration_health SET struggling = true",
     "no_input_is_missing": "INSERT INTO marts.missing_input (stream, what) VALUES ('g', '?')",
     "no_mapped_field_has_vanished": "UPDATE marts.schema_drift SET status = 'vanished'",
     "no_window_lies_above_its_watermark": "UPDATE marts.high_watermarks SET value = value - 1",
@@ -96,6 +101,8 @@ MORE_METERS = """
 
 
 AGREED = {
+    "entitlements.yaml": "entitlements:\n  - {plan: basic, meter: requests, limit: '1000', per: month}\n",
+    "monitoring.yaml": "deprecated: ['/v1/items/{id}']\n",
     "taxes.yaml": 'rates:\n  - {category: standard, name: VAT, percent: "19"}\n',
     "credits.yaml": "credits:\n  - {id: g1, customer: alder, kind: prepaid, amount: '1.00', currency: USD, "
     "granted: 2024-10-01}\n",
@@ -122,6 +129,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert plan is not None
         assert not plan.fresh
         run.build_usage(context, fresh=False)
+        with duckdb.connect(str(context.instance.build_db)) as con:
+            planted_health.plant(con)
         run.price_drafts(context, catalog, ledger)
         run.build_finance(context)
     return home
@@ -244,3 +253,37 @@ def test_accounting_names_the_rule_that_does_not_hold(con: duckdb.DuckDBPyConnec
 def test_what_a_path_captured_is_a_column_of_its_file(con: duckdb.DuckDBPyConnection) -> None:
     query = "SELECT DISTINCT source, captures['node'], cardinality(captures) FROM marts.ingest_files ORDER BY ALL"
     assert con.execute(query).fetchall() == [("app", None, 0), ("gateway", "node-1", 1)]
+
+
+def test_a_day_that_answers_otherwise_is_unusual_and_a_level_that_stays_is_a_break(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """The shares of errors are 4 % and 5 % in turns and 41 % once: quartiles 4 and 5, so fences would be 1 and 8."""
+    query = (
+        "SELECT local_day::VARCHAR, value, baseline, lower_limit, upper_limit FROM marts.api_consistency "
+        "WHERE endpoint = '/planted' AND measure = '{}' AND unusual ORDER BY local_day"
+    )
+    found = [tuple(map(str, row)) for row in con.execute(query.format("error_share")).fetchall()]
+    # 20 days before it, ten with 4 % and ten with 5 %; the middle is the lower one, and five points are the least.
+    assert found == [("2024-09-15", "41.000000", "4.000000", "-1.000000", "9.000000")]
+    slow = con.execute(query.format("latency_p50_us")).fetchall()
+    assert slow[0] == ("2024-09-23", 200_000, 100_000, 75_000, 125_000)
+    assert con.execute(query.format("latency_p95_us")).fetchall() == []
+    breaks = "SELECT measure, since::VARCHAR, before, after, lower_limit, upper_limit, days_after FROM marts.api_breaks"
+    # The fences: quartiles 99 and 101 ms, one and a half times their distance beyond them.
+    assert con.execute(breaks).fetchall() == [("latency_p50_us", "2024-09-23", 100_000, 200_000, 96_000, 104_000, 7)]
+
+
+def test_an_integration_struggles_beside_its_own_past_and_beside_others(con: duckdb.DuckDBPyConnection) -> None:
+    """On the 23rd both customers fail: that is the server's trouble and none of theirs."""
+    columns = "customer, local_day::VARCHAR, version, requests, errors, unauthorised, past_requests, past_errors"
+    found = con.execute(
+        f"SELECT {columns}, others_requests, others_errors, reason FROM marts.integration_health WHERE struggling"
+    ).fetchall()
+    # 20 days of 100 and 99 requests before, with 2 errors each; birch has 1 of 99 on the day.
+    assert found == [("alder", "2024-09-21", "4.10.0", 100, 42, 40, 2000, 40, 99, 1, "unauthorised")]
+    failing = "SELECT count(*) FROM marts.integration_health WHERE local_day = '2024-09-23' AND server_errors = 40"
+    assert con.execute(failing).fetchall() == [(2,)]
+    deprecated = "SELECT sum(deprecated_calls), sum(requests) FROM marts.integration_health WHERE client = 'curl'"
+    [(calls, requests)] = con.execute(deprecated).fetchall()
+    assert calls == requests > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from instances import rows
@@ -50,6 +51,27 @@ def test_used_and_left_are_those_of_the_marts_and_the_export_says_who_may_go_on(
         (r["credential"], r["meter"], r["allowed"]) for r in exported
     ]
     assert [r["used"] for r in found] == [Decimal(r["used"]) for r in exported]
+    assert CliRunner().invoke(app, ["run", "--home", str(copied), "--now", told["as_of"]]).exit_code == 0
+    _table_says_what_the_command_says(copied, told["entitlements"])
+
+
+def _table_says_what_the_command_says(home: Path, told: list[dict[str, Any]]) -> None:
+    keys = ("customer", "subscription", "plan", "meter", "per", "kind")
+    days = ("window_start", "window_end", "reached", "forecast")
+    amounts = ("limit", "used", "remaining", "over")
+    columns = [*keys, *(f"{c}::VARCHAR" for c in days), *(f'"{c}"' for c in amounts), "percent", "alerts", "overage"]
+    found = rows(home, f"SELECT {', '.join(columns)} FROM marts.entitlement_status ORDER BY ALL")
+    expected = [
+        (
+            *(e[c] for c in (*keys, *days)),
+            *(Decimal(e[c]) for c in amounts),
+            e["percent"],
+            e["alerts"],
+            {currency: Decimal(amount) for currency, amount in e["overage"].items()},
+        )
+        for e in told
+    ]
+    assert sorted(found, key=str) == sorted(expected, key=str) != []
 
 
 def test_without_entitlements_the_command_says_what_to_write(copied: Path) -> None:

@@ -85,7 +85,9 @@ def test_the_check_across_layers_blocks_pricing(launch: Launch, home: Path, monk
     monkeypatch.undo()
 
     # The same build goes on from where it stood, part by part, and is published once it is whole.
-    rest = ["drafts", *(f"marts/{path.stem}" for path in (PROJECT / "models" / "finance").glob("*.sql"))]
+    folders = ("finance", "health", "entitled")
+    models = [path.stem for folder in folders for path in (PROJECT / "models" / folder).glob("*.sql")]
+    rest = ["drafts", *(f"marts/{name}" for name in models)]
     keys = [dg.AssetKey(name.split("/")) for name in rest]
     assert "rests on accounting" in error_text(launch("daily", home, asset_selection=keys))
     usage = {k for k in result.job_def.asset_layer.selected_asset_keys if k.path[0] in ("staging", "metering", "marts")}
@@ -107,7 +109,18 @@ def test_a_part_of_the_models_is_built_but_not_published(launch: Launch, home: P
     }
     assert "has not passed" in error_text(launch("daily", home, asset_selection=[dg.AssetKey("published_warehouse")]))
     assert _published(home) == before
-    assert launch("daily", home).success
+    (home / "catalog" / "monitoring.yaml").write_text("sensitivity: '1'\n")
+    (home / "catalog" / "entitlements.yaml").write_text(
+        "entitlements:\n  - {plan: basic, meter: requests, limit: '9', per: month}\n"
+    )
+    watched = launch("daily", home)
+    assert watched.success
+    made = [event.materialization for event in watched.get_asset_materialization_events()]
+    told = {each.asset_key.path[-1]: each.metadata for each in made}
+    assert told["integration_health"]["struggling_last_7_days"].value == 0
+    assert told["integration_health"]["dagster/row_count"].value > 0
+    warned = {check.check_name for check in watched.get_asset_check_evaluations()}
+    assert {"no_integration_struggles", "no_api_level_has_shifted", "no_entitlement_is_reached"} <= warned
 
 
 def test_without_a_build_a_step_says_how_to_begin_one(launch: Launch, home: Path) -> None:

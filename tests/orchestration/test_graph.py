@@ -8,7 +8,7 @@ import sys
 import dagster as dg
 import pytest
 
-from orchestration.pipeline.transform import SELECTION
+from orchestration.pipeline.transform import SELECTION, WATCHED
 
 STEPS = {
     "raw_files": "ingest",
@@ -38,6 +38,7 @@ def test_every_step_of_a_run_is_an_asset_of_a_group_with_a_description(graph) ->
         "metering",
         "marts",
         "finance",
+        "monitoring",
         "closing",
     }
     assert [key for key in graph.get_all_asset_keys() if not graph.get(key).description] == []
@@ -82,7 +83,14 @@ def test_every_model_is_an_asset_and_every_test_a_check_that_blocks_unless_it_wa
     assert len(tests) > 30
     assert checks == tests | {"everything_is_accounted_for"}
     warn = {node["name"] for node in nodes if node["resource_type"] == "test" and node["config"]["severity"] == "warn"}
-    assert warn == {"no_input_is_missing", "no_mapped_field_has_vanished", "quarantine_is_as_usual"}
+    assert warn == {
+        "no_api_level_has_shifted",
+        "no_entitlement_is_reached",
+        "no_input_is_missing",
+        "no_integration_struggles",
+        "no_mapped_field_has_vanished",
+        "quarantine_is_as_usual",
+    }
     assert {key.name for key in graph.asset_check_keys if not graph.get(key).blocking} == warn
 
 
@@ -90,7 +98,7 @@ def test_assets_and_command_select_the_same_models(defs: dg.Definitions) -> None
     from orchestration.assets.models import MANIFEST, finance_models, usage_models
 
     for stage, assets in (("usage", usage_models), ("finance", finance_models)):
-        folders = tuple(s.removeprefix("path:") for s in SELECTION[stage])
+        folders = tuple(s.removeprefix("path:") for s in (*SELECTION[stage], *WATCHED[stage]))
         by_path = {
             node["name"]
             for node in MANIFEST["nodes"].values()

@@ -42,6 +42,7 @@ FINE = {
     "monitoring.yaml": """sensitivity: "0.5"
 customers: {acme: "2"}
 off: [new_client]
+deprecated: ["/v1/items/{id}"]
 holds: [credential_stuffing, more_share]
 ratios: [{name: more_share, meter: more, per: calls}]
 webhooks: [{name: desk, url_from: DESK_URL, kinds: [scraping]}]
@@ -83,13 +84,14 @@ def test_policies_and_entitlements_are_read_with_their_defaults() -> None:
         ("entitlements.yaml", "meter: calls, limit: \"1000\"", "meter: size, limit: \"1000\"", "2: .*not 'latest'"),
         ("entitlements.yaml", ", per: day, kind: hard", "", r"entitlements.yaml:3: .*written twice"),
         ("monitoring.yaml", "[new_client]", "[new_clients]", r"monitoring.yaml:3: .*'new_clients' is no kind"),
-        ("monitoring.yaml", "stuffing, more_share", "stuffing, more", r"monitoring.yaml:4: .*'more' is no kind"),
-        ("monitoring.yaml", "kinds: [scraping]", "kinds: [scrapes]", r"monitoring.yaml:6: .*'scrapes' is no kind"),
-        ("monitoring.yaml", "meter: more", "meter: mor", r"monitoring.yaml:5: .*'mor' is no meter that adds up"),
-        ("monitoring.yaml", "per: calls", "per: size", r"monitoring.yaml:5: .*'size' is no meter that adds up"),
+        ("monitoring.yaml", "stuffing, more_share", "stuffing, more", r"monitoring.yaml:5: .*'more' is no kind"),
+        ("monitoring.yaml", "kinds: [scraping]", "kinds: [scrapes]", r"monitoring.yaml:7: .*'scrapes' is no kind"),
+        ("monitoring.yaml", "meter: more", "meter: mor", r"monitoring.yaml:6: .*'mor' is no meter that adds up"),
+        ("monitoring.yaml", "per: calls", "per: size", r"monitoring.yaml:6: .*'size' is no meter that adds up"),
         ("monitoring.yaml", "{acme: ", "{acmee: ", r"monitoring.yaml:2: .*'acmee' is no customer"),
         ("monitoring.yaml", "off:", "ids: article\noff:", r"monitoring.yaml:3: .*'article' is no property"),
-        ("monitoring.yaml", "name: more_share", "name: scraping", r"monitoring.yaml:5: .*'scraping' is written twice"),
+        ("monitoring.yaml", "name: more_share", "name: scraping", r"monitoring.yaml:6: .*'scraping' is written twice"),
+        ("monitoring.yaml", "items/{id}", "items", r"monitoring.yaml:4: .*'/v1/items' is deprecated, and is no route"),
         ("entitlements.yaml", "[50, 90]", "[90, 50]", r"entitlements.yaml:3: .*ascending"),
     ],
 )  # fmt: skip

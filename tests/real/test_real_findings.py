@@ -1,0 +1,143 @@
+"""What watching finds in the real access logs, with the lines behind it: the figures of docs/findings.md."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from real_requests import Row, failing, of_an_hour, requests
+
+from orchestration.monitoring.backoff import Attempt, behaviours, storms
+from orchestration.monitoring.kinds import KINDS
+from orchestration.monitoring.limiters import Limit
+from orchestration.monitoring.throttling import Policy, Request, episodes, replay
+
+SHARED = Path(os.environ.get("TALLYSTICK_SHARED") or Path(__file__).parents[3] / "shared")
+LOGS = SHARED / "data" / "logs"
+pytestmark = pytest.mark.skipif(
+    len(list(LOGS.glob("tomcat-access.log.[1-9]"))) != 9 or not (LOGS / "apache_logs.log").exists(),
+    reason=f"the ten known logs are not in {LOGS}",
+)
+LEAST = {kind.name: kind.least for kind in KINDS}
+MINUTE = 60_000_000
+
+
+@pytest.fixture(scope="module")
+def api() -> list[Row]:
+    """Nine days of a public data API."""
+    return requests(LOGS, "tomcat-access.log.*")
+
+
+@pytest.fixture(scope="module")
+def site() -> list[Row]:
+    """Four days of a web site."""
+    return requests(LOGS, "apache_logs.log")
+
+
+def unknown(row: Row) -> bool:
+    return row.status in (400, 404, 405)
+
+
+def served(row: Row) -> bool:
+    return row.status < 400
+
+
+def short(name: str) -> str:
+    return name.removeprefix("tomcat-access.log.")
+
+
+def test_nine_scans_for_unknown_paths_are_found_and_all_of_them_are(api: list[Row], site: list[Row]) -> None:
+    found = of_an_hour(api, unknown, LEAST["endpoint_probing"])
+    assert [(short(f.first[0]), f.first[1], f.last[1], f.requests, f.paths) for f in found] == [
+        ("1", 237, 261, 25, 25),
+        ("1", 291, 316, 26, 26),
+        ("1", 592, 616, 25, 25),
+        ("3", 427, 451, 25, 25),
+        ("3", 1134, 1148, 15, 15),
+        ("4", 276, 301, 25, 25),
+        ("4", 487, 511, 25, 25),
+        ("5", 1301, 1730, 428, 428),
+        ("5", 2189, 2267, 23, 23),
+    ]
+    lines = {(row.file, row.line): row for row in api}
+    for scan in found:
+        asked = [lines[scan.first[0], n] for n in range(scan.first[1], scan.last[1] + 1) if (scan.first[0], n) in lines]
+        sought = [row.path for row in asked if unknown(row) and ("php" in row.path or "." in row.path)]
+        assert len(sought) >= scan.requests * 0.9, "what is sought has no place in this API"
+    # The site sees them one request at a time: too few in an hour for an alarm.
+    assert of_an_hour(site, unknown, LEAST["endpoint_probing"]) == []
+    assert sum(unknown(row) and "wp-" in row.path for row in site) == 35
+
+
+def test_what_looks_like_scraping_is_three_harvesters_a_crawler_and_two_readers(
+    api: list[Row], site: list[Row]
+) -> None:
+    lines = {(row.file, row.line): row for row in (*api, *site)}
+    found = of_an_hour(api, served, LEAST["scraping"])
+    by_client = Counter(lines[f.first].agent for f in found)
+    assert by_client == {"curl/7.54.0": 20, "Python-urllib/2.7": 9, "'Mozilla/5.0": 3}
+    readers = of_an_hour(site, served, LEAST["scraping"])
+    assert [(f.first[1], f.last[1], f.requests, f.paths) for f in readers] == [
+        (2715, 2784, 84, 51),
+        (7327, 7335, 51, 51),
+        (7588, 7601, 75, 75),
+    ]
+
+
+def test_a_limit_of_sixty_a_minute_would_have_met_two_harvesters_one_scan_and_two_readers(
+    api: list[Row], site: list[Row]
+) -> None:
+    policy = Policy("minute", Limit("sliding_window", 60, MINUTE), per="address")
+    found = []
+    for rows in (api, site):
+        log = [Request(row.time_us, address=row.address) for row in rows]
+        over = list(replay([policy], log, "policy"))
+        found.append(sorted(e.over for e in episodes(((log[v.place].time_us, v) for v in over), 5 * MINUTE)))
+        assert sum(v.refused for v in over) == 0, "no gateway refused anything here"
+    assert found == [[40, 57, 80, 115], [15, 24, 48]]
+
+
+def test_nobody_was_refused_so_nobody_backs_off_and_no_storm_is_seen(api: list[Row], site: list[Row]) -> None:
+    for rows in (api, site):
+        tries = [Attempt(f"{r.address} {r.agent}", r.path, r.time_us, r.time_us, r.status in (429, 503)) for r in rows]
+        assert behaviours(tries) == [] and storms(tries) == []
+        assert sum(row.status in (401, 403) for row in rows) < LEAST["credential_stuffing"]
+    hours = Counter(row.time_us // 3_600_000_000 for row in api)
+    assert len(hours) == 9 * 24, "no hour without a request: nothing dropped to zero"
+
+
+def test_integrations_that_fail_are_the_scans_and_a_client_that_asks_for_what_is_gone(
+    api: list[Row], site: list[Row]
+) -> None:
+    found = [(library, short(f.first[0]), f.first[1], f.requests, errors) for library, f, errors in failing(api)]
+    assert found == [
+        ("xpublish-erddap", "1", 237, 25, 25),
+        ("Friendly_Crawler", "1", 291, 26, 26),
+        ("python-httpx", "1", 592, 25, 25),
+        ("Friendly_Crawler", "3", 427, 25, 25),
+        ("Wget", "4", 276, 25, 25),
+        ("python-requests", "4", 487, 25, 25),
+        ("python-requests", "5", 1212, 32, 23),
+        ("Python-urllib", "5", 1300, 429, 428),
+        ("python-httpx", "5", 2189, 23, 23),
+    ]
+    assert [(library, f.first[1], f.last[1], f.requests, errors) for library, f, errors in failing(site)] == [
+        ("Chef", 1674, 4302, 22, 22),
+        ("Mozilla", 8585, 8617, 25, 14),
+    ]
+    gone = [row for row in site if row.agent.startswith("Chef Client/")]
+    assert ({row.path for row in gone}, {row.status for row in gone}, len(gone)) == (
+        {"/files/logstash/logstash-1.3.2-monolithic.jar"},
+        {404},
+        61,
+    )
+    assert (min(row.line for row in gone), max(row.line for row in gone)) == (178, 9956)
+    left = [row for row in api if row.agent.startswith("libwww-perl") and row.status == 499]
+    assert (len(left), left[0].line, left[-1].line, {row.file for row in left}) == (
+        51,
+        868,
+        1805,
+        {"tomcat-access.log.7"},
+    )
