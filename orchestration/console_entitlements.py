@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestration.console import out
 from orchestration.money import decimal_text
-from orchestration.pipeline.watched import four_places, status_row
+from orchestration.pipeline.entitledtable import four_places, status_row
 
 if TYPE_CHECKING:
     from orchestration.pipeline.entitled import Entitled

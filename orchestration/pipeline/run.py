@@ -25,6 +25,7 @@ from orchestration.pipeline.accounting import require_balance
 from orchestration.pipeline.alerts import post_alerts, unposted
 from orchestration.pipeline.contested import retraction_notes, unmet_rows
 from orchestration.pipeline.drift import drift_notices
+from orchestration.pipeline.entitledtable import load_entitled
 from orchestration.pipeline.generation import publish
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.issued import issued_heads
@@ -34,7 +35,6 @@ from orchestration.pipeline.prepare import open_build, prepare
 from orchestration.pipeline.pricing import price_build
 from orchestration.pipeline.state import BuildPlan, plan_build
 from orchestration.pipeline.transform import transform
-from orchestration.pipeline.watched import load_watched
 
 Report = Callable[[str], None]
 
@@ -148,7 +148,7 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> list[dic
     with step(Point.DRAFTS_PRICED), open_build(context.instance) as con:
         drafts = price_build(con, context.instance, catalog, ledger, charged, context.now_us)
         load_leaks(con, catalog, ledger, context.now_us, context.instance.scratch)
-        load_watched(con, catalog, context.now_us, context.instance.scratch)
+        load_entitled(con, catalog, context.now_us, context.instance.scratch)
         missing = find_missing(con, context.instance.home, catalog.sources, ledger, context.now_us)
         load_missing(con, missing, context.instance.scratch)
         con.execute("CHECKPOINT")

@@ -1,4 +1,4 @@
-"""What the tables of watching need of the catalog and of prices, put into a build after pricing."""
+"""The status of entitlements, and the endpoints that are deprecated, put into a build after pricing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ENTITLEMENT_STATUS = {
 DEPRECATED = {"endpoint": "VARCHAR"}
 
 
-def load_watched(con: duckdb.DuckDBPyConnection, catalog: Catalog, now_us: int, scratch: Path) -> None:
+def load_entitled(con: duckdb.DuckDBPyConnection, catalog: Catalog, now_us: int, scratch: Path) -> None:
     """Write `record.entitlement_status` and `.deprecated_endpoints` where the catalog asks for them.
 
     A status that it no longer asks for is taken away: without its file its view is not built again.
