@@ -131,3 +131,19 @@
 {% macro duckdb__value_at_percentile(column, percentile) %}
     quantile_disc({{ column }}, cast('{{ percentile / 100 }}' as decimal(3, 2)))
 {% endmacro %}
+
+{# Several such values, ascending, as a list: one pass over the group's values. #}
+{% macro values_at_percentiles(column, percentiles) %}
+    {{ return(adapter.dispatch("values_at_percentiles", "tallystick")(column, percentiles)) }}
+{% endmacro %}
+{% macro default__values_at_percentiles(column, percentiles) %}
+    array(
+        {% for p in percentiles %}{{ default__value_at_percentile(column, p) }} {{ ", " if not loop.last }} {% endfor %}
+    )
+{% endmacro %}
+{% macro duckdb__values_at_percentiles(column, percentiles) %}
+    quantile_disc(
+        {{ column }},
+        [{% for p in percentiles %}cast('{{ p / 100 }}' as decimal(3, 2)) {{ ", " if not loop.last }} {% endfor %}]
+    )
+{% endmacro %}

@@ -22,7 +22,7 @@ from orchestration.resources.instance import TallystickInstance
 MANIFEST: dict[str, Any] = json.loads(prepared_manifest().read_text())
 LINEAGE = Lineage()
 SELECT: dict[Stage, str] = {
-    "usage": "fqn:tallystick.staging fqn:tallystick.metering fqn:tallystick.marts",
+    "usage": "fqn:tallystick.staging fqn:tallystick.metering fqn:tallystick.marts fqn:tallystick.monitoring",
     "finance": "fqn:tallystick.finance",
 }
 EXCLUDE = "resource_type:unit_test"

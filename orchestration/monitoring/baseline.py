@@ -120,6 +120,22 @@ def expect(values: Floats, slots: Whole, unit: Unit, warm_up: int, noise: Floats
     return Expected(z, centres, scales)
 
 
+def expect_locally(values: Floats, slots: Whole, unit: Unit, warm_up: int, noise: Floats | None = None) -> Expected:
+    """`expect` where series have slots of their own: moments x series, as clocks of several zones make them."""
+    if slots.ndim == 1:
+        return expect(values, slots, unit, warm_up, noise)
+    groups: dict[bytes, list[int]] = {}
+    for column in range(values.shape[1]):
+        groups.setdefault(slots[:, column].tobytes(), []).append(column)
+    whole = Expected(*(np.full(values.shape, np.nan) for _ in Expected._fields))
+    for columns in groups.values():
+        own = None if noise is None else noise[:, columns]
+        part = expect(values[:, columns], slots[:, columns[0]], unit, warm_up, own)
+        for target, found in zip(whole, part, strict=True):
+            target[:, columns] = found
+    return whole
+
+
 def _learn(
     state: _State, least: float, slot: int, reach: Floats, residual: Floats, grows: Floats, scale: Floats, ready: Flags
 ) -> None:

@@ -18,6 +18,7 @@ from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, customer_rows
 from orchestration.metering.restated import has_ranks
 from orchestration.metering.routes import compile_routes
+from orchestration.metering.watching import watching_rows
 from orchestration.pipeline.instance import Instance
 from orchestration.settings import REPOSITORY
 from orchestration.zones import TZDATA_VERSION
@@ -134,7 +135,8 @@ def _segments_digest(charged: Sequence[ChargedSegment]) -> str:
 
 
 def _routes_digest(catalog: Catalog) -> str:
-    return sha256_hex(repr(compile_routes(catalog.routes)).encode())
+    """How an event is told its endpoint, and what the series read of it: another way concerns every event."""
+    return sha256_hex(repr((compile_routes(catalog.routes), list(watching_rows(catalog)))).encode())
 
 
 def _known_digest(catalog: Catalog, now_us: int) -> str:

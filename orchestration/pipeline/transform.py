@@ -19,7 +19,7 @@ from orchestration.settings import offer_build
 
 Stage = Literal["usage", "finance"]
 SELECTION: dict[Stage, list[str]] = {
-    "usage": ["path:models/staging", "path:models/metering", "path:models/marts"],
+    "usage": ["path:models/staging", "path:models/metering", "path:models/marts", "path:models/monitoring"],
     "finance": ["path:models/finance"],
 }
 """What each stage builds. Pricing stands between the two: it reads the marts and feeds the finance models."""

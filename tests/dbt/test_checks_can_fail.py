@@ -67,6 +67,8 @@ FAULTS = {
     "revenue_positions_are_tied": "UPDATE record.billed_lines SET issue_date = issue_date + 1",
     "states_go_on_from_hour_to_hour": "UPDATE metering.carried_hourly SET opening = opening + 1",
     "retractions_stand_in_the_balance": "UPDATE marts.retractions SET in_force = in_force + 1",
+    "series_are_whole": "UPDATE metering.watched_series SET requests = requests + 1 "
+    f"WHERE scope = 'endpoint' AND grain = '5m' AND {TOUCHED}",
     "status_usage_is_whole": f"UPDATE marts.status_usage SET status_class = 'success' WHERE {TOUCHED} AND status = 429",
     "unattributed_usage_is_whole": "DELETE FROM marts.unattributed_usage",
     "unmeasured_events_are_reported": "DELETE FROM metering.unmeasured_daily WHERE meter = 'storage'",
@@ -96,6 +98,7 @@ MORE_METERS = """
 
 
 AGREED = {
+    "monitoring.yaml": "off: [scraping]\n",
     "taxes.yaml": 'rates:\n  - {category: standard, name: VAT, percent: "19"}\n',
     "credits.yaml": "credits:\n  - {id: g1, customer: alder, kind: prepaid, amount: '1.00', currency: USD, "
     "granted: 2024-10-01}\n",
@@ -123,6 +126,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not plan.fresh
         run.build_usage(context, fresh=False)
         run.price_drafts(context, catalog, ledger)
+        run.watch_usage(context, catalog)
         run.build_finance(context)
     return home
 

@@ -1,0 +1,150 @@
+"""The watching step of a build: from series to charts, alarms and incidents, as tables of the warehouse.
+
+Everything follows from the series, the catalog, the labels and the run's now: the same for any number of threads, and
+whether the build was made at once or bit by bit. Nothing is billed by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from orchestration.canonical import sha256_hex
+from orchestration.catalog import Catalog
+from orchestration.catalog.monitoring import Monitoring
+from orchestration.monitoring.alarms import Label
+from orchestration.monitoring.charts import cusum, ewma, shewhart
+from orchestration.monitoring.incidents import Judged, incidents, judgements, raised
+from orchestration.monitoring.kinds import KINDS, Kind, ratio
+from orchestration.monitoring.series import Alarm, Chart, Floats, Incident
+from orchestration.pipeline.unusual import unusual_hours, unusual_series
+from orchestration.pipeline.watched import Hours, hours_of, quantity_of
+from orchestration.pipeline.watchtables import CHARTS, TABLES, Columns, Found, write, write_none
+from orchestration.zones import SECOND_US
+
+WARM_UP = 21 * 24
+CHART_HOURS = 14 * 24
+_CHARTS: dict[str, Callable[[Floats], Chart]] = {"shewhart": shewhart, "ewma": ewma, "cusum": cusum}
+
+
+def watch(
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    row: Monitoring,
+    now_us: int,
+    *,
+    labels: Sequence[Label] = (),
+    labelled: Mapping[str, str] | None = None,
+) -> Found:
+    """Write the tables of `watchtables.TABLES` into a build whose lines are priced; empty while there are no requests.
+
+    Args:
+        labels: what people said of incidents, by customer and kind. labelled: the same by incident, `real` or `false`.
+    """
+    hours = hours_of(con, catalog, row, now_us)
+    if hours is None:
+        return write_none(con)
+    watched = kinds_of(row)
+    sensitivity = {"": float(row.sensitivity), **{key: float(each) for key, each in row.customers.items()}}
+    judged = judgements(hours.usage, watched, WARM_UP, sensitivity=sensitivity, labels=labels) if watched else []
+    found = raised(hours.usage, judged) if judged else []
+    grouped = [(incident_id(each, hours), each) for each in incidents(found)]
+    write(con, "alarms", _columns(_alarm_rows(grouped, hours), TABLES["alarms"]))
+    rows = list(_incident_rows(grouped, hours, row, labelled or {}))
+    write(con, "incidents", _columns(rows, TABLES["incidents"]))
+    write(con, "control_charts", _charts(judged, hours))
+    write(con, "unusual_hours", _columns(unusual_hours(judged, hours, now_us), TABLES["unusual_hours"]))
+    others, more = unusual_series(con, hours.usage.moments, now_us, WARM_UP)
+    write(con, "unusual_series", _columns(more, TABLES["unusual_series"]))
+    series = len({(one.kind.series, one.kind.per) for one in judged}) * len(hours.usage.keys) + others
+    unlabelled = sum(each["label"] is None for each in rows)
+    return Found(len(hours.usage.keys), series, len(hours.usage.moments), len(found), len(rows), unlabelled)
+
+
+def kinds_of(row: Monitoring) -> list[Kind]:
+    """The kinds of incident that are looked for: those of every instance and the ratios, without those that are off."""
+    ratios = (
+        ratio(each.name, quantity_of(each.meter), quantity_of(each.per), each.least_percent / 100)
+        for each in row.ratios
+    )
+    return [kind for kind in (*KINDS, *ratios) if kind.name not in row.off]
+
+
+def incident_id(incident: Incident, hours: Hours) -> str:
+    """A name that stays as long as the incident has this customer, kind and first hour."""
+    first_us = _hour_us(hours, incident.alarms[0])
+    return sha256_hex(f"{incident.key}|{incident.kind}|{first_us}".encode())[:12]
+
+
+def _hour_us(hours: Hours, alarm: Alarm) -> int:
+    at = hours.row_of(alarm.moment), hours.usage.keys.index(alarm.key)
+    return int(hours.begins[at]) * SECOND_US
+
+
+def _figures(alarm: Alarm) -> dict[str, float]:
+    return {name: getattr(alarm, name) for name in ("observed", "centre", "lower", "upper", "z", "p")}
+
+
+def _alarm_rows(found: Sequence[tuple[str, Incident]], hours: Hours) -> Iterator[dict[str, Any]]:
+    for name, incident in found:
+        for alarm in incident.alarms:
+            hour_us = _hour_us(hours, alarm)
+            yield {"customer": alarm.key, "kind": alarm.kind, "hour_us": hour_us, "incident": name, **_figures(alarm)}
+
+
+def _incident_rows(
+    found: Sequence[tuple[str, Incident]], hours: Hours, row: Monitoring, labelled: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    for name, incident in found:
+        yield {
+            "incident": name,
+            "customer": incident.key,
+            "kind": incident.kind,
+            "first_us": _hour_us(hours, incident.alarms[0]),
+            "last_us": _hour_us(hours, incident.alarms[-1]),
+            "alarms": len(incident.alarms),
+            **_figures(incident.peak),
+            "label": labelled.get(name),
+            "holds": incident.kind in row.holds,
+        }
+
+
+def _columns(rows: Iterator[dict[str, Any]] | Sequence[dict[str, Any]], names: Columns) -> dict[str, Any]:
+    listed = list(rows)
+    return {name: [each[name] for each in listed] for name in names} if listed else {}
+
+
+def _charts(judged: Sequence[Judged], hours: Hours) -> dict[str, Any]:
+    """The columns of `control_charts`: each series of each customer once, with the limits of the first kind that looks
+    at it. A series that has been 0 all the time has none."""
+    parts: dict[str, list[Any]] = {name: [] for name in CHARTS}
+    seen = set()
+    for one in judged:
+        what = one.kind.series if not one.kind.per else one.kind.name
+        if what in seen:
+            continue
+        seen.add(what)
+        tail = slice(-CHART_HOURS, None)
+        shown = np.flatnonzero(np.nan_to_num(one.values[tail]).any(axis=0))
+        z = one.expected.z
+        own = {"baseline": (one.values, one.centre, one.lower, one.upper)}
+        for name, columns in {**own, **{name: chart(z) for name, chart in _CHARTS.items()}}.items():
+            _extend(parts, name, what, [part[tail][:, shown] for part in (*columns, z)], hours, shown)
+    return {name: np.concatenate(each) for name, each in parts.items()} if parts["chart"] else {}
+
+
+def _extend(
+    parts: dict[str, list[Any]], chart: str, series: str, figures: Sequence[Any], hours: Hours, shown: Any
+) -> None:
+    """Add rows customer by customer, hour by hour."""
+    begins = hours.begins[-CHART_HOURS:][:, shown]
+    keys, size = np.array(hours.usage.keys, dtype=object)[shown], begins.size
+    parts["customer"].append(np.repeat(keys, len(begins)))
+    parts["series"].append(np.full(size, series, dtype=object))
+    parts["chart"].append(np.full(size, chart, dtype=object))
+    parts["hour_us"].append((begins * SECOND_US).T.reshape(-1))
+    for name, values in zip(("value", "centre", "lower", "upper", "z"), figures, strict=True):
+        parts[name].append(np.ascontiguousarray(values.T).reshape(-1))
