@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from orchestration.monitoring.alarms import Label, discoveries, persistent, tails, tolerances
-from orchestration.monitoring.baseline import Expected, expect_locally
+from orchestration.monitoring.baseline import Expected, Unit, expect
 from orchestration.monitoring.kinds import DROP_TO_ZERO, OFF_HOURS, TRAFFIC_SPIKE, Kind
 from orchestration.monitoring.series import Alarm, Flags, Floats, Incident, Whole
 
@@ -113,16 +113,35 @@ def judgements(
 
     `warm_up`: hours since a series began; `sensitivity`: by key, "" for others.
     """
-    baselines: dict[tuple[str, str], Expected] = {}
-    judged = []
+    baselines = _baselines(usage, kinds, warm_up)
+    return [
+        judge(
+            kind,
+            usage,
+            baselines[kind.series, kind.per],
+            tolerances(usage.keys, kind.name, sensitivity or {}, labels),
+        )
+        for kind in kinds
+    ]
+
+
+def _baselines(usage: Usage, kinds: Sequence[Kind], warm_up: int) -> dict[tuple[str, str], Expected]:
+    """By what kinds look at. Series of one unit go through time side by side: a step costs about the same for many."""
+    together: dict[Unit, dict[str, None]] = {}
+    out: dict[tuple[str, str], Expected] = {}
     for kind in kinds:
-        what = (kind.series, kind.per)
-        if what not in baselines:
-            noise = 1 / np.maximum(usage.series[kind.per], 1) if kind.per else None
-            baselines[what] = expect_locally(watched(kind, usage.series), usage.slots, kind.unit, warm_up, noise)
-        tolerance = tolerances(usage.keys, kind.name, sensitivity or {}, labels)
-        judged.append(judge(kind, usage, baselines[what], tolerance))
-    return judged
+        if not kind.per:
+            together.setdefault(kind.unit, {})[kind.series] = None
+        elif (kind.series, kind.per) not in out:
+            noise = 1 / np.maximum(usage.series[kind.per], 1)
+            out[kind.series, kind.per] = expect(watched(kind, usage.series), usage.slots, kind.unit, warm_up, noise)
+    for unit, names in together.items():
+        values = np.concatenate([usage.series[name] for name in names], axis=1)
+        slots = usage.slots if usage.slots.ndim == 1 else np.tile(usage.slots, (1, len(names)))
+        whole = expect(values, slots, unit, warm_up)
+        parts = zip(*(np.split(each, len(names), axis=1) for each in whole), strict=True)
+        out |= {(name, ""): Expected(*part) for name, part in zip(names, parts, strict=True)}
+    return out
 
 
 def raised(usage: Usage, judged: Sequence[Judged], rate: float = RATE) -> list[Alarm]:

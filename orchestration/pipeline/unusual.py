@@ -17,7 +17,7 @@ from orchestration.monitoring.baseline import COUNT, PRICE, Unit, expect
 from orchestration.monitoring.incidents import RATE, WIDTH, Judged
 from orchestration.monitoring.screen import discovered, screen
 from orchestration.monitoring.series import Floats, Whole, day_type, hour_of_week
-from orchestration.pipeline.watched import WEEKS, Hours, columns_of, since_us
+from orchestration.pipeline.watched import WEEKS, Hours, columns_of, delivered, since_us
 from orchestration.zones import DAY_US, HOUR_US, SECOND_US
 
 DECIMALS = 9
@@ -78,6 +78,10 @@ def unusual_series(
         _part(con, _LATENCIES, [since, until], HOUR_US, moments * SECOND_US, PRICE),
         _part(con, _QUANTITIES, [since, until], HOUR_US, moments * SECOND_US, COUNT),
     ]
+    # Of what no source has delivered yet, nothing is known.
+    lost = ~np.any([np.zeros(len(moments), dtype=np.bool_), *delivered(con, moments).values()], axis=0)
+    for part in hourly:
+        part.values[lost] = np.nan
     # The running day is not whole.
     days = np.arange(since_us(now_us) // DAY_US, now_us // DAY_US, dtype=np.int64) * DAY_US
     daily = [

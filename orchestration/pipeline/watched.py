@@ -132,16 +132,22 @@ def _offsets(zones: Sequence[str], moments: Whole) -> Whole:
     return np.stack([of_zone[zone] for zone in zones], axis=1)
 
 
-def _delivered(con: duckdb.DuckDBPyConnection, moments: Whole, keys: Sequence[str]) -> Flags:
-    """Hours x customers: whether a file reaches into the hour, of a source that delivered requests of the customer.
-
-    An hour of which nothing was delivered is missing input: it tells nothing of the customer.
-    """
+def delivered(con: duckdb.DuckDBPyConnection, moments: Whole) -> dict[str, Flags]:
+    """By source the hours into which a file of it reaches."""
     covered: dict[str, Flags] = {}
     for source, first, last in con.execute(_FILES).fetchall():
         hours = covered.setdefault(source, np.zeros(len(moments), dtype=np.bool_))
         begin, end = (us // HOUR_US - int(moments[0]) // HOUR for us in (first, last))
         hours[max(begin, 0) : max(end + 1, 0)] = True
+    return covered
+
+
+def _delivered(con: duckdb.DuckDBPyConnection, moments: Whole, keys: Sequence[str]) -> Flags:
+    """Hours x customers: whether a file reaches into the hour, of a source that delivered requests of the customer.
+
+    An hour of which nothing was delivered is missing input: it tells nothing of the customer.
+    """
+    covered = delivered(con, moments)
     out = np.zeros((len(moments), len(keys)), dtype=np.bool_)
     for place, feed in con.execute(_FEEDS).fetchall():
         out[:, place] |= covered.get(feed, out[:, place])

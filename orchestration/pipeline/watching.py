@@ -120,20 +120,25 @@ def _columns(rows: Iterator[dict[str, Any]] | Sequence[dict[str, Any]], names: C
 def _charts(judged: Sequence[Judged], hours: Hours) -> dict[str, Any]:
     """The columns of `control_charts`: each series of each customer once, with the limits of the first kind that looks
     at it. A series that has been 0 all the time has none."""
-    parts: dict[str, list[Any]] = {name: [] for name in CHARTS}
-    seen = set()
+    first: dict[str, Judged] = {}
     for one in judged:
-        what = one.kind.series if not one.kind.per else one.kind.name
-        if what in seen:
-            continue
-        seen.add(what)
-        tail = slice(-CHART_HOURS, None)
-        shown = np.flatnonzero(np.nan_to_num(one.values[tail]).any(axis=0))
-        z = one.expected.z
-        own = {"baseline": (one.values, one.centre, one.lower, one.upper)}
-        for name, columns in {**own, **{name: chart(z) for name, chart in _CHARTS.items()}}.items():
-            _extend(parts, name, what, [part[tail][:, shown] for part in (*columns, z)], hours, shown)
-    return {name: np.concatenate(each) for name, each in parts.items()} if parts["chart"] else {}
+        first.setdefault(one.kind.name if one.kind.per else one.kind.series, one)
+    tail = slice(-CHART_HOURS, None)
+    shown = {what: np.flatnonzero(np.nan_to_num(one.values[tail]).any(axis=0)) for what, one in first.items()}
+    if not any(columns.size for columns in shown.values()):
+        return {}
+    z = np.concatenate([one.expected.z[:, shown[what]] for what, one in first.items()], axis=1)
+    charts = {name: chart(z) for name, chart in _CHARTS.items()}
+    parts: dict[str, list[Any]] = {name: [] for name in CHARTS}
+    begin = 0
+    for what, one in first.items():
+        columns, place = shown[what], slice(begin, begin + shown[what].size)
+        begin = place.stop
+        own = [each[tail, columns] for each in (one.values, one.centre, one.lower, one.upper)]
+        _extend(parts, "baseline", what, [*own, z[tail, place]], hours, columns)
+        for name, chart in charts.items():
+            _extend(parts, name, what, [each[tail, place] for each in (*chart, z)], hours, columns)
+    return {name: np.concatenate(each) for name, each in parts.items()}
 
 
 def _extend(

@@ -13,7 +13,6 @@ LATER = 33
 NOW = "2024-11-08T01:00:00Z"
 STUFFED = [datetime(2024, 10, 30, hour, tzinfo=UTC) for hour in (10, 11, 12)]
 SPIKE = datetime(2024, 11, 5, 14, tzinfo=UTC)
-SILENT = [datetime(2024, 11, 6, hour, tzinfo=UTC) for hour in range(8, 13)]
 
 CATALOG = {
     "instance.yaml": """
@@ -87,8 +86,6 @@ def _hour(begin: datetime) -> list[str]:
     lines = []
     for who in ("alder", "birch"):
         count = draw.randint(7, 11)
-        if who == "alder" and begin in SILENT:
-            count = 0
         if who == "birch" and begin == SPIKE:
             count = 120
         for _ in range(count):

@@ -1,5 +1,6 @@
 -- Grain: scope, customer, credential, endpoint, grain, moment. The series of each customer, and of its credentials and
--- endpoints; then, as sums without different values and percentiles, those of each endpoint and of all.
+-- endpoints; then, as sums without different values and percentiles, those of each endpoint and of all. Where clocks
+-- differ by half an hour, what lies in one hour of UTC is summed.
 {{ config(materialized="view") }}
 select
     case when scope = 'endpoint' then 'customer_endpoint' else scope end as scope,
@@ -29,7 +30,15 @@ from {{ ref("watched_series") }}
         cast(null as bigint) as latency_p50_us,
         cast(null as bigint) as latency_p95_us,
         cast(null as bigint) as latency_p99_us
-    from {{ ref("watched_series") }}
-    where scope = '{{ of_rows }}'
+    from
+        (
+            select
+                * exclude (moment_us),
+                case
+                    when grain = 'hour' then {{ whole_divide("moment_us", 3600000000) }} * 3600000000 else moment_us
+                end as moment_us
+            from {{ ref("watched_series") }}
+            where scope = '{{ of_rows }}'
+        ) as series
     group by endpoint, grain, moment_us
 {% endfor %}
