@@ -37,17 +37,17 @@ def test_incidents_that_were_put_in_are_found_and_no_others(watched: Path) -> No
         "SELECT customer, kind, make_timestamp(first_us), make_timestamp(last_us), alarms, observed, label, holds "
         "FROM marts.incidents ORDER BY ALL",
     )
-    [stuffed, busy, spike] = found
+    [stuffed, strange, busy, spike] = found
     begin, end = (each.replace(tzinfo=None) for each in (watched_world.STUFFED[0], watched_world.STUFFED[-1]))
     assert stuffed == ("alder", "credential_stuffing", begin, end, 3, 50, None, True)
+    assert strange[:3] == ("alder", "new_client", watched_world.STRANGE.replace(tzinfo=None))
+    assert strange[4:6] == (1, 15)
     assert busy[:2] == ("alder", "traffic_spike")
     assert begin <= busy[2] <= busy[3] <= end
     assert spike[:2] == ("birch", "traffic_spike")
     assert abs(spike[2] - watched_world.SPIKE.replace(tzinfo=None)) == timedelta(minutes=30)
-    assert rows(watched, "SELECT customer, unlabelled_incidents FROM marts.money_series ORDER BY ALL")[0] == (
-        "alder",
-        2,
-    )
+    beside = rows(watched, "SELECT DISTINCT customer, unlabelled_incidents FROM marts.money_series ORDER BY ALL")
+    assert beside == [("alder", 3), ("birch", 1)]
 
 
 def test_every_scope_and_grain_of_the_series_holds_every_request(watched: Path) -> None:
@@ -75,6 +75,19 @@ def test_a_series_counts_what_its_requests_were(watched: Path) -> None:
     )
     assert (denied, errors, endpoints) == (50, 50, 2)
     assert of_endpoints == {"/v1/login": 50, "/v1/items/{id}": requests - 50}
+
+
+def test_a_repeated_failure_is_one_retry_and_a_new_program_is_new_for_its_day(watched: Path) -> None:
+    """Of three logins, the first of which failed, the one after 30 s is a retry and that after two minutes is none."""
+    hour = watched_world.FAILED.replace(tzinfo=None)
+    found = rows(
+        watched,
+        "SELECT scope, requests, server_errors, retries FROM marts.request_series WHERE endpoint = '/v1/login' "
+        f"AND grain = 'hour' AND moment = TIMESTAMP '{hour}' ORDER BY scope",
+    )
+    assert found == [("customer_endpoint", 3, 1, 1), ("endpoint", 3, 1, 1)]
+    strange = int(watched_world.STRANGE.timestamp()) * 1_000_000
+    assert rows(watched, "FROM marts.new_requests") == [("alder", watched_world.STRANGE.date(), strange, 0, 15)]
 
 
 def test_what_is_unusual_is_said_of_credentials_and_of_the_whole(watched: Path) -> None:

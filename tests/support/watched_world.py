@@ -13,6 +13,10 @@ LATER = 33
 NOW = "2024-11-08T01:00:00Z"
 STUFFED = [datetime(2024, 10, 30, hour, tzinfo=UTC) for hour in (10, 11, 12)]
 SPIKE = datetime(2024, 11, 5, 14, tzinfo=UTC)
+STRANGE = datetime(2024, 11, 2, 10, tzinfo=UTC)
+"""15 requests by a program that nobody has used before."""
+FAILED = datetime(2024, 11, 3, 12, tzinfo=UTC)
+"""A login that fails, again after 30 s, and again after two minutes."""
 
 CATALOG = {
     "instance.yaml": """
@@ -90,10 +94,15 @@ def _hour(begin: datetime) -> list[str]:
             count = 120
         for _ in range(count):
             at = begin + timedelta(seconds=draw.randrange(3600))
-            lines.append((at, who, f"/v1/items/{draw.randrange(9)}", 200))
+            lines.append((at, who, f"/v1/items/{draw.randrange(9)}", 200, "curl/8"))
+        if who == "alder" and begin == STRANGE:
+            lines += [(begin + timedelta(seconds=n), who, "/v1/items/1", 200, f"newbot/{n}") for n in range(15)]
+        if who == "alder" and begin == FAILED:
+            tries = ((0, 503), (30, 200), (120, 200))
+            lines += [(begin + timedelta(seconds=s), who, "/v1/login", status, "curl/8") for s, status in tries]
         if who == "alder" and begin in STUFFED:
-            lines += [(begin + timedelta(seconds=60 * n), who, "/v1/login", 401) for n in range(50)]
+            lines += [(begin + timedelta(seconds=60 * n), who, "/v1/login", 401, "curl/8") for n in range(50)]
     return [
-        f'198.51.100.7 - ak_{who} [{at:%d/%b/%Y:%H:%M:%S} +0000] "GET {path} HTTP/1.1" {status} 100 "-" "curl/8"'
-        for at, who, path, status in sorted(lines)
+        f'198.51.100.7 - ak_{who} [{at:%d/%b/%Y:%H:%M:%S} +0000] "GET {path} HTTP/1.1" {status} 100 "-" "{agent}"'
+        for at, who, path, status, agent in sorted(lines)
     ]
