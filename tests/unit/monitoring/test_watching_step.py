@@ -219,3 +219,30 @@ def test_where_nothing_is_watched_the_tables_are_there_and_empty() -> None:
 )
 def test_the_past_begins_with_the_month_three_months_before(now: datetime, since: datetime) -> None:
     assert since_us(int(now.timestamp()) * 1_000_000) == int(since.timestamp()) * 1_000_000
+
+
+@pytest.mark.parametrize(("model", "shocks"), [("per_unit", [("cedar", 24)]), ("graduated", [])])
+def test_a_day_at_another_price_is_a_shock_unless_prices_depend_on_what_came_before(
+    world: duckdb.DuckDBPyConnection, model: str, shocks: list[tuple[str, int]]
+) -> None:
+    """1,000 units a day for 250.00, and 375.00 on the 31st day."""
+    plain = dict.fromkeys(("watermark", "active", "minimum", "maximum", "prorate"))
+    charge = SimpleNamespace(key="units", model=model, included=0, **plain)
+    plan = SimpleNamespace(key="basic", versions=[SimpleNamespace(charges=[charge])])
+    catalog: Any = SimpleNamespace(customers=CATALOG.customers, plans={"basic": plan})
+    daily = ", ".join("375.00" if day == 30 else "250.00" for day in range(36))
+    world.execute(
+        "INSERT INTO record.rated_lines VALUES ('cedar', 'units', 'USD', 'units', 'basic', 'usage', false, "
+        "DATE '2024-09-02', ?)",
+        [f"[{daily}]"],
+    )
+    world.execute(
+        "INSERT INTO marts.usage_daily SELECT 'cedar', 'units', DATE '2024-09-02' + CAST(n AS INTEGER), 1000 "
+        "FROM range(36) AS days (n)"
+    )
+    others = {kind for kind in Monitoring().kinds if kind != "price_shock"}
+    watch(world, catalog, Monitoring(off=tuple(sorted(others))), NOW_US)
+    assert world.execute("SELECT customer, alarms FROM marts.incidents").fetchall() == shocks
+    money = world.execute("SELECT key, value FROM marts.unusual_series WHERE scope = 'money'").fetchall()
+    assert money == [("cedar USD", 375)]
+    world.execute("DELETE FROM record.rated_lines; DELETE FROM marts.usage_daily")
