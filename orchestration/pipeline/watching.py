@@ -22,7 +22,7 @@ from orchestration.monitoring.kinds import KINDS, Kind, ratio
 from orchestration.monitoring.series import Alarm, Chart, Floats, Incident
 from orchestration.pipeline.unusual import unusual_hours, unusual_series
 from orchestration.pipeline.watched import Hours, hours_of, quantity_of
-from orchestration.pipeline.watchtables import CHARTS, TABLES, Columns, Found, write, write_none
+from orchestration.pipeline.watchtables import TABLES, Columns, Found, append, write, write_none
 from orchestration.zones import SECOND_US
 
 WARM_UP = 21 * 24
@@ -55,7 +55,9 @@ def watch(
     write(con, "alarms", _columns(_alarm_rows(grouped, hours), TABLES["alarms"]))
     rows = list(_incident_rows(grouped, hours, row, labelled or {}))
     write(con, "incidents", _columns(rows, TABLES["incidents"]))
-    write(con, "control_charts", _charts(judged, hours))
+    write(con, "control_charts", {})
+    for part in _charts(judged, hours):
+        append(con, "control_charts", part)
     write(con, "unusual_hours", _columns(unusual_hours(judged, hours, now_us), TABLES["unusual_hours"]))
     others, more = unusual_series(con, hours.usage.moments, now_us, WARM_UP)
     write(con, "unusual_series", _columns(more, TABLES["unusual_series"]))
@@ -117,39 +119,39 @@ def _columns(rows: Iterator[dict[str, Any]] | Sequence[dict[str, Any]], names: C
     return {name: [each[name] for each in listed] for name in names} if listed else {}
 
 
-def _charts(judged: Sequence[Judged], hours: Hours) -> dict[str, Any]:
-    """The columns of `control_charts`: each series of each customer once, with the limits of the first kind that looks
-    at it. A series that has been 0 all the time has none."""
+def _charts(judged: Sequence[Judged], hours: Hours) -> Iterator[dict[str, Any]]:
+    """The columns of `control_charts`, in parts: each series of each customer once, with the limits of the first kind
+    that looks at it. A series that has been 0 all the time has none."""
     first: dict[str, Judged] = {}
     for one in judged:
         first.setdefault(one.kind.name if one.kind.per else one.kind.series, one)
     tail = slice(-CHART_HOURS, None)
     shown = {what: np.flatnonzero(np.nan_to_num(one.values[tail]).any(axis=0)) for what, one in first.items()}
     if not any(columns.size for columns in shown.values()):
-        return {}
+        return
     z = np.concatenate([one.expected.z[:, shown[what]] for what, one in first.items()], axis=1)
     charts = {name: chart(z) for name, chart in _CHARTS.items()}
-    parts: dict[str, list[Any]] = {name: [] for name in CHARTS}
     begin = 0
     for what, one in first.items():
         columns, place = shown[what], slice(begin, begin + shown[what].size)
         begin = place.stop
         own = [each[tail, columns] for each in (one.values, one.centre, one.lower, one.upper)]
-        _extend(parts, "baseline", what, [*own, z[tail, place]], hours, columns)
+        yield _part("baseline", what, [*own, z[tail, place]], hours, columns)
         for name, chart in charts.items():
-            _extend(parts, name, what, [each[tail, place] for each in (*chart, z)], hours, columns)
-    return {name: np.concatenate(each) for name, each in parts.items()}
+            yield _part(name, what, [each[tail, place] for each in (*chart, z)], hours, columns)
 
 
-def _extend(
-    parts: dict[str, list[Any]], chart: str, series: str, figures: Sequence[Any], hours: Hours, shown: Any
-) -> None:
-    """Add rows customer by customer, hour by hour."""
+def _part(chart: str, series: str, figures: Sequence[Any], hours: Hours, shown: Any) -> dict[str, Any]:
+    """One chart of one series, customer by customer, hour by hour."""
     begins = hours.begins[-CHART_HOURS:][:, shown]
-    keys, size = np.array(hours.usage.keys, dtype=object)[shown], begins.size
-    parts["customer"].append(np.repeat(keys, len(begins)))
-    parts["series"].append(np.full(size, series, dtype=object))
-    parts["chart"].append(np.full(size, chart, dtype=object))
-    parts["hour_us"].append((begins * SECOND_US).T.reshape(-1))
-    for name, values in zip(("value", "centre", "lower", "upper", "z"), figures, strict=True):
-        parts[name].append(np.ascontiguousarray(values.T).reshape(-1))
+    values = {
+        name: np.ascontiguousarray(each.T).reshape(-1)
+        for name, each in zip(("value", "centre", "lower", "upper", "z"), figures, strict=True)
+    }
+    return {
+        "customer": np.repeat(np.array(hours.usage.keys, dtype=object)[shown], len(begins)),
+        "series": np.full(begins.size, series, dtype=object),
+        "chart": np.full(begins.size, chart, dtype=object),
+        "hour_us": (begins * SECOND_US).T.reshape(-1),
+        **values,
+    }

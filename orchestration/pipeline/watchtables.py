@@ -12,7 +12,6 @@ from orchestration.sqltext import identifier
 Columns = Mapping[str, str]
 _FIGURES = dict.fromkeys(("observed", "centre", "lower", "upper", "z", "p"), "DOUBLE")
 _LIMITS = dict.fromkeys(("value", "centre", "lower", "upper", "z"), "DOUBLE")
-CHARTS = {"customer": "VARCHAR", "series": "VARCHAR", "chart": "VARCHAR", "hour_us": "BIGINT", **_LIMITS}
 TABLES: dict[str, Columns] = {
     "alarms": {"customer": "VARCHAR", "kind": "VARCHAR", "hour_us": "BIGINT", "incident": "VARCHAR", **_FIGURES},
     "incidents": {
@@ -26,7 +25,13 @@ TABLES: dict[str, Columns] = {
         "label": "VARCHAR",
         "holds": "BOOLEAN",
     },
-    "control_charts": CHARTS,
+    "control_charts": {
+        "customer": "VARCHAR",
+        "series": "VARCHAR",
+        "chart": "VARCHAR",
+        "hour_us": "BIGINT",
+        **_LIMITS,
+    },
     "unusual_hours": {
         "customer": "VARCHAR",
         "hour_us": "BIGINT",
@@ -65,13 +70,18 @@ def write_none(con: duckdb.DuckDBPyConnection) -> Found:
 
 
 def write(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]) -> None:
-    """Replace `marts.<table>` by rows given as columns of equal length; none at all make it empty. NaN becomes NULL."""
+    """Replace `marts.<table>` by the rows of `append`; no columns at all make it empty."""
     kinds = TABLES[table]
     con.execute("CREATE SCHEMA IF NOT EXISTS marts")
     typed = ", ".join(f"{identifier(name)} {kind}" for name, kind in kinds.items())
     con.execute(f"CREATE OR REPLACE TABLE marts.{identifier(table)} ({typed})")
-    if not columns:
-        return
+    if columns:
+        append(con, table, columns)
+
+
+def append(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]) -> None:
+    """Add rows, given as columns of equal length, to `marts.<table>`. NaN becomes NULL."""
+    kinds = TABLES[table]
     con.register("rows_to_write", {name: _array(columns[name], kind) for name, kind in kinds.items()})
     listed = ", ".join(
         f"CASE WHEN NOT isnan({identifier(name)}) THEN {identifier(name)} END" if kind == "DOUBLE" else identifier(name)
