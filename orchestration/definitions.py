@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.assets.build import drafts, published_warehouse, warehouse_build
+from orchestration.assets.build import drafts, incidents, published_warehouse, warehouse_build
 from orchestration.assets.closing import invoice_exports, issued_invoices
 from orchestration.assets.ingest import ingest
 from orchestration.assets.models import finance_models, usage_models
 from orchestration.automation.jobs import close, daily, daily_schedule
 from orchestration.checks.accounting import everything_is_accounted_for
+from orchestration.checks.watching import incidents_are_labelled, watching_covers_every_customer
 from orchestration.resources.instance import TallystickInstance
 
 defs = dg.Definitions(
@@ -18,12 +19,13 @@ defs = dg.Definitions(
         warehouse_build,
         usage_models,
         drafts,
+        incidents,
         finance_models,
         published_warehouse,
         issued_invoices,
         invoice_exports,
     ],
-    asset_checks=[everything_is_accounted_for],
+    asset_checks=[everything_is_accounted_for, incidents_are_labelled, watching_covers_every_customer],
     jobs=[daily, close],
     schedules=[daily_schedule],
     resources={"tallystick": TallystickInstance()},

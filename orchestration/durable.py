@@ -33,6 +33,7 @@ class Point(StrEnum):
     BUILD_PREPARED = "build_prepared"
     USAGE_BUILT = "usage_built"
     DRAFTS_PRICED = "drafts_priced"
+    USAGE_WATCHED = "usage_watched"
     FINANCE_BUILT = "finance_built"
     GENERATION_NAMED = "generation_named"
     GENERATION_LINKED = "generation_linked"  # from here on readers see it

@@ -138,3 +138,19 @@
 {% endmacro %}
 {% macro default__value_at_share(column, share) %} percentile_disc({{ column }}, {{ share }}) {% endmacro %}
 {% macro duckdb__value_at_share(column, share) %} quantile_disc({{ column }}, {{ share }}) {% endmacro %}
+
+{# Several such values, ascending, as a list: one pass over the group's values. #}
+{% macro values_at_percentiles(column, percentiles) %}
+    {{ return(adapter.dispatch("values_at_percentiles", "tallystick")(column, percentiles)) }}
+{% endmacro %}
+{% macro default__values_at_percentiles(column, percentiles) %}
+    array(
+        {% for p in percentiles %}{{ default__value_at_percentile(column, p) }} {{ ", " if not loop.last }} {% endfor %}
+    )
+{% endmacro %}
+{% macro duckdb__values_at_percentiles(column, percentiles) %}
+    quantile_disc(
+        {{ column }},
+        [{% for p in percentiles %}cast('{{ p / 100 }}' as decimal(3, 2)) {{ ", " if not loop.last }} {% endfor %}]
+    )
+{% endmacro %}

@@ -1,6 +1,7 @@
 """The assets between the lake and the published warehouse that are not dbt models: preparing, pricing, publishing."""
 
 import shutil
+import time
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -73,6 +74,29 @@ def drafts(context: dg.AssetExecutionContext, tallystick: TallystickInstance) ->
     return dg.MaterializeResult(metadata=_drafts(found))
 
 
+@dg.asset(
+    deps=[drafts],
+    group_name="monitoring",
+    kinds={"python"},
+    description="Charts, alarms and incidents of the hourly series of usage, by what each one's own past allows.",
+)
+def incidents(context: dg.AssetExecutionContext, tallystick: TallystickInstance) -> dg.MaterializeResult[Any]:
+    """Watch usage, where the catalog asks for it, and put what is found into the build."""
+    working = tallystick.context(context)
+    catalog = load_catalog(working.instance.catalog)
+    with Ledger.open(working.instance.home) as ledger:
+        working, build = progress.open_build_of(working, catalog, ledger)
+    if build is None:
+        return dg.MaterializeResult(metadata=metadata.UNCHANGED)
+    begun = time.monotonic()
+    with progress.step(working.instance, build, "watching"):
+        found = run.watch_usage(working, catalog, ledger)
+    with open_build(working.instance) as con:
+        shown = metadata.preview(con, "marts", "incidents")
+    seconds = round(time.monotonic() - begun, 1)
+    return dg.MaterializeResult(metadata={**found._asdict(), "seconds": seconds, "preview": shown})
+
+
 def _drafts(found: list[dict[str, Any]]) -> dict[str, Any]:
     heads = ["cut_off", "entity", "customer", "lines", "total", "expected", "currency"]
     return {
@@ -85,7 +109,7 @@ def _drafts(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @dg.asset(
-    deps=[*usage_models.keys, *finance_models.keys],
+    deps=[*usage_models.keys, incidents, *finance_models.keys],
     group_name="finance",
     kinds={"duckdb"},
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)),

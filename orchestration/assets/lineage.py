@@ -49,8 +49,8 @@ class Lineage(DagsterDbtTranslator):
         if dbt_resource_props["resource_type"] != "source":
             return super().get_asset_key(dbt_resource_props)
         source, table = dbt_resource_props["source_name"], dbt_resource_props["name"]
-        if source == "lake":
-            return dg.AssetKey("lake")
+        if source in ("lake", "watched"):
+            return dg.AssetKey("lake" if source == "lake" else "incidents")
         return dg.AssetKey("drafts" if source == "record" and table in PRICED else "warehouse_build")
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:

@@ -22,7 +22,8 @@ from orchestration.resources.instance import TallystickInstance
 MANIFEST: dict[str, Any] = json.loads(prepared_manifest().read_text())
 LINEAGE = Lineage()
 SELECT: dict[Stage, str] = {
-    "usage": "fqn:tallystick.staging fqn:tallystick.metering fqn:tallystick.marts fqn:tallystick.clients",
+    "usage": "fqn:tallystick.staging fqn:tallystick.metering fqn:tallystick.marts fqn:tallystick.monitoring "
+    "fqn:tallystick.clients",
     "finance": "fqn:tallystick.finance fqn:tallystick.health fqn:tallystick.entitled",
 }
 EXCLUDE = "resource_type:unit_test"

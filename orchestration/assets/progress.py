@@ -15,7 +15,7 @@ from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context
 from orchestration.pipeline.state import BuildPlan, State, plan_build
 
-STEPS = ("usage", "accounting", "drafts", "finance")
+STEPS = ("usage", "accounting", "drafts", "watching", "finance")
 """What follows the preparation of a build, in order. Each rests on those before it."""
 
 

@@ -32,6 +32,7 @@ EVENT_COLUMNS = {
     "bytes": "BIGINT",
     "latency_us": "BIGINT",
     "address_key": "VARCHAR",
+    "network": "VARCHAR",
     "agent": "VARCHAR",
     "extra": "VARCHAR",
 }

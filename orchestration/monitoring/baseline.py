@@ -34,6 +34,10 @@ SCALE_GAIN = 0.01
 CLIPPED_SHARE = 0.9973 - 2 * 3 * 0.00443185 + 9 * 0.0027
 
 
+Slot = int | tuple[Whole, Whole]
+"""Where the season of a moment stands: in one row for all series, or in a row for each."""
+
+
 class Unit(NamedTuple):
     """A scale of values: how to go to it and back, the smallest deviation that is believed on it, and what the variance
     beyond that is proportional to, given the centre."""
@@ -83,7 +87,7 @@ class _State:
         self.run = np.zeros(series)
         self.drift = np.zeros(series)
 
-    def reach(self, slot: int) -> Floats:
+    def reach(self, slot: Slot) -> Floats:
         """How much of the level a slot of counts takes: a busy hour grows by more requests than a quiet one."""
         return np.asarray(np.clip(self.season[slot] / np.maximum(self.typical, 1e-9), 0.0, 4.0))
 
@@ -94,8 +98,8 @@ class _State:
 
 
 def expect(values: Floats, slots: Whole, unit: Unit, warm_up: int, noise: Floats | None = None) -> Expected:
-    """The baseline of moments x series; `slots` has one number a moment. `warm_up` is in moments since a
-    series' first known value, of which at least 24 have to be known.
+    """The baseline of moments x series; `slots` has one number a moment, or moments x series where these have clocks of
+    their own. `warm_up` is in moments since a series' first known value, of which at least 24 have to be known.
 
     `noise`, like `values`, says what the variance is proportional to where the unit can't know: 1 / count for shares.
     What is said of a moment depends on moments up to it alone (`z`) or before it (`centre`, `scale`).
@@ -103,10 +107,10 @@ def expect(values: Floats, slots: Whole, unit: Unit, warm_up: int, noise: Floats
     moments, count = values.shape
     on_scale = unit.forth(values)
     state = _State(int(slots.max(initial=0)) + 1, count)
-    one = np.ones(count)
+    one, columns = np.ones(count), np.arange(count)
     z, centres, scales = (np.full((moments, count), np.nan) for _ in range(3))
     for moment in range(moments):
-        slot = int(slots[moment])
+        slot: Slot = int(slots[moment]) if slots.ndim == 1 else (slots[moment], columns)
         visits = state.visits[slot]
         reach = state.reach(slot) if unit.grows is _mean else one
         centre = state.season[slot] + reach * state.level
@@ -121,7 +125,7 @@ def expect(values: Floats, slots: Whole, unit: Unit, warm_up: int, noise: Floats
 
 
 def _learn(
-    state: _State, least: float, slot: int, reach: Floats, residual: Floats, grows: Floats, scale: Floats, ready: Flags
+    state: _State, least: float, slot: Slot, reach: Floats, residual: Floats, grows: Floats, scale: Floats, ready: Flags
 ) -> None:
     """Level, season and scale move by the residual, clipped where a scale is known; a lasting shift moves the level."""
     known = np.isfinite(residual)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from orchestration.monitoring.alarms import Label, discoveries, persistent, tails, tolerances
-from orchestration.monitoring.baseline import Expected, expect
+from orchestration.monitoring.baseline import Expected, Unit, expect
 from orchestration.monitoring.kinds import DROP_TO_ZERO, OFF_HOURS, TRAFFIC_SPIKE, Kind
 from orchestration.monitoring.series import Alarm, Flags, Floats, Incident, Whole
 
@@ -26,7 +26,10 @@ WEEK = 168
 
 
 class Usage(NamedTuple):
-    """Hourly series of customers, by name of the series: each hours x keys; NaN where nothing was delivered."""
+    """Hourly series of customers, by name of the series: each hours x keys; NaN where nothing was delivered.
+
+    `slots` has one number an hour, or hours x keys where customers have clocks of their own.
+    """
 
     keys: tuple[str, ...]
     moments: Whole
@@ -45,6 +48,7 @@ class Judged(NamedTuple):
     z: Floats
     p: Floats
     matters: Flags
+    expected: Expected
 
 
 def watched(kind: Kind, series: Mapping[str, Floats]) -> Floats:
@@ -94,7 +98,61 @@ def judge(kind: Kind, usage: Usage, expected: Expected, tolerance: Floats) -> Ju
     centre, lower, upper = expected.limits(kind.unit, WIDTH * tolerance)
     z = together(expected.z, kind.within) / tolerance
     p = np.minimum(2 * tails(np.abs(z)), 1.0) if kind.side == 0 else tails(kind.side * z)
-    return Judged(kind, values, centre, lower, upper, z, p, _matters(kind, values, centre))
+    return Judged(kind, values, centre, lower, upper, z, p, _matters(kind, values, centre), expected)
+
+
+def judgements(
+    usage: Usage,
+    kinds: Sequence[Kind],
+    warm_up: int,
+    *,
+    sensitivity: Mapping[str, float] | None = None,
+    labels: Sequence[Label] = (),
+) -> list[Judged]:
+    """What each kind makes of all hours.
+
+    `warm_up`: hours since a series began; `sensitivity`: by key, "" for others.
+    """
+    baselines = _baselines(usage, kinds, warm_up)
+    return [
+        judge(
+            kind,
+            usage,
+            baselines[kind.series, kind.per],
+            tolerances(usage.keys, kind.name, sensitivity or {}, labels),
+        )
+        for kind in kinds
+    ]
+
+
+def _baselines(usage: Usage, kinds: Sequence[Kind], warm_up: int) -> dict[tuple[str, str], Expected]:
+    """By what kinds look at. Series of one unit go through time side by side: a step costs about the same for many."""
+    together: dict[Unit, dict[str, None]] = {}
+    out: dict[tuple[str, str], Expected] = {}
+    for kind in kinds:
+        if not kind.per:
+            together.setdefault(kind.unit, {})[kind.series] = None
+        elif (kind.series, kind.per) not in out:
+            noise = 1 / np.maximum(usage.series[kind.per], 1)
+            out[kind.series, kind.per] = expect(watched(kind, usage.series), usage.slots, kind.unit, warm_up, noise)
+    for unit, names in together.items():
+        values = np.concatenate([usage.series[name] for name in names], axis=1)
+        slots = usage.slots if usage.slots.ndim == 1 else np.tile(usage.slots, (1, len(names)))
+        whole = expect(values, slots, unit, warm_up)
+        parts = zip(*(np.split(each, len(names), axis=1) for each in whole), strict=True)
+        out |= {(name, ""): Expected(*part) for name, part in zip(names, parts, strict=True)}
+    return out
+
+
+def raised(usage: Usage, judged: Sequence[Judged], rate: float = RATE) -> list[Alarm]:
+    """All alarms, by key, kind, moment: false discoveries are controlled hour by hour over all keys and kinds of it."""
+    every = np.stack([one.p for one in judged], axis=1)
+    found = np.stack([discoveries(hour, rate) for hour in every])
+    out: list[Alarm] = []
+    for index, one in enumerate(judged):
+        signals = found[:, index] & persistent(one.matters, one.kind.need, one.kind.within)
+        out += _listed(one, signals, usage)
+    return sorted(out, key=lambda alarm: (alarm.key, alarm.kind, alarm.moment))
 
 
 def alarms(
@@ -106,26 +164,8 @@ def alarms(
     labels: Sequence[Label] = (),
     rate: float = RATE,
 ) -> list[Alarm]:
-    """All alarms, by key, kind, moment. `warm_up`: hours since a series began; `sensitivity`: by key, "" for others.
-
-    False discoveries are controlled hour by hour over all keys and kinds of the hour.
-    """
-    baselines: dict[tuple[str, str], Expected] = {}
-    judged = []
-    for kind in kinds:
-        what = (kind.series, kind.per)
-        if what not in baselines:
-            noise = 1 / np.maximum(usage.series[kind.per], 1) if kind.per else None
-            baselines[what] = expect(watched(kind, usage.series), usage.slots, kind.unit, warm_up, noise)
-        tolerance = tolerances(usage.keys, kind.name, sensitivity or {}, labels)
-        judged.append(judge(kind, usage, baselines[what], tolerance))
-    every = np.stack([one.p for one in judged], axis=1)
-    found = np.stack([discoveries(hour, rate) for hour in every])
-    out: list[Alarm] = []
-    for index, one in enumerate(judged):
-        signals = found[:, index] & persistent(one.matters, one.kind.need, one.kind.within)
-        out += _listed(one, signals, usage)
-    return sorted(out, key=lambda alarm: (alarm.key, alarm.kind, alarm.moment))
+    """`judgements`, and what is `raised` of them."""
+    return raised(usage, judgements(usage, kinds, warm_up, sensitivity=sensitivity, labels=labels), rate)
 
 
 def _listed(one: Judged, signals: Flags, usage: Usage) -> Iterable[Alarm]:

@@ -30,10 +30,15 @@ def screen(values: Singles, slots: Whole, unit: Unit, warm_up: int, rate: float)
     for begin in range(0, values.shape[1], CHUNK):
         part = slice(begin, begin + CHUNK)
         z[:, part] = expect(values[:, part].astype(np.float64), slots, unit, warm_up).z
-    found = np.zeros(values.shape, dtype=np.bool_)
+    return Screened(z, discovered(z, rate))
+
+
+def discovered(z: Singles, rate: float) -> Flags:
+    """Which residuals are discoveries, controlled over all series of a moment, of whatever units."""
+    found = np.zeros(z.shape, dtype=np.bool_)
     for moment, row in enumerate(z):
         far = np.abs(row) >= LEAST_Z
         p = np.ones(len(row))
         p[far] = 2 * tails(np.abs(row[far]).astype(np.float64))
         found[moment] = discoveries(p, rate)
-    return Screened(z, found)
+    return found

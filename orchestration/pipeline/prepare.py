@@ -23,6 +23,7 @@ from orchestration.metering.control import ChargedSegment
 from orchestration.metering.lakeview import create_event_views
 from orchestration.metering.retractions import load_retractions
 from orchestration.metering.touched import DEFINITIONS, EXTRACTED, Work, definition_rows, find_touched, remember
+from orchestration.metering.watching import WATCHING, watched_properties, watching_rows
 from orchestration.pipeline.drift import load_fields
 from orchestration.pipeline.generation import start_build
 from orchestration.pipeline.instance import Instance
@@ -59,6 +60,7 @@ def prepare(
     """Start the build and fill its schemas `control`, `record` and `lake`. The connection is closed afterwards."""
     start_build(instance, fresh=plan.fresh)
     lake, files, shop = Lake(instance.lake, instance.extracted), ledger.files(), _workshop(instance, ledger)
+    more = watched_properties(catalog)
     with open_build(instance) as con:
         remember(con)
         _control(con, instance, catalog, charged, plan, files)
@@ -66,12 +68,12 @@ def prepare(
         load_fields(con, instance, ledger)
         load_conflicts(con, catalog, lake, files, instance.scratch)
         load_retractions(con, catalog, lake, files, instance.scratch)
-        again = [{"file_id": e.file.file_id, "digest": e.path.stem} for e in extractions(catalog, lake, files)]
+        again = [{"file_id": e.file.file_id, "digest": e.path.stem} for e in extractions(catalog, lake, files, more)]
         load_rows(con, "record.extracted", EXTRACTED, again, instance.scratch)
 
         def over(read: Sequence[FileRow]) -> None:
-            extract(shop, ledger, catalog, read)
-            create_event_views(con, catalog, lake, read)
+            extract(shop, ledger, catalog, read, more)
+            create_event_views(con, catalog, lake, read, more)
 
         work = find_touched(con, catalog, files, plan.new_files, over, fresh=plan.fresh)
         _calendar(con, instance, catalog)
@@ -125,6 +127,7 @@ def _control(
         ("control.routes", routes.ROUTES, compiled.rows),
         ("control.route_slots", routes.ROUTE_SLOTS, [{"slot": n} for n, _ in enumerate(compiled.slots, 1)]),
         ("control.route_templates", routes.ROUTE_TEMPLATES, routes.template_rows(catalog.routes, names)),
+        ("control.watching", WATCHING, watching_rows(catalog)),
         ("control.generation", STATE_COLUMNS, [asdict(plan.state)]),
     ]
     for table, columns, rows in tables:

@@ -35,6 +35,7 @@ from orchestration.pipeline.prepare import open_build, prepare
 from orchestration.pipeline.pricing import price_build
 from orchestration.pipeline.state import BuildPlan, plan_build
 from orchestration.pipeline.transform import transform
+from orchestration.pipeline.watchtables import Found, write_none
 
 Report = Callable[[str], None]
 
@@ -155,6 +156,22 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> list[dic
     return drafts
 
 
+def watch_usage(context: Context, catalog: Catalog, ledger: Ledger) -> Found:
+    """Judge the series of usage by their past and by what people said of earlier incidents, and put charts, alarms and
+    incidents into the build."""
+    with step(Point.USAGE_WATCHED), open_build(context.instance) as con:
+        if (row := catalog.watched.monitoring) is None:
+            found = write_none(con)
+        else:
+            # Its libraries take a second to load.
+            from orchestration.pipeline.watching import watch
+
+            context.report("watching usage")
+            found = watch(con, catalog, row, context.now_us, ledger.journal())
+        con.execute("CHECKPOINT")
+    return found
+
+
 def build_finance(context: Context, *, on_event: Callable[[Any], None] | None = None) -> None:
     """dbt: drafts, invoices and their lines, with the checks on money."""
     context.report("building and checking the finance tables")
@@ -220,6 +237,7 @@ def refresh(context: Context, catalog: Catalog, ledger: Ledger) -> bool:
         build_usage(context, fresh=plan.fresh)
         account(context)
     price_drafts(context, catalog, ledger)
+    watch_usage(context, catalog, ledger)
     build_finance(context)
     alert(context, catalog)
     publish_build(context)

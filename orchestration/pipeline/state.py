@@ -12,13 +12,13 @@ import duckdb
 from orchestration import __version__
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.catalog import Catalog
-from orchestration.catalog.monitoring import FILE as MONITORING
 from orchestration.engine import connect
 from orchestration.ledger.rows import FileRow
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import ChargedSegment, customer_rows
 from orchestration.metering.restated import has_ranks
 from orchestration.metering.routes import compile_routes
+from orchestration.metering.watching import watching_rows
 from orchestration.pipeline.instance import Instance
 from orchestration.settings import REPOSITORY
 from orchestration.zones import TZDATA_VERSION
@@ -135,8 +135,8 @@ def _segments_digest(charged: Sequence[ChargedSegment]) -> str:
 
 
 def _routes_digest(catalog: Catalog) -> str:
-    # Who begins to watch wants to see the past: requests by client are counted from the first event on.
-    return sha256_hex(repr((compile_routes(catalog.routes), MONITORING in catalog.files)).encode())
+    """How an event is told its endpoint, and what is watched of it: another way concerns every event."""
+    return sha256_hex(repr((compile_routes(catalog.routes), list(watching_rows(catalog)))).encode())
 
 
 def _known_digest(catalog: Catalog, now_us: int) -> str:

@@ -26,16 +26,17 @@ SELECTION: dict[Stage, list[str]] = {
 }
 """What each stage builds. Pricing stands between the two: it reads the marts and feeds the finance models."""
 WATCHED: dict[Stage, dict[str, str]] = {
-    "usage": {"path:models/clients": MONITORING},
+    "usage": {"path:models/monitoring": MONITORING, "path:models/clients": MONITORING},
     "finance": {"path:models/health": MONITORING, "path:models/entitled": ENTITLEMENTS},
 }
 """What a stage builds besides where the catalog has a file: who watches nothing pays for none of it."""
 
 
 def selected(instance: Instance, stage: Stage) -> list[str]:
-    """The folders of models of a stage, by the catalog's files."""
+    """dbt's arguments for the folders of models of a stage, by the catalog's files, and the tests of these alone."""
     left_out = unwatched(instance, stage)
-    return [*SELECTION[stage], *(path for path in WATCHED[stage] if path not in left_out)]
+    folders = [*SELECTION[stage], *(path for path in WATCHED[stage] if path not in left_out)]
+    return ["--select", " ".join(folders), "--indirect-selection", "buildable"]
 
 
 def unwatched(instance: Instance, stage: Stage) -> list[str]:
@@ -49,7 +50,7 @@ def build_arguments(
     """The command line of dbt for one stage, as data. `selection` replaces the stage's own, to build a part of it."""
     return [
         "build",
-        *(["--select", *selected(instance, stage)] if selection is None else selection),
+        *(selected(instance, stage) if selection is None else selection),
         "--exclude-resource-type",
         "unit_test",
         *_folders(instance),

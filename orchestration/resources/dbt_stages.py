@@ -97,7 +97,7 @@ def subprocess(
     resource = DbtCliResource(
         project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=str(Path(sys.executable).with_name("dbt"))
     )
-    arguments = build_arguments(instance, stage, fresh, selection or ["--select", " ".join(selected(instance, stage))])
+    arguments = build_arguments(instance, stage, fresh, selection or selected(instance, stage))
     # The resource reads dbt's events from its output and names the folders itself.
     for option in ("--project-dir", "--profiles-dir", "--target-path", "--log-level"):
         place = arguments.index(option)

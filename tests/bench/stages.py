@@ -23,6 +23,7 @@ from orchestration.pipeline.run import (
     price_drafts,
     publish_build,
     take_files,
+    watch_usage,
 )
 from orchestration.pipeline.transform import Stage, load_project, transform
 from orchestration.settings import offer_build
@@ -89,6 +90,7 @@ def one_run(home: Path, now_us: int, clock: Clock) -> None:
             if stage == "usage":
                 with clock.part("pricing"):
                     price_drafts(context, catalog, ledger)
+                    watch_usage(context, catalog, ledger)
     clock.add("whole", begun)
 
 

@@ -72,6 +72,8 @@ FAULTS = {
     "revenue_positions_are_tied": "UPDATE record.billed_lines SET issue_date = issue_date + 1",
     "states_go_on_from_hour_to_hour": "UPDATE metering.carried_hourly SET opening = opening + 1",
     "retractions_stand_in_the_balance": "UPDATE marts.retractions SET in_force = in_force + 1",
+    "series_are_whole": "UPDATE metering.watched_series SET requests = requests + 1 "
+    f"WHERE scope = 'endpoint' AND grain = '5m' AND {TOUCHED}",
     "status_usage_is_whole": f"UPDATE marts.status_usage SET status_class = 'success' WHERE {TOUCHED} AND status = 429",
     "unattributed_usage_is_whole": "DELETE FROM marts.unattributed_usage",
     "unmeasured_events_are_reported": "DELETE FROM metering.unmeasured_daily WHERE meter = 'storage'",
@@ -102,7 +104,7 @@ MORE_METERS = """
 
 AGREED = {
     "entitlements.yaml": "entitlements:\n  - {plan: basic, meter: requests, limit: '1000', per: month}\n",
-    "monitoring.yaml": "deprecated: ['/v1/items/{id}']\n",
+    "monitoring.yaml": "off: [scraping]\ndeprecated: ['/v1/items/{id}']\n",
     "taxes.yaml": 'rates:\n  - {category: standard, name: VAT, percent: "19"}\n',
     "credits.yaml": "credits:\n  - {id: g1, customer: alder, kind: prepaid, amount: '1.00', currency: USD, "
     "granted: 2024-10-01}\n",
@@ -132,6 +134,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with duckdb.connect(str(context.instance.build_db)) as con:
             planted_health.plant(con)
         run.price_drafts(context, catalog, ledger)
+        run.watch_usage(context, catalog, ledger)
         run.build_finance(context)
     return home
 

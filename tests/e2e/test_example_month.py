@@ -33,6 +33,7 @@ from orchestration.ledger.store import Ledger
 from orchestration.pipeline.close import close
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.run import Context, RunResult, run
+from orchestration.pipeline.watchtables import TABLES
 from orchestration.settings import parse_instant
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
@@ -460,4 +461,5 @@ def test_the_days_of_revenue_are_those_of_the_lines_and_no_money_is_inexact(mont
     assert lines == days
     inexact = "SELECT schema_name, table_name, column_name FROM duckdb_columns() "
     inexact += "WHERE NOT internal AND data_type IN ('FLOAT', 'DOUBLE')"
-    assert rows(month.home, inexact) == []
+    # What is watched is no money.
+    assert [row for row in rows(month.home, inexact) if row[0] != "marts" or row[1] not in TABLES] == []

@@ -112,6 +112,7 @@ PHASES = (
             Point.BUILD_PREPARED,
             Point.USAGE_BUILT,
             Point.DRAFTS_PRICED,
+            Point.USAGE_WATCHED,
             Point.FINANCE_BUILT,
             Point.GENERATION_NAMED,
             Point.GENERATION_LINKED,

@@ -17,7 +17,7 @@ from orchestration.pipeline.lock import instance_lock
 from orchestration.pipeline.project import PROJECT
 from orchestration.resources.instance import TallystickInstance
 
-AFTER_CHECKS = {"drafts", "finance_models", "published_warehouse"}
+AFTER_CHECKS = {"drafts", "incidents", "finance_models", "published_warehouse"}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_failed_dbt_test_stops_the_run_before_pricing(launch: Launch, home: Pa
 
     # The failed build can't be published, or priced, by selecting only the rest of it.
     part = launch("daily", home, asset_selection=[dg.AssetKey("published_warehouse")])
-    assert "has not passed: usage, accounting, drafts, finance" in error_text(part)
+    assert "has not passed: usage, accounting, drafts, watching, finance" in error_text(part)
     part = launch("daily", home, asset_selection=[dg.AssetKey("drafts")])
     assert "rests on usage, accounting" in error_text(part)
     assert _published(home) == before
@@ -87,7 +87,7 @@ def test_the_check_across_layers_blocks_pricing(launch: Launch, home: Path, monk
     # The same build goes on from where it stood, part by part, and is published once it is whole.
     folders = ("finance", "health", "entitled")
     models = [path.stem for folder in folders for path in (PROJECT / "models" / folder).glob("*.sql")]
-    rest = ["drafts", *(f"marts/{name}" for name in models)]
+    rest = ["drafts", "incidents", *(f"marts/{name}" for name in models)]
     keys = [dg.AssetKey(name.split("/")) for name in rest]
     assert "rests on accounting" in error_text(launch("daily", home, asset_selection=keys))
     usage = {k for k in result.job_def.asset_layer.selected_asset_keys if k.path[0] in ("staging", "metering", "marts")}

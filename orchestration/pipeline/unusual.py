@@ -1,0 +1,189 @@
+"""What is unusual beside the kinds of incident: hours as a whole, and series that belong to no customer alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import duckdb
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from orchestration.errors import InputHeld
+from orchestration.monitoring import multivariate
+from orchestration.monitoring.baseline import COUNT, PRICE, Unit, expect
+from orchestration.monitoring.incidents import RATE, WIDTH, Judged
+from orchestration.monitoring.screen import discovered, screen
+from orchestration.monitoring.series import Floats, Whole, day_type, hour_of_week
+from orchestration.pipeline.watched import WEEKS, Hours, columns_of, delivered, since_us
+from orchestration.zones import DAY_US, HOUR_US, SECOND_US
+
+DECIMALS = 9
+DAY_WARM_UP = 21
+LEAST_LATENCIES = 20
+"""Of fewer, a percentile tells little."""
+_COUNTS = ("requests", "client_errors", "server_errors", "refused")
+
+
+def unusual_hours(judged: Sequence[Judged], hours: Hours, now_us: int) -> Iterator[dict[str, Any]]:
+    """Hours of customers that are far from what usually goes together, by a model of the hours before this month.
+
+    None while those are too few to learn from. One thread: sums of another order would be other sums.
+    """
+    residuals = {one.kind.series: one.expected.z for one in judged if not one.kind.per}
+    if not residuals:
+        return
+    now, usage = datetime.fromtimestamp(now_us // SECOND_US, UTC), hours.usage
+    month = int(datetime(now.year, now.month, 1, tzinfo=UTC).timestamp())
+    with threadpool_limits(1):
+        try:
+            model = multivariate.train(residuals, usage.moments, month)
+        except InputHeld:
+            return
+        scored = multivariate.judge(model, residuals, usage.moments)
+        rows = multivariate.vectors(residuals, model.features)
+        for hour, place in np.argwhere(scored.fired.T)[:, ::-1].tolist():
+            why = multivariate.reasons(model, rows[hour, place])
+            yield {
+                "customer": usage.keys[place],
+                "hour_us": int(hours.begins[hour, place]) * SECOND_US,
+                "distance": round(float(scored.score[hour, place]), DECIMALS),
+                "threshold": round(model.threshold, DECIMALS),
+                "model": model.version,
+                "reasons": json.dumps({name: round(share, 3) for name, share in why}),
+            }
+
+
+class _Part(NamedTuple):
+    """Series of one unit: their names (scope, key, series) and values, moments x series."""
+
+    unit: Unit
+    names: list[tuple[str, str, str]]
+    values: Floats
+
+
+def unusual_series(
+    con: duckdb.DuckDBPyConnection, moments: Whole, now_us: int, warm_up: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """How many series were looked at, and their moments beyond what their past allows.
+
+    By hours of UTC: requests of credentials, endpoints and in total, quantities of customers' meters. By days: what was
+    delivered, and what customers' usage earned. False discoveries are controlled over all series of a moment.
+    """
+    since, until = int(moments[0]) * SECOND_US, now_us // HOUR_US * HOUR_US
+    hourly = [
+        _part(con, _REQUESTS, [since, until], HOUR_US, moments * SECOND_US, COUNT),
+        _part(con, _LATENCIES, [since, until], HOUR_US, moments * SECOND_US, PRICE),
+        _part(con, _QUANTITIES, [since, until], HOUR_US, moments * SECOND_US, COUNT),
+    ]
+    # Of what no source has delivered yet, nothing is known.
+    lost = ~np.any([np.zeros(len(moments), dtype=np.bool_), *delivered(con, moments).values()], axis=0)
+    for part in hourly:
+        part.values[lost] = np.nan
+    # The running day is not whole.
+    days = np.arange(since_us(now_us) // DAY_US, now_us // DAY_US, dtype=np.int64) * DAY_US
+    daily = [
+        _part(con, _DELIVERED, [int(days[0]), int(days[-1])], DAY_US, days, COUNT),
+        _part(con, _LAGS, [int(days[0]), int(days[-1])], DAY_US, days, PRICE),
+        _part(con, _EARNED, [int(days[0]), int(days[-1])], DAY_US, days, PRICE),
+    ]
+    by_hour = hour_of_week(moments) if len(moments) >= WEEKS * 168 else day_type(moments)
+    weekday = (days // DAY_US + 3) % 7
+    found = list(_screened("hour", hourly, moments * SECOND_US, by_hour, warm_up))
+    found += _screened("day", daily, days, weekday, DAY_WARM_UP)
+    return sum(len(part.names) for part in (*hourly, *daily)), found
+
+
+def _part(con: duckdb.DuckDBPyConnection, query: str, span: list[int], step: int, moments: Whole, unit: Unit) -> _Part:
+    """The series of a query (scope, key, series, moment, value): 0 where a count has no row since its first one."""
+    scopes, keys, series, at, values = columns_of(con, query, span)
+    rows = at // step - int(moments[0]) // step
+    names = sorted(set(zip(scopes, keys, series, strict=True)))
+    places = {name: place for place, name in enumerate(names)}
+    columns = np.array([places[name] for name in zip(scopes, keys, series, strict=True)], dtype=np.int64)
+    out = np.full((len(moments), len(names)), np.nan)
+    if unit is COUNT:
+        first = np.full(len(names), len(moments))
+        np.minimum.at(first, columns, rows)
+        out[np.arange(len(moments))[:, None] >= first] = 0
+    out[rows, columns] = values.astype(np.float64)
+    return _Part(unit, names, out)
+
+
+def _screened(
+    grain: str, parts: Sequence[_Part], moments_us: Whole, slots: Whole, warm_up: int
+) -> Iterator[dict[str, Any]]:
+    z = [screen(part.values.astype(np.float32), slots, part.unit, warm_up, RATE).z for part in parts]
+    found = discovered(np.concatenate(z, axis=1), RATE)
+    begin = 0
+    for part in parts:
+        flags = found[:, begin : begin + len(part.names)]
+        begin += len(part.names)
+        columns = np.flatnonzero(flags.any(axis=0))
+        if not columns.size:
+            continue
+        expected = expect(part.values[:, columns], slots, part.unit, warm_up)
+        limits = (part.values[:, columns], *expected.limits(part.unit, WIDTH), expected.z)
+        for place, column in enumerate(columns.tolist()):
+            for row in np.flatnonzero(flags[:, column]).tolist():
+                figures = (float(each[row, place]) for each in limits)
+                scope, key, series = part.names[column]
+                yield {
+                    "scope": scope,
+                    "key": key,
+                    "series": series,
+                    "grain": grain,
+                    "moment_us": int(moments_us[row]),
+                    **dict(zip(("value", "centre", "lower", "upper", "z"), figures, strict=True)),
+                }
+
+
+_REQUESTS = f"""
+WITH hours AS (
+    SELECT * REPLACE (divide(moment_us, {HOUR_US}) * {HOUR_US} AS moment_us) FROM metering.watched_series
+    WHERE grain = 'hour' AND moment_us >= $1 AND moment_us < $2
+), summed AS (
+    SELECT CASE WHEN scope = 'customer' THEN 'total' ELSE scope END AS scope,
+        coalesce(credential, endpoint, '') AS key, moment_us, {", ".join(f"sum({name}) AS {name}" for name in _COUNTS)}
+    FROM hours GROUP BY ALL
+)
+SELECT scope, key, unnest({list(_COUNTS)}) AS series, moment_us, unnest([{", ".join(_COUNTS)}]) AS value
+FROM summed ORDER BY ALL
+"""
+_LATENCIES = f"""
+SELECT 'customer_endpoint' AS scope, customer || ' ' || coalesce(endpoint, '') AS key, 'latency_p95_us' AS series,
+    divide(moment_us, {HOUR_US}) * {HOUR_US} AS moment_us, max(latency_p95_us) AS value FROM metering.watched_series
+WHERE grain = 'hour' AND scope = 'endpoint' AND moment_us >= $1 AND moment_us < $2
+    AND latency_events >= {LEAST_LATENCIES} AND latency_p95_us > 0
+GROUP BY ALL ORDER BY ALL
+"""
+_QUANTITIES = f"""
+SELECT 'customer' AS scope, customer AS key, 'quantity:' || meter AS series,
+    divide(epoch_us(hour_start), {HOUR_US}) * {HOUR_US} AS moment_us, greatest(sum(quantity), 0) AS value
+FROM marts.usage_hourly JOIN control.meters USING (meter)
+WHERE combine = 'sum' AND NOT carried AND epoch_us(hour_start) >= $1 AND epoch_us(hour_start) < $2
+GROUP BY ALL ORDER BY ALL
+"""
+_DELIVERED = f"""
+SELECT 'pipeline' AS scope, source AS key, unnest(['files', 'lines', 'quarantined', 'duplicates']) AS series,
+    (utc_day - DATE '1970-01-01') * {DAY_US} AS moment_us, unnest([files, lines, quarantined, duplicates]) AS value
+FROM marts.pipeline_series WHERE (utc_day - DATE '1970-01-01') * {DAY_US} BETWEEN $1 AND $2 ORDER BY ALL
+"""
+_LAGS = f"""
+SELECT 'pipeline' AS scope, source AS key, 'lag_us' AS series,
+    (utc_day - DATE '1970-01-01') * {DAY_US} AS moment_us, lag_us AS value
+FROM marts.pipeline_series
+WHERE lag_us > 0 AND (utc_day - DATE '1970-01-01') * {DAY_US} BETWEEN $1 AND $2 ORDER BY ALL
+"""
+_EARNED = f"""
+WITH days AS (
+    SELECT customer, currency, unnest(CAST(daily AS DECIMAL(38, 4)[])) AS amount,
+        ("start" - DATE '1970-01-01' + generate_subscripts(CAST(daily AS DECIMAL(38, 4)[]), 1) - 1) * {DAY_US}
+            AS moment_us
+    FROM record.rated_lines WHERE kind = 'usage'
+)
+SELECT 'money' AS scope, customer || ' ' || currency AS key, 'earned' AS series, moment_us, sum(amount) AS value
+FROM days WHERE moment_us BETWEEN $1 AND $2 GROUP BY ALL HAVING sum(amount) > 0 ORDER BY ALL
+"""

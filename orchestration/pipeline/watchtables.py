@@ -1,0 +1,98 @@
+"""The tables that the watching step leaves in a generation, in the schema `marts`. Their figures are no money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import duckdb
+
+from orchestration.sqltext import identifier
+
+Columns = Mapping[str, str]
+_FIGURES = dict.fromkeys(("observed", "centre", "lower", "upper", "z", "p"), "DOUBLE")
+_LIMITS = dict.fromkeys(("value", "centre", "lower", "upper", "z"), "DOUBLE")
+TABLES: dict[str, Columns] = {
+    "alarms": {"customer": "VARCHAR", "kind": "VARCHAR", "hour_us": "BIGINT", "incident": "VARCHAR", **_FIGURES},
+    "incidents": {
+        "incident": "VARCHAR",
+        "customer": "VARCHAR",
+        "kind": "VARCHAR",
+        "first_us": "BIGINT",
+        "last_us": "BIGINT",
+        "alarms": "INTEGER",
+        **_FIGURES,
+        "label": "VARCHAR",
+        "holds": "BOOLEAN",
+    },
+    "control_charts": {
+        "customer": "VARCHAR",
+        "series": "VARCHAR",
+        "chart": "VARCHAR",
+        "hour_us": "BIGINT",
+        **_LIMITS,
+    },
+    "unusual_hours": {
+        "customer": "VARCHAR",
+        "hour_us": "BIGINT",
+        "distance": "DOUBLE",
+        "threshold": "DOUBLE",
+        "model": "VARCHAR",
+        "reasons": "VARCHAR",
+    },
+    "unusual_series": {
+        "scope": "VARCHAR",
+        "key": "VARCHAR",
+        "series": "VARCHAR",
+        "grain": "VARCHAR",
+        "moment_us": "BIGINT",
+        **_LIMITS,
+    },
+}
+
+
+class Found(NamedTuple):
+    """How much a watching step looked at and found."""
+
+    customers: int = 0
+    series: int = 0
+    hours: int = 0
+    alarms: int = 0
+    incidents: int = 0
+    unlabelled: int = 0
+
+
+def write_none(con: duckdb.DuckDBPyConnection) -> Found:
+    """All tables, empty: nothing is watched."""
+    for table in TABLES:
+        write(con, table, {})
+    return Found()
+
+
+def write(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]) -> None:
+    """Replace `marts.<table>` by the rows of `append`; no columns at all make it empty."""
+    kinds = TABLES[table]
+    con.execute("CREATE SCHEMA IF NOT EXISTS marts")
+    typed = ", ".join(f"{identifier(name)} {kind}" for name, kind in kinds.items())
+    con.execute(f"CREATE OR REPLACE TABLE marts.{identifier(table)} ({typed})")
+    if columns:
+        append(con, table, columns)
+
+
+def append(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]) -> None:
+    """Add rows, given as columns of equal length, to `marts.<table>`. NaN becomes NULL."""
+    kinds = TABLES[table]
+    con.register("rows_to_write", {name: _array(columns[name], kind) for name, kind in kinds.items()})
+    listed = ", ".join(
+        f"CASE WHEN NOT isnan({identifier(name)}) THEN {identifier(name)} END" if kind == "DOUBLE" else identifier(name)
+        for name, kind in kinds.items()
+    )
+    con.execute(f"INSERT INTO marts.{identifier(table)} SELECT {listed} FROM rows_to_write")
+    con.unregister("rows_to_write")
+
+
+def _array(values: Any, kind: str) -> Any:
+    import numpy as np  # A run that watches nothing is spared the time that this takes.
+
+    types = {"DOUBLE": np.float64, "BIGINT": np.int64, "INTEGER": np.int32, "BOOLEAN": np.bool_}
+    return np.array(values, dtype=types.get(kind, object))
