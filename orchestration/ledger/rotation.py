@@ -25,13 +25,14 @@ def rotate(ledger: Ledger, key_id: str, now_us: int, lost: str = "") -> tuple[in
         ConfigInvalid: there is no such key, or it isn't lost. IntegrityFailure: it can't be read.
     """
     folder, found = ledger.path.parent, handovers(ledger.journal())
+    last = next(reversed(found.values()), None)
+    if last is not None:
+        take_next(folder, last.new)
     for seq, change in found.items():
         if key_id_of(change.old) == key_id:
-            take_next(folder, change.new)
             return seq, change
     if not lost:
         refuse_behind(ledger)
-    last = next(reversed(found.values()), None)
     old = None if lost else signer(ledger, create=False)
     text = old.key_text if old else last.new if last else _public(folder)
     there = bool(lost) and (folder / KEY).exists()

@@ -258,8 +258,8 @@ def test_an_invoice_of_every_plan_is_made_again_from_its_bundle_alone(copied: Pa
 
 
 def test_F59_every_document_of_the_example_month_is_byte_for_byte_what_it_has_always_been(month) -> None:
-    """An upgrade of the engine, or a change of this program, that alters a byte of what is issued is seen here. Where it
-    is meant, the rules have another version, and what this test found is written to the file."""
+    """An upgrade of the engine, or a change of this program, that alters a byte of what is issued is seen here. Where
+    it is meant, the rules have another version, and what this test found is written to the file."""
     found = ledger_rows(month.home, "SELECT sha256 || '  ' || number FROM documents ORDER BY number")
     assert "".join(f"{line}\n" for (line,) in found) == GOLDEN.read_text()
 
