@@ -300,7 +300,6 @@ def test_an_erasure_is_shown_first_done_once_and_done_again_to_what_comes_later(
     box, told = erased
     user = told["hash"].split()[1]
     assert told["hash"].startswith("user: ") and len(user) == 64
-    # Four lines a month of twelve in the grown log, four of its first half that is kept as a file, two in the other.
     assert "row 'gone' by lee of 2027-03-01: asked to be forgotten" in told["dry run"]
     assert "erased " not in told["dry run"] and "journal entry" in told["erasure"]
     assert told["again"].splitlines()[-1] == "nothing is left to erase"
