@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli_options import AsJson, Home, environment_of
+from orchestration.cli_options import AsJson, Home, Now, environment_of, now_of
 from orchestration.console import out
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.lock import instance_lock
@@ -75,7 +75,8 @@ def checkpoint_export(
     home: Home = None,
 ) -> None:
     """Sign size and root of the journal. From then on a ledger that lies behind issues nothing."""
-    from orchestration.ledger.checkpoints import export_checkpoint, signer
+    from orchestration.ledger.checkpoints import export_checkpoint
+    from orchestration.ledger.keys import signer
     from orchestration.ledger.store import Ledger
 
     instance = _instance(home)
@@ -100,3 +101,26 @@ def checkpoint_compare(
     with Ledger.open(instance.home, create=False) as ledger:
         earlier, entries = compare(ledger, file.absolute()), len(ledger.journal())
     out.print(f"the journal goes on from {file}: {earlier.size} entries then, {entries} now")
+
+
+@checkpoint.command("rotate")
+def checkpoint_rotate(
+    key: Annotated[str, typer.Argument(help="Id of the key to replace: the part between the + of checkpoint.pub.")],
+    lost: Annotated[str, typer.Option(help="Why that key can't sign any more, if it is gone.")] = "",
+    home: Home = None,
+    now: Now = None,
+) -> None:
+    """Replace the key that signs. Both keys sign that, in the journal; what the old one signed before stays good."""
+    from orchestration.ledger.notes import key_id_of
+    from orchestration.ledger.rotation import rotate
+    from orchestration.ledger.store import Ledger
+
+    environment, instance = environment_of(home), _instance(home)
+    with (
+        instance_lock(instance.home, "checkpoint rotate", wait=True),
+        Ledger.open(instance.home, create=False) as ledger,
+    ):
+        seq, change = rotate(ledger, key, now_of(environment, now), lost.strip())
+    signed = "lost, so the new one has to be told to all who know it" if change.reason else "signed by both"
+    out.print(f"key {key} was replaced by {key_id_of(change.new)}: journal entry {seq}, {signed}")
+    out.print(f"public key: {change.new}")

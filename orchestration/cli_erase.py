@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.cli_options import Home, Now, Wait, environment_of, now_of
 from orchestration.console import Progress, out
 from orchestration.errors import ConfigInvalid
-from orchestration.ingest.erase import Planned
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.lock import instance_lock
+
+if TYPE_CHECKING:
+    from orchestration.ingest.erase import Planned
+    from orchestration.ledger.store import Ledger
 
 
 def erase(
@@ -61,11 +64,9 @@ def erase(
     out.print("\n".join(said), markup=False)
 
 
-def _hashed(instance: Instance, ledger: object) -> Iterator[str]:
+def _hashed(instance: Instance, ledger: Ledger) -> Iterator[str]:
     from orchestration.ingest.erase import hash_of, quarantined_with
-    from orchestration.ledger.store import Ledger
 
-    assert isinstance(ledger, Ledger)
     text = sys.stdin.readline().rstrip("\n")
     yield f"user: {hash_of(ledger, text)}"
     for sha256, line in quarantined_with(instance.home, ledger, text):

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.console import out
-from orchestration.ingest.discover import printable
 
 if TYPE_CHECKING:
     from orchestration.ingest.quarantined import Listed, QuarantinedLine
@@ -37,6 +36,8 @@ def print_quarantined(found: Sequence[Listed]) -> None:
 
 def print_quarantined_lines(lines: Iterable[QuarantinedLine], *, raw: bool) -> bool:
     """The lines of `quarantine show`, as text or as they are. Whether there was one."""
+    from orchestration.ingest.discover import printable
+
     any_line = False
     last = 0
     for item in lines:

@@ -45,6 +45,9 @@ class Point(StrEnum):
     CHECKPOINT_PUBLIC_KEY = "checkpoint_public_key"
     CHECKPOINT_REMEMBERED = "checkpoint_remembered"
     CHECKPOINT_EXPORTED = "checkpoint_exported"
+    CHECKPOINT_NEXT_KEY = "checkpoint_next_key"
+    KEY_HANDED_OVER = "key_handed_over"  # from here on the new one signs
+    CHECKPOINT_KEY_REPLACED = "checkpoint_key_replaced"
     EVENTS_NAMED = "events_named"  # the events behind a line, for whoever asks
     BUNDLE_NAMED = "bundle_named"
     RETRACTION_LISTED = "retraction_listed"

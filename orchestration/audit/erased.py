@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from orchestration.audit.known import Known
 from orchestration.errors import Problem
-from orchestration.ingest.raw import RawStore
 from orchestration.ledger.erasures import Erasure
 from orchestration.ledger.store import Ledger
+
+if TYPE_CHECKING:
+    from orchestration.ingest.raw import RawStore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import duckdb
 
+from orchestration.audit.archived import prices
 from orchestration.audit.attribution import Stretch
 from orchestration.audit.counted import Behind, can_share
 from orchestration.audit.erased import erased_among
 from orchestration.audit.evidence import behind_of, line_evidence, opened, with_parts, write_events
 from orchestration.audit.kept import Cell, kept_cells, priced_cells, total_of
 from orchestration.audit.known import Known
-from orchestration.audit.prove import prices
 from orchestration.audit.splitting import Part, day_by_file
 from orchestration.audit.taken import value_of
 from orchestration.durable import Point, publish

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestration.audit.archived import prices
 from orchestration.audit.evidence import document_evidence
 from orchestration.audit.known import Known
 from orchestration.canonical import canonical_bytes, sha256_hex
 from orchestration.durable import Point, step
 from orchestration.errors import ConfigInvalid, IntegrityFailure
-from orchestration.ledger.checkpoints import checkpoint_of, journal_leaves, refuse_behind, signer
+from orchestration.ledger.checkpoints import checkpoint_of, journal_leaves, refuse_behind
 from orchestration.ledger.journal import SALT, field_hash, field_salt, fields_of
+from orchestration.ledger.keys import handovers, signer
 from orchestration.ledger.merkle import inclusion_path, leaf_hash, salt
 from orchestration.ledger.rows import JournalRow
 from orchestration.ledger.store import Ledger
@@ -55,6 +56,9 @@ def prove(ledger: Ledger, number: str, to: Path, scratch: Path) -> list[Path]:
             "checkpoint.pub": f"{by.key_text}\n".encode(),
             "checkpoint.note": by.sign(checkpoint.text).encode(),
         }
+        # Whoever knows a key that was replaced is led from it to the one that signs now.
+        changes = handovers(ledger.journal()).items()
+        parts |= {f"key-{seq:06d}.note": change.by_old.encode() for seq, change in changes if change.by_old}
         for name, data in parts.items():
             (aside / name).write_bytes(data)
         named = [p for p in sorted(aside.iterdir()) if p.name not in ("checkpoint.pub", "checkpoint.note")]
@@ -105,34 +109,3 @@ def _shown(entry: JournalRow) -> dict[str, Any]:
         hashed = {"hash": field_hash(own, name, value)}
         shown[name] = {"value": value, "salt": own} if name in SHOWN else hashed
     return {"seq": str(entry.seq), "kind": entry.kind, "prev": entry.prev_hash, "fields": shown}
-
-
-def prices(known: Known) -> dict[str, Any]:
-    """By line the archived charge in each version, or contract, that priced it, and the meters that were measured."""
-    lines, meters = {}, {}
-    for line in known.body["lines"]:
-        item = known.charge_of(line)
-        if item is None:
-            continue
-        lines[line["position"]] = [
-            {
-                "from": price.from_day.isoformat(),
-                "version": price.version.isoformat(),
-                "contract": price.contract,
-                "charge": as_text(price.charge.model_dump(mode="json")),
-            }
-            for price in item.terms.prices
-        ]
-        if item.terms.charge.meter is not None:
-            meter = known.catalog.meters[item.terms.charge.meter]
-            meters[meter.key] = as_text(meter.model_dump(mode="json", by_alias=True))
-    return {"lines": lines, "meters": meters}
-
-
-def as_text(value: Any) -> Any:
-    """The same with every number as text, and without what is not stated."""
-    if isinstance(value, Mapping):
-        return {key: as_text(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [as_text(item) for item in value]
-    return value if isinstance(value, str | bool) else str(value)

@@ -21,9 +21,10 @@ from orchestration.canonical import sha256_hex
 from orchestration.errors import IntegrityFailure, Problem
 from orchestration.ingest.batch import raw_store
 from orchestration.ingest.raw import RawStore
-from orchestration.ledger.checkpoints import REMEMBERED, refuse_behind, signer
+from orchestration.ledger.checkpoints import REMEMBERED, refuse_behind
 from orchestration.ledger.findings import APPROVE, findings
 from orchestration.ledger.journal import CLOSE, check_chain, input_digest
+from orchestration.ledger.keys import signer, wrong_handovers
 from orchestration.ledger.merkle import leaf_hash, root_hash, salt
 from orchestration.ledger.rows import DocumentRow, FileRow, document_row
 from orchestration.ledger.store import Ledger
@@ -139,6 +140,7 @@ def _remembered(ledger: Ledger) -> Iterator[Problem]:
     """The journal against the checkpoint that was exported last, and the keys that it is signed with."""
     home = ledger.path.parent
     try:
+        yield from wrong_handovers(ledger.journal())
         refuse_behind(ledger)
         public = home / "checkpoint.pub"
         if (home / REMEMBERED).exists() or public.exists():

@@ -61,10 +61,8 @@ def point(data: bytes) -> Point:
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
     x = x if (x * x - square) % P == 0 else x * pow(2, (P - 1) // 4, P) % P
-    need(
-        len(data) == 32 and y < P and (x * x - square) % P == 0 and (x or not sign),
-        "a key or a signature is no point of the curve",
-    )
+    right = len(data) == 32 and y < P and (x * x - square) % P == 0 and (x or not sign)
+    need(right, "a key or a signature is no point of the curve")
     x = P - x if x & 1 != sign else x
     return x, y, 1, x * y
 
@@ -312,6 +310,8 @@ def check_evidence(folder: Path, document: Any, evidence: Any) -> int:
 
 def check(folder: Path, key: str) -> Iterator[str]:
     """What holds, step by step. Raises Wrong, or what Python raises for a broken file, for what doesn't."""
+    for path in sorted(folder.glob("key-*.note")):  # a key that was replaced has signed the next one
+        key = note(path, key)[2] if path.read_text(encoding="utf-8").split("\n")[1] == key else key
     checkpoint, manifest = note(folder / "checkpoint.note", key), note(folder / "manifest.note", key)
     data = (folder / "document.json").read_bytes()
     document, named = parse(data), set()
@@ -322,9 +322,7 @@ def check(folder: Path, key: str) -> Iterator[str]:
     need(canonical(document) == data, "document.json is not canonical")
     proof, prices, evidence = (parse((folder / f"{n}.json").read_bytes()) for n in ("proof", "prices", "evidence"))
     wanted = {"document.json", "proof.json", "prices.json", "evidence.json"}
-    need(
-        wanted | {x["file"] for x in evidence["lines"] if x["events"] != "0"} <= named, "a file is not in the manifest"
-    )
+    need(wanted | {x["file"] for x in evidence["lines"] if x["events"] != "0"} <= named, "the manifest lacks a file")
     yield f"signed by {key}"
     check_proof(data, proof, checkpoint)
     yield f"document {document['number']} is in journal entry {proof['entry']['seq']} of {checkpoint[1]}"

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.canonical import sha256_hex
 from orchestration.durable import Point, write_file
 from orchestration.errors import IntegrityFailure
 from orchestration.ledger.journal import check_chain
+from orchestration.ledger.keys import key_for, origin_of, signer
 from orchestration.ledger.merkle import consistency_path, is_consistent, leaf_hash, root_hash
-from orchestration.ledger.notes import Signer, signed_text, signer_of
+from orchestration.ledger.notes import key_id_of, signed_text
 from orchestration.ledger.rows import JournalRow
 from orchestration.ledger.store import Ledger
 
@@ -61,16 +61,6 @@ def journal_leaves(entries: Sequence[JournalRow]) -> list[bytes]:
     return [leaf_hash(b"", bytes.fromhex(entry.hash)) for entry in entries]
 
 
-def signer(ledger: Ledger, *, create: bool = True) -> Signer:
-    """Who signs for this instance; without `create`, only if there is a key already."""
-    return signer_of(ledger.path.parent, origin_of(ledger), create=create)
-
-
-def origin_of(ledger: Ledger) -> str:
-    """A name for the instance that tells nothing of it."""
-    return f"tallystick/{sha256_hex(ledger.key)[:16]}"
-
-
 def checkpoint_of(ledger: Ledger) -> Checkpoint:
     """The journal as it is now. Raises IntegrityFailure for one whose chain is broken: that is never signed."""
     entries = ledger.journal()
@@ -101,12 +91,16 @@ def export_checkpoint(ledger: Ledger, to: Path) -> Checkpoint:
 
 def compare(ledger: Ledger, path: Path) -> Checkpoint:
     """The checkpoint in a file, if the journal goes on from it. Raises IntegrityFailure if not, and says how."""
-    text = signed_text(path.read_text(), signer(ledger, create=False).key_text, str(path))
-    earlier = Checkpoint.parse(text, str(path))
+    note = path.read_text()
+    key, sizes = key_for(ledger, note)
+    earlier = Checkpoint.parse(signed_text(note, key, str(path)), str(path))
     entries = ledger.journal()
     now = checkpoint_of(ledger)
     if earlier.origin != now.origin:
         raise _refused(f"the checkpoint is of {earlier.origin}, this instance is {now.origin}", path)
+    if earlier.size <= now.size and earlier.size not in sizes:
+        message = f"key {key_id_of(key)} was not in use when the journal had {earlier.size} entries"
+        raise _refused(message, path)
     if earlier.size > now.size:
         message = f"the ledger was rolled back: its journal has {now.size} entries, the checkpoint {earlier.size}"
         raise _refused(message, path)

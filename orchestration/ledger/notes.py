@@ -13,9 +13,13 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from orchestration.durable import Point, write_file
+from orchestration.durable import Point, publish, write_file
 from orchestration.errors import IntegrityFailure
 
+KEY = "checkpoint.key"
+NEXT_KEY = "checkpoint.next.key"
+"""A key that is about to replace the one in use, in the folder of the instance."""
+PUBLIC_KEY = "checkpoint.pub"
 _ED25519 = b"\x01"
 _DASH = "\u2014 "
 
@@ -69,26 +73,70 @@ def signed_text(note: str, key_text: str, where: str) -> str:
     return f"{text}\n"
 
 
-def signer_of(folder: Path, name: str, *, create: bool) -> Signer:
+def key_id_of(key_text: str) -> str:
+    """The id of a public key, 8 hex digits; empty for what is none."""
+    return [*key_text.split("+", 2), "", ""][1]
+
+
+def signer_of(folder: Path, name: str, *, create: bool, key_text: str | None) -> Signer:
     """The signer of an instance; its key is made when it first signs, for the owner's eyes only.
 
-    The public key is written beside it. Raises IntegrityFailure for a key that can't be read.
+    The public key is written beside it. With `key_text`, the public key that the journal names, it is that one and no
+    other, also where a kill has left it under the name of the next. Raises IntegrityFailure for a key that can't be
+    read, or is another one.
     """
-    path = folder / "checkpoint.key"
-    if create and not path.exists():
-        secret = Ed25519PrivateKey.generate().private_bytes_raw().hex()
-        write_file(path, secret.encode(), Point.CHECKPOINT_KEY, mode=0o400)
-    try:
-        private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip()))
-    except (OSError, ValueError) as error:
+    path = folder / KEY
+    if create and key_text is None and not path.exists():
+        _new_key(path, Point.CHECKPOINT_KEY)
+    if key_text is not None and (folder / NEXT_KEY).exists():
+        found = _read(folder / NEXT_KEY, name)
+        if found.key_text == key_text:
+            return found
+    signer = _read(path, name)
+    if signer.key_text != (key_text or signer.key_text):
         raise IntegrityFailure(
-            f"checkpoint.key can't be read: {error}",
+            f"checkpoint.key is key {key_id_of(signer.key_text)}, the journal names {key_id_of(key_text or '')}",
             where=str(path),
             not_done="nothing was signed or checked",
-            next_step="restore checkpoint.key from the same backup as instance.key",
-        ) from error
-    signer = Signer(name, private)
-    public = folder / "checkpoint.pub"
-    if not public.exists():
-        write_file(public, f"{signer.key_text}\n".encode(), Point.CHECKPOINT_PUBLIC_KEY, mode=0o644)
+            next_step="restore checkpoint.key from the same backup as ledger.sqlite",
+        )
+    if not (folder / PUBLIC_KEY).exists():
+        _publish(folder, signer)
     return signer
+
+
+def next_signer(folder: Path, name: str) -> Signer:
+    """The signer whose key will replace the one in use; the same one until it has."""
+    path = folder / NEXT_KEY
+    if not path.exists():
+        _new_key(path, Point.CHECKPOINT_NEXT_KEY)
+    return _read(path, name)
+
+
+def take_next(folder: Path, key_text: str) -> None:
+    """Put the next key in the place of the one that was in use, whose secret is gone then; nothing if that was done."""
+    path = folder / NEXT_KEY
+    if path.exists() and (signer := _read(path, key_text.partition("+")[0])).key_text == key_text:
+        _publish(folder, signer)
+        publish(path, folder / KEY, Point.CHECKPOINT_KEY_REPLACED)
+
+
+def _new_key(path: Path, point: Point) -> None:
+    secret = Ed25519PrivateKey.generate().private_bytes_raw().hex()
+    write_file(path, secret.encode(), point, mode=0o400)
+
+
+def _publish(folder: Path, signer: Signer) -> None:
+    write_file(folder / PUBLIC_KEY, f"{signer.key_text}\n".encode(), Point.CHECKPOINT_PUBLIC_KEY, mode=0o644)
+
+
+def _read(path: Path, name: str) -> Signer:
+    try:
+        return Signer(name, Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text().strip())))
+    except (OSError, ValueError) as error:
+        raise IntegrityFailure(
+            f"{path.name} can't be read: {error}",
+            where=str(path),
+            not_done="nothing was signed or checked",
+            next_step=f"restore {path.name} from the same backup as instance.key",
+        ) from error

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from orchestration.catalog import Catalog
-from orchestration.ingest.extract import Extraction, extractions
 from orchestration.ingest.lake import Lake
 from orchestration.ledger.rows import FileRow
 from orchestration.metering.carried import carried_columns
 from orchestration.metering.compile import event_columns, fields_read, names_read, property_column
 from orchestration.metering.routes import compile_routes
 from orchestration.sqltext import identifier, literal
+
+if TYPE_CHECKING:
+    from orchestration.ingest.extract import Extraction
 
 EVENT_COLUMNS = {
     "file_id": "INTEGER",
@@ -48,6 +51,9 @@ def create_line_views(
     been called for them. `verdicts` says which lines don't count: by the ledger, as decided in `record.decided`, which
     `load_conflicts` writes, and as retracted in `record.retracted`, which `load_retractions` writes.
     """
+    # With all parsers: loaded only where lines are read.
+    from orchestration.ingest.extract import extractions
+
     con.execute("CREATE SCHEMA IF NOT EXISTS lake")
     more = set(more)
     base = lines_sql(con, lake, files, extractions(catalog, lake, files, more))

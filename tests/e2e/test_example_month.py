@@ -36,6 +36,8 @@ from orchestration.pipeline.run import Context, RunResult, run
 from orchestration.pipeline.watchtables import TABLES
 from orchestration.settings import parse_instant
 
+GOLDEN = Path(__file__).with_name("golden_month.sha256")
+"""The hash of each canonical document of the example month, and its number."""
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 BUCKETS = ("lines", "accepted", "duplicate", "conflict", "quarantined", "blank")
 Show = Callable[[str], None]
@@ -254,6 +256,13 @@ def test_an_invoice_of_every_plan_is_made_again_from_its_bundle_alone(copied: Pa
     assert len(numbers) >= 5
     for number in numbers:
         assert reperform(tmp_path / number) == stated(tmp_path / number), number
+
+
+def test_F59_every_document_of_the_example_month_is_byte_for_byte_what_it_has_always_been(month) -> None:
+    """An upgrade of the engine, or a change of this program, that alters a byte of what is issued is seen here. Where
+    it is meant, the rules have another version, and what this test found is written to the file."""
+    found = ledger_rows(month.home, "SELECT sha256 || '  ' || number FROM documents ORDER BY number")
+    assert "".join(f"{line}\n" for (line,) in found) == GOLDEN.read_text()
 
 
 def test_lines_sum_to_totals_and_numbers_have_no_gap(month) -> None:

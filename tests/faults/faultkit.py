@@ -292,7 +292,7 @@ class Box:
         return target
 
     def start(self, *argv: str, **env: str) -> Running:
-        now = ["--now", self.now] if argv[0] in ("run", "close", "erase") else []
+        now = ["--now", self.now] if argv[0] in ("run", "close", "erase") or "rotate" in argv else []
         return self.server.start([*argv, "--home", str(self.home), *now], env)
 
     def do(self, *argv: str, code: int = 0, **env: str) -> str:

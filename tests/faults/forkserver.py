@@ -7,6 +7,7 @@ for its exit code.
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import resource
@@ -49,7 +50,7 @@ def child(argv: list[str], env: dict[str, str], log: str) -> None:
     os.environ.update(env)
     watch(env)
     if "SECRET" in env:
-        draw(env["SECRET"])
+        draw(env["SECRET"], argv)
     code = 0
     try:
         main(argv)
@@ -64,10 +65,11 @@ def child(argv: list[str], env: dict[str, str], log: str) -> None:
     os._exit(code)
 
 
-def draw(secret: str) -> None:
-    """Every secret that is drawn is this one: two instances can be compared."""
+def draw(secret: str, argv: list[str]) -> None:
+    """Every secret that is drawn is this one, and that of a key that replaces another: instances can be compared."""
     secrets.token_hex = lambda size: secret[: 2 * size]
-    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret))
+    of_keys = hashlib.sha256(secret.encode()).hexdigest() if "rotate" in argv else secret
+    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(of_keys))
     notes.Ed25519PrivateKey = SimpleNamespace(
         generate=lambda: key, from_private_bytes=Ed25519PrivateKey.from_private_bytes
     )

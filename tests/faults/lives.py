@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import shutil
 from collections.abc import Callable
@@ -85,6 +86,11 @@ def _new(box: Box, name: str) -> str:
     return _out(box, name)
 
 
+def _signed_by(note: Path) -> str:
+    """The id of the key that signed a note, which stays what it was."""
+    return base64.b64decode(note.read_text().rsplit(" ", 1)[-1])[:4].hex()
+
+
 DOCUMENT = "SEL-2026-000004"
 PHASES = (
     Phase(
@@ -141,6 +147,13 @@ PHASES = (
         lambda box: None,
         lambda box: ["prove", DOCUMENT, "-o", _new(box, "bundle")],
         (Point.BUNDLE_NAMED,),
+    ),
+    Phase(
+        "rotation",
+        OCTOBER_NOW,
+        lambda box: None,
+        lambda box: ["checkpoint", "rotate", _signed_by(box.home / "out" / "checkpoint.note")],
+        (Point.CHECKPOINT_NEXT_KEY, Point.KEY_HANDED_OVER, Point.CHECKPOINT_KEY_REPLACED),
     ),
     Phase("list", OCTOBER_NOW, retraction, listed, (Point.RETRACTION_LISTED,)),
     Phase(

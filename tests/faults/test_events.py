@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from inbox import cloudevent
+from inbox import NOW, cloudevent
 
 from orchestration.ingest.canonical_sql import lake_columns
 from orchestration.ingest.verdicts import payload_hash
@@ -78,6 +78,19 @@ def test_F33_payloads_that_only_look_alike_when_written_in_a_row_differ(feed: An
         arguments = [made.get(name) for name in names]
         hashes.add(duckdb.connect().execute(f"SELECT {sql} FROM (SELECT {row})", arguments).fetchall()[0][0])
     assert len(hashes) == 2
+
+
+def test_F15_what_is_taken_while_the_clock_is_a_day_ahead_was_first_when_it_is_right_again(
+    instance: Any, feed: Any
+) -> None:
+    ahead = NOW + 86_400_000_000
+    instance.put("a.jsonl", event())
+    instance.run(feed, now=ahead)
+    instance.put("b.jsonl", event(data={"tokens": 6}) + event(id="next"))
+    report = instance.run(feed, now=NOW)
+    assert (report.accepted, report.conflict) == (1, 1)
+    assert [(batch.batch_id, batch.now_us) for batch in instance.ledger.batches()] == [(1, ahead), (2, NOW)]
+    assert sorted(row["p_tokens"] for row in instance.events()) == ["5", "5"]
 
 
 def test_F34_ids_that_only_look_alike_are_events_of_their_own(instance: Any, feed: Any) -> None:

@@ -166,6 +166,22 @@ def test_F15_an_issue_date_that_goes_back_is_refused_and_consumes_no_number(ledg
     assert numbers(ledger)[3][0] == "SEL-2026-000004"
 
 
+def test_F15_a_clock_that_goes_a_day_forward_and_back_moves_no_number_and_the_journal_keeps_the_order(
+    ledger: Ledger,
+) -> None:
+    """Within a day an hour back is no harm: what came first is told by the journal and never by the clock."""
+    nows = ["2026-12-06T09:00:00Z", "2026-12-06T08:00:00Z"]
+    for cut_off, now in zip(("2026-11-01", "2026-12-01"), nows, strict=True):
+        close(ledger, a_catalog(), cut_off, now)
+    assert [number[-6:] for number, _, _ in numbers(ledger)] == [f"{n:06d}" for n in range(1, 7)]
+    assert [int(json.loads(e.body)["now_us"]) for e in ledger.journal()] == [parse_instant(now, "") for now in nows]
+    assert [d.cut_off for d in ledger.documents()] == ["2026-11-01"] * 3 + ["2026-12-01"] * 3
+    # The clock is right again, a day behind what was issued: nothing is, until that day has come.
+    with pytest.raises(IntegrityFailure, match="a clock is wrong"):
+        close(ledger, a_catalog(), "2026-12-02", "2026-12-05T09:00:00Z", bengal_12=5000)
+    assert len(numbers(ledger)) == 6 and len(ledger.journal()) == 2
+
+
 def test_skipped_zero_invoices_take_no_number_are_journalled_and_never_come_back(ledger: Ledger) -> None:
     catalog = a_catalog("skip")
     first = close(ledger, catalog, "2026-11-01", "2026-11-05T09:00:00Z", hudson_10=1000)

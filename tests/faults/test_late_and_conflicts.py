@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faultkit import CATALOG, NOVEMBER_NOW, Box, ForkServer, boundary_instants, log_line, token_event
+from faultkit import (
+    CATALOG,
+    NOVEMBER_NOW,
+    REPOSITORY,
+    Box,
+    ForkServer,
+    boundary_instants,
+    differences,
+    log_line,
+    token_event,
+)
 
 JANUARY_NOW = "2027-01-05T09:00:00Z"
 MID_NOVEMBER = datetime(2026, 11, 15, 12, tzinfo=UTC)
@@ -188,3 +204,139 @@ def test_A17_a_change_of_plan_in_the_month_bills_each_event_and_each_user_once(e
 
 def test_the_second_reading_of_the_raw_files_agrees_at_every_edge(edges: Box) -> None:
     edges.do("verify")
+
+
+FEBRUARY_NOW = "2027-02-05T09:00:00Z"
+MARCH_NOW = "2027-03-05T09:00:00Z"
+PERSON = "hudson1"
+ELSEWHERE = {"TALLYSTICK_THREADS": "1", "TZ": "Pacific/Kiritimati", "LANG": "de_DE.UTF-8", "LC_ALL": "C"}
+KNOWN_NOW = (
+    "SELECT subscription, charge, period_start, start, value, amount FROM record.rated_lines "
+    "WHERE period_start < DATE '2027-02-01' ORDER BY ALL"
+)
+"""Amounts of the lines of closed periods, as they are priced with all that is known."""
+
+
+@pytest.fixture(scope="module")
+def reviewed(life: Life, tmp_path_factory: pytest.TempPathFactory) -> Box:
+    """The same life after the conflict was decided, an event of October was retracted, and January was closed."""
+    box = life.box.copy(tmp_path_factory.mktemp("reviewed") / "home", FEBRUARY_NOW)
+    [(chosen,)] = box.sql("SELECT payload_hash FROM marts.conflicts WHERE event_id = 'clash' AND customer = 'hudson'")
+    who = "by: lee, on: 2027-02-01, reason: asked the sender"
+    box.catalog("decisions.yaml", f"conflicts:\n  - {{source: /model, id: clash, counts: {chosen}, {who}}}\n")
+    box.catalog("retractions.yaml", f"retractions:\n  - {{source: /model, id: t10-line-2, {who}}}\n")
+    box.do("close", "2027-01")
+    return box
+
+
+@pytest.fixture(scope="module")
+def erased(reviewed: Box, tmp_path_factory: pytest.TempPathFactory) -> tuple[Box, dict[str, str]]:
+    """After a user's lines were erased, and further ones that came afterwards; with what the commands said."""
+    box = reviewed.copy(tmp_path_factory.mktemp("erased") / "home", MARCH_NOW)
+    told = {"hash": with_input(f"{PERSON}\n", "erase", "--hash", "--home", str(box.home))}
+    user = told["hash"].split()[1]
+    row = f"name: gone, user: {user}, feed: gateway, by: lee, on: 2027-03-01, reason: asked to be forgotten"
+    box.catalog("erasures.yaml", f"erasures:\n  - {{{row}}}\n")
+    before = box.ledger_dump()
+    told["dry run"] = box.do("erase", "gone", "--dry-run")
+    assert box.ledger_dump() == before and holding(box)
+    told["erasure"] = box.do("erase", "gone")
+    told["again"] = box.do("erase", "gone")
+    assert not holding(box)
+    box.put("gw/d/access.log", log_line(datetime(2027, 2, 20, tzinfo=UTC), "hudson", PERSON) * 2)
+    told["run"] = box.do("run")
+    return box, told
+
+
+def with_input(text: str, *argv: str) -> str:
+    """What the command says that reads `text`."""
+    command = [sys.executable, "-m", "orchestration.cli", *argv]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout
+
+
+def holding(box: Box) -> list[str]:
+    """Raw files in which the person is named."""
+    found = []
+    for path in sorted(path for path in (box.home / "raw").rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        found += [path.name] if PERSON.encode() in (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data) else []
+    return found
+
+
+def test_a_conflict_that_is_decided_and_an_event_that_is_retracted_are_billed_with_the_next_close(
+    reviewed: Box,
+) -> None:
+    found = {(c[0], c[2], c[3]): c[4] for c in corrections(reviewed) if c[1] == "2027-02-01"}
+    # 102 tokens of October at 0.001 less, of 615: 0.62 becomes 0.51.
+    assert found["line", "tokens", "2026-10-01"] == "-0.11"
+    november = {who: x["quantity"] for who in ("hudson", "line") for x in reviewed.lines(who, "2027-02-01", "tokens")
+                if x["kind"] == "usage" and x["period_start"] == "2026-11-01"}  # fmt: skip
+    assert november == {"hudson": "7", "line": "0"}
+
+
+def test_I8_raw_files_alone_give_what_the_ledger_knows_now(reviewed: Box, server: ForkServer, tmp_path: Path) -> None:
+    """Another ledger, in which nothing is late and the decision stands from the beginning."""
+    box = Box(server, tmp_path / "home", reviewed.now)
+    shutil.copytree(reviewed.home / "catalog", box.home / "catalog")
+    shutil.copy2(reviewed.home / "instance.key", box.home / "instance.key")
+    for sha256, path in reviewed.ledger("SELECT sha256, path FROM files ORDER BY file_id DESC"):
+        older = (box.home / "inbox" / path).exists()
+        box.put(f"{path}.1" if older else path, (reviewed.home / "raw" / sha256[:2] / sha256).read_bytes())
+    box.do("run")
+    assert box.sql(KNOWN_NOW) == reviewed.sql(KNOWN_NOW) != []
+    revised = (
+        "SELECT subscription, charge, period_start, sum(amount) FROM marts.period_revisions GROUP BY ALL ORDER BY ALL"
+    )
+    now = {row[:3]: row[3] for row in reviewed.sql(revised)}
+    lines = box.sql(
+        "SELECT subscription, charge, period_start, sum(amount) FROM record.rated_lines GROUP BY ALL ORDER BY ALL"
+    )
+    assert now == {row[:3]: row[3] for row in lines if row[:3] in now}
+
+
+def test_an_erasure_is_shown_first_done_once_and_done_again_to_what_comes_later(
+    erased: tuple[Box, dict[str, str]],
+) -> None:
+    box, told = erased
+    user = told["hash"].split()[1]
+    assert told["hash"].startswith("user: ") and len(user) == 32
+    assert "row 'gone' by lee of 2027-03-01: asked to be forgotten" in told["dry run"]
+    # Calls 1, 4, 7 and 10 of a month: in the log of September, in what it grew into, and 1 and 4 in the other.
+    assert f"{4 + 8 + 2} line(s) in 3 raw object(s)" in told["dry run"]
+    assert "erased " not in told["dry run"] and "journal entry" in told["erasure"]
+    assert told["again"].splitlines()[-1] == "nothing is left to erase"
+    assert not holding(box)
+    entries = box.ledger("SELECT body FROM journal WHERE kind = 'erasure' ORDER BY seq")
+    assert [json.loads(body)["name"] for (body,) in entries] == ["gone", "gone"]
+    assert json.loads(entries[1][0])["lines"] == "2"
+    # They count all the same: two requests of one user.
+    assert box.sql(
+        "SELECT quantity::INTEGER FROM marts.usage_monthly WHERE customer = 'hudson' AND meter = 'requests' "
+        "AND month_start = DATE '2027-02-01'"
+    ) == [(2,)]
+
+
+def test_F58_I8_replayed_from_ledger_and_raw_files_elsewhere_everything_is_the_same(
+    erased: tuple[Box, dict[str, str]], server: ForkServer, tmp_path: Path
+) -> None:
+    """Late files, a conflict and its decision, a retraction, two erasures, five closes; another folder, zone, locale,
+    hash seed, number of threads and file mode; a process of its own."""
+    lived, _ = erased
+    box = Box(server, tmp_path / "another place", lived.now)
+    (box.home / "inbox").mkdir(parents=True)
+    for name in ("ledger.sqlite", "instance.key"):
+        shutil.copy2(lived.home / name, box.home / name)
+    for name in ("raw", "catalog"):
+        shutil.copytree(lived.home / name, box.home / name)
+    command = [sys.executable, "-m", "orchestration.cli", "run", "--home", str(box.home), "--now", box.now]
+    environment = {**os.environ, **ELSEWHERE, "PYTHONHASHSEED": "4242", "PYTHONPATH": str(REPOSITORY)}
+    ran = subprocess.run(
+        command, env=environment, cwd=tmp_path, umask=0o077, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    box.do("export", "invoices", **ELSEWHERE)
+    lived.do("export", "invoices")
+    expected, found = lived.fingerprint(), box.fingerprint()
+    assert differences(expected, found) == []
+    assert len(expected["exports"]) > 20 and len(expected["marts"]) > 50
+    assert "erased on 2027-03-05" in box.do("verify", **ELSEWHERE)

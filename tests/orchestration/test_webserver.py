@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import dagster as dg
 import pytest
 import tiny
 from instances import content, file_hashes, ledger_rows, tables
-from webserver import ask, launch_and_wait, webserver
+from webserver import ask, launch, launch_and_wait, webserver, working
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
@@ -31,9 +33,12 @@ def address(defs: dg.Definitions, home: Path, tmp_path_factory: pytest.TempPathF
         yield address
 
 
-def test_runs_launched_from_the_server_give_the_bytes_of_the_command(
+def test_F6_runs_launched_from_the_server_give_the_bytes_of_the_command_also_after_one_was_killed(
     address: str, home: Path, by_command: Path
 ) -> None:
+    """The first is killed as it works; what it has left is taken up by the next, and nothing is doubled."""
+    launch(address, "daily")
+    os.kill(working(home), signal.SIGKILL)
     assert launch_and_wait(address, "daily") == "SUCCESS"
     assert launch_and_wait(address, "close", {"dagster/partition": f"{tiny.MONTH}-01"}) == "SUCCESS"
     for folder in ("lake", "raw", "exports"):

@@ -89,14 +89,30 @@ def ask(address: str, query: str, **variables: Any) -> dict[str, Any]:
     return data
 
 
-def launch_and_wait(address: str, job: str, tags: dict[str, str] | None = None) -> str:
-    """Launch a job as the UI does, and wait for its end. Returns its status."""
+def working(home: Path) -> int:
+    """The process that holds the lock of an instance; the first that has taken a file."""
+    until = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < until:
+        text = (home / ".lock").read_text() if (home / "raw").exists() else ""
+        if text.endswith("}"):
+            return int(json.loads(text)["pid"])
+        time.sleep(0.02)
+    raise AssertionError("no run has begun to work")
+
+
+def launch(address: str, job: str, tags: dict[str, str] | None = None) -> str:
+    """Launch a job as the UI does. Returns the run's id."""
     selector = {"repositoryLocationName": "tallystick", "repositoryName": "__repository__", "pipelineName": job}
     metadata = {"tags": [{"key": key, "value": value} for key, value in (tags or {}).items()]}
     params = {"selector": selector, "runConfigData": "{}", "executionMetadata": metadata}
     launched = ask(address, LAUNCH, params=params)["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
-    run_id = launched["run"]["runId"]
+    return str(launched["run"]["runId"])
+
+
+def launch_and_wait(address: str, job: str, tags: dict[str, str] | None = None) -> str:
+    """The same, and wait for its end. Returns its status."""
+    run_id = launch(address, job, tags)
     until = time.monotonic() + RUN_SECONDS
     while time.monotonic() < until:
         status = ask(address, "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run_id)

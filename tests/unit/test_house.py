@@ -232,3 +232,13 @@ def test_the_catalog_knows_the_fields_that_meters_can_compile() -> None:
     from orchestration.catalog.meters import EVENT_FIELDS
 
     assert {*TEXT_FIELDS, *NUMBER_FIELDS} == EVENT_FIELDS
+
+
+def test_to_explain_a_line_loads_no_engine_of_dbt_no_orchestrator_and_no_parser() -> None:
+    """A person waits for it: what it loads and never calls is all that makes it slow."""
+    said = "import sys, orchestration.cli, orchestration.audit.explain\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    heavy = {"dagster", "dbt", "numpy", "scipy", "sklearn", "obstore", "cryptography"}
+    assert heavy.isdisjoint(name.partition(".")[0] for name in loaded)
+    assert [name for name in loaded if name.startswith("orchestration.ingest.")] == ["orchestration.ingest.lake"]

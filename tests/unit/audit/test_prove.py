@@ -20,7 +20,7 @@ from orchestration.audit import verify_invoice as script
 from orchestration.audit.prove import prove
 from orchestration.canonical import canonical_bytes
 from orchestration.errors import ConfigInvalid, IntegrityFailure
-from orchestration.ledger.checkpoints import signer
+from orchestration.ledger.keys import signer
 from orchestration.ledger.merkle import leaf_hash, salt
 from orchestration.ledger.store import Ledger
 

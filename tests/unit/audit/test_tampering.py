@@ -384,7 +384,7 @@ def _other_sql(column: str, data_type: str) -> str:
     return f"CASE WHEN coalesce({name}, 0) = 0 THEN 1 ELSE {name} - 1 END"
 
 
-def test_the_published_warehouse(tmp_path: Path) -> None:
+def test_F50_a_warehouse_that_was_edited_by_a_row_or_a_byte_or_is_an_older_one_is_named(tmp_path: Path) -> None:
     instance = Instance(tmp_path)
     for _ in range(2):
         start_build(instance, fresh=True)
