@@ -80,6 +80,7 @@ def test_F1_F2_F3_F4_F5_A14_a_kill_before_or_after_any_durable_step_is_as_if_it_
 SAME = (
     "usage_built.before",
     "drafts_priced.before",
+    "usage_watched.before",
     "finance_built.before",
     "generation_named.before",
     "generation_dropped.before",
