@@ -86,11 +86,11 @@ def incidents(context: dg.AssetExecutionContext, tallystick: TallystickInstance)
     catalog = load_catalog(working.instance.catalog)
     with Ledger.open(working.instance.home) as ledger:
         working, build = progress.open_build_of(working, catalog, ledger)
-    if build is None:
-        return dg.MaterializeResult(metadata=metadata.UNCHANGED)
-    begun = time.monotonic()
-    with progress.step(working.instance, build, "watching"):
-        found = run.watch_usage(working, catalog, ledger)
+        if build is None:
+            return dg.MaterializeResult(metadata=metadata.UNCHANGED)
+        begun = time.monotonic()
+        with progress.step(working.instance, build, "watching"):
+            found = run.watch_usage(working, catalog, ledger)
     with open_build(working.instance) as con:
         shown = metadata.preview(con, "marts", "incidents")
     seconds = round(time.monotonic() - begun, 1)
