@@ -61,12 +61,19 @@ def connect(
     memory: str = "2GB",
     temp: Path,
     read_only: bool = False,
+    in_order: bool = False,
 ) -> duckdb.DuckDBPyConnection:
-    """A hardened connection to a database file (or to memory), with reading allowed below `folders` only."""
+    """A hardened connection to a database file (or to memory), with reading allowed below `folders` only.
+
+    With `in_order`, joins are made in the order of their text, each with its right side in memory: for queries of which
+    the engine expects no rows, and would keep all events in memory to look up some days.
+    """
     check_version()
     temp.mkdir(parents=True, exist_ok=True)
     con = duckdb.connect(str(path) if path is not None else ":memory:", read_only=read_only)
     try:
+        if in_order:
+            con.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         harden(con, [*folders, temp], threads=threads, memory=memory, temp=temp)
     except BaseException:
         con.close()

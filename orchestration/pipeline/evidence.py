@@ -157,7 +157,12 @@ def _add(con: duckdb.DuckDBPyConnection, instance: Instance, ledger: Ledger, ent
         shop = replace(Workshop.of(instance.home, ledger), lake=lake, scratch=folder)
         extract(shop, ledger, entry.catalog, entry.read)
         with connect(
-            None, folders=[instance.home], threads=instance.threads, memory=instance.memory, temp=instance.scratch
+            None,
+            folders=[instance.home],
+            threads=instance.threads,
+            memory=instance.memory,
+            temp=instance.scratch,
+            in_order=True,
         ) as other:
             _open(other, entry, lake, instance)
             for number, key in enumerate(sorted({line["meter"] for line in entry.lines})):
