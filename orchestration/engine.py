@@ -130,12 +130,12 @@ def load_files(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str,
     con.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
     typed = ", ".join(f"{identifier(c)} {kind}" for c, kind in columns.items())
     con.execute(f"CREATE OR REPLACE TABLE {target} ({typed})")
-    if paths:
-        read = ", ".join(f"{identifier(c)}: '{'VARCHAR' if _as_text(k) else k}'" for c, k in columns.items())
-        cast = ", ".join(f"cast({identifier(c)} as {kind}) as {identifier(c)}" for c, kind in columns.items())
-        files = ", ".join(literal(str(path)) for path in paths)
+    read = ", ".join(f"{identifier(c)}: '{'VARCHAR' if _as_text(k) else k}'" for c, k in columns.items())
+    cast = ", ".join(f"cast({identifier(c)} as {kind}) as {identifier(c)}" for c, kind in columns.items())
+    # One at a time: the engine takes room for two of the largest objects with each file that it has open.
+    for path in paths:
         con.execute(
-            f"INSERT INTO {target} SELECT {cast} FROM read_json([{files}], format = 'newline_delimited', "
+            f"INSERT INTO {target} SELECT {cast} FROM read_json({literal(str(path))}, format = 'newline_delimited', "
             f"maximum_object_size = 268435456, columns = {{{read}}})"
         )
 
