@@ -24,6 +24,7 @@ from orchestration.money import decimal_text
 from orchestration.monitoring.entitlements import HISTORY_DAYS, Earned, How, Status, Window, status, window_on
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.state import read_state
+from orchestration.pipeline.stored import line_days
 from orchestration.zones import local_date, midnight_us
 
 EXPORT = {
@@ -157,14 +158,8 @@ SELECT place, first_day, count(*) FROM (
 ) GROUP BY ALL ORDER BY ALL
 """
 _EARNED = f"""{_OVER}
-, lines AS (
-    SELECT customer, currency, "start", CAST(daily AS DECIMAL(38, 4)[]) AS amounts
-    FROM record.rated_lines WHERE meter = $4
-), days AS (
-    SELECT customer, currency, unnest(amounts) AS amount,
-        CAST("start" + CAST(unnest(range(len(amounts))) AS INTEGER) AS DATE) AS local_day FROM lines
-)
-SELECT place, local_day, currency, CAST(sum(amount) AS VARCHAR) FROM days JOIN spans USING (customer)
+SELECT place, local_day, currency, CAST(sum(earned) AS VARCHAR)
+FROM ({line_days("(FROM record.rated_lines WHERE meter = $4)")}) JOIN spans USING (customer)
 WHERE local_day BETWEEN first AND last GROUP BY ALL ORDER BY ALL
 """
 """The amounts of `marts.revenue_daily`, which a build has only after its prices."""

@@ -109,3 +109,13 @@ def money_of(value: Decimal, currency: str) -> Money:
     if rest:
         raise ValueError(f"{value} is no amount of {currency}")
     return Money(EXACT.scaleb(Decimal(minor), -decimals), currency)
+
+
+def line_days(lines: str) -> str:
+    """SQL: rows of `record.rated_lines` by each of their local days (`local_day`), with what they earn then
+    (`earned`, DECIMAL(38, 4)). `lines` is the table, or a query of it in brackets."""
+    amounts = "CAST(daily AS DECIMAL(38, 4)[])"
+    return (
+        f"SELECT * EXCLUDE (daily), unnest({amounts}) AS earned, "
+        f'"start" + CAST(generate_subscripts({amounts}, 1) - 1 AS INTEGER) AS local_day FROM {lines}'
+    )

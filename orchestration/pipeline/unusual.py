@@ -17,6 +17,7 @@ from orchestration.monitoring.baseline import COUNT, PRICE, Unit, expect
 from orchestration.monitoring.incidents import RATE, WIDTH, Judged
 from orchestration.monitoring.screen import discovered, screen
 from orchestration.monitoring.series import Floats, Whole, day_type, hour_of_week
+from orchestration.pipeline.stored import line_days
 from orchestration.pipeline.watched import WEEKS, Hours, columns_of, delivered, since_us
 from orchestration.zones import DAY_US, HOUR_US, SECOND_US
 
@@ -179,11 +180,9 @@ WHERE lag_us > 0 AND (utc_day - DATE '1970-01-01') * {DAY_US} BETWEEN $1 AND $2 
 """
 _EARNED = f"""
 WITH days AS (
-    SELECT customer, currency, unnest(CAST(daily AS DECIMAL(38, 4)[])) AS amount,
-        ("start" - DATE '1970-01-01' + generate_subscripts(CAST(daily AS DECIMAL(38, 4)[]), 1) - 1) * {DAY_US}
-            AS moment_us
-    FROM record.rated_lines WHERE kind = 'usage'
+    SELECT customer, currency, earned, (local_day - DATE '1970-01-01') * {DAY_US} AS moment_us
+    FROM ({line_days("record.rated_lines")}) WHERE kind = 'usage'
 )
-SELECT 'money' AS scope, customer || ' ' || currency AS key, 'earned' AS series, moment_us, sum(amount) AS value
-FROM days WHERE moment_us BETWEEN $1 AND $2 GROUP BY ALL HAVING sum(amount) > 0 ORDER BY ALL
+SELECT 'money' AS scope, customer || ' ' || currency AS key, 'earned' AS series, moment_us, sum(earned) AS value
+FROM days WHERE moment_us BETWEEN $1 AND $2 GROUP BY ALL HAVING sum(earned) > 0 ORDER BY ALL
 """

@@ -17,6 +17,7 @@ from orchestration.catalog.monitoring import Monitoring
 from orchestration.money import CURRENCIES
 from orchestration.monitoring.incidents import Usage
 from orchestration.monitoring.series import Flags, Floats, Whole, day_type, hour_of_week
+from orchestration.pipeline.stored import line_days
 from orchestration.zones import HOUR_US, SECOND_US, offset_intervals
 
 HOUR = 3600
@@ -202,13 +203,11 @@ def _is_even(charge: Any) -> bool:
     )
 
 
-_EARNED = """
+_EVEN = line_days("(FROM record.rated_lines SEMI JOIN even USING (plan, charge))")
+_EARNED = f"""
 WITH days AS (
-    SELECT lines.customer, lines.meter, lines.currency, lines.charge,
-        unnest(CAST(lines.daily AS DECIMAL(38, 4)[])) AS amount,
-        generate_subscripts(CAST(lines.daily AS DECIMAL(38, 4)[]), 1) - 1 + (lines."start" - DATE '1970-01-01') AS day
-    FROM record.rated_lines AS lines SEMI JOIN even USING (plan, charge)
-    WHERE lines.meter IS NOT NULL AND NOT lines.trial
+    SELECT customer, meter, currency, charge, earned AS amount, local_day - DATE '1970-01-01' AS day
+    FROM ({_EVEN}) WHERE meter IS NOT NULL AND NOT trial
 ), earned AS (
     SELECT customer, meter, currency, day, sum(amount) AS amount FROM days GROUP BY ALL
     HAVING count(DISTINCT charge) = 1 AND sum(amount) > 0
