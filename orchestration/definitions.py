@@ -10,7 +10,7 @@ from orchestration.assets.ingest import ingest
 from orchestration.assets.models import finance_models, usage_models
 from orchestration.automation.jobs import close, daily, daily_schedule
 from orchestration.checks.accounting import everything_is_accounted_for
-from orchestration.checks.watching import incidents_are_labelled, watching_covers_every_customer
+from orchestration.checks import watching
 from orchestration.resources.instance import TallystickInstance
 
 defs = dg.Definitions(
@@ -25,7 +25,13 @@ defs = dg.Definitions(
         issued_invoices,
         invoice_exports,
     ],
-    asset_checks=[everything_is_accounted_for, incidents_are_labelled, watching_covers_every_customer],
+    asset_checks=[
+        everything_is_accounted_for,
+        watching.clients_back_off,
+        watching.gateway_keeps_its_limits,
+        watching.incidents_are_labelled,
+        watching.watching_covers_every_customer,
+    ],
     jobs=[daily, close],
     schedules=[daily_schedule],
     resources={"tallystick": TallystickInstance()},

@@ -22,6 +22,17 @@ WHERE local_day BETWEEN CAST(make_timestamp($1) AS DATE) - 11 AND CAST(make_time
     AND EXISTS (FROM control.watching)
 EXCEPT SELECT customer FROM marts.control_charts WHERE series = 'requests' ORDER BY customer
 """
+_UNLIKE = """
+SELECT make_timestamp(day_us)::DATE AS day, policy, missed AS requests, 'let through beyond the limit' AS what
+FROM marts.throttle_days WHERE missed > 0
+UNION ALL SELECT make_timestamp(day_us)::DATE, '', undue, 'refused within every limit'
+FROM marts.gateway_refusals WHERE undue > 0
+ORDER BY ALL
+"""
+_HAMMERING = """
+SELECT customer, agent, retries, refused_again FROM marts.client_backoff WHERE kind = 'immediate'
+ORDER BY retries DESC, customer, agent
+"""
 
 
 @dg.asset_check(asset=incidents, description="Somebody has said of each new incident whether it is real.")
@@ -56,6 +67,30 @@ def watching_covers_every_customer(
     )
 
 
+@dg.asset_check(asset=incidents, description="The gateway has refused what throttling.yaml refuses, and nothing else.")
+def gateway_keeps_its_limits(
+    context: dg.AssetCheckExecutionContext, tallystick: TallystickInstance
+) -> dg.AssetCheckResult:
+    """Warn of days of the replay with missed or undue refusals."""
+    return _told(tallystick.context(context).instance, _UNLIKE, ["day", "policy", "requests", "what"], "unlike")
+
+
+@dg.asset_check(asset=incidents, description="No client that is refused comes back at once.")
+def clients_back_off(context: dg.AssetCheckExecutionContext, tallystick: TallystickInstance) -> dg.AssetCheckResult:
+    """Warn of clients that hammer, as of the replayed days."""
+    heads = ["customer", "user agent", "retries", "refused again"]
+    return _told(tallystick.context(context).instance, _HAMMERING, heads, "hammering")
+
+
+def _told(instance: Instance, query: str, heads: Sequence[str], name: str) -> dg.AssetCheckResult:
+    found = _rows(instance, _latest(instance), query)
+    return dg.AssetCheckResult(
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={name: len(found), "preview": metadata.table(heads, found[: metadata.PREVIEW_ROWS])},
+    )
+
+
 def _latest(instance: Instance) -> Path | None:
     """The open build; where there was nothing to build, the published generation."""
     return instance.build_db if instance.build_db.exists() else instance.published_db()
@@ -66,6 +101,6 @@ def _rows(instance: Instance, path: Path | None, query: str, parameters: Sequenc
     if path is None:
         return []
     with connect(path, temp=instance.scratch, read_only=True) as con:
-        if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'control_charts'").fetchall():
+        if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'client_backoff'").fetchall():
             return []
         return con.execute(query, list(parameters)).fetchall()

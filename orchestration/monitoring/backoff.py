@@ -7,7 +7,7 @@ client is judged over all of its chains, attempt by attempt, so that jitter even
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -24,6 +24,8 @@ GROWTH = 1.3
 """Waits that grow by this factor from attempt to attempt, in the middle of them, are exponential."""
 SPREAD = 1.5
 """Fixed waits lie within this factor of one another, nine of ten."""
+LEAST_RETRIES = 30
+"""Retries of an endpoint in a minute that make a storm, where they are most of its requests."""
 OBEYED = 0.9
 """Share of the refusals with a `Retry-After` after which a client waited as long."""
 
@@ -141,10 +143,20 @@ class Storm(NamedTuple):
     clients: int
 
 
-def storms(attempts: Sequence[Attempt], *, least: int = 30, share: float = 0.5) -> list[Storm]:
-    """Minutes with at least `least` retries at an endpoint that are at least `share` of its requests, in order."""
+def storms(
+    attempts: Sequence[Attempt],
+    requests: Mapping[tuple[str, int], int] | None = None,
+    *,
+    least: int = LEAST_RETRIES,
+    share: float = 0.5,
+) -> list[Storm]:
+    """Minutes with at least `least` retries at an endpoint that are at least `share` of its requests, in order.
+
+    `requests` counts them by endpoint and minute since 1970, where `attempts` lack those of clients never refused.
+    """
     minute = 60 * SECOND_US
-    requests = Counter((a.endpoint, a.time_us // minute) for a in attempts)
+    if requests is None:
+        requests = Counter((a.endpoint, a.time_us // minute) for a in attempts)
     retried: dict[tuple[str, int], list[str]] = defaultdict(list)
     for retry in retries_of(attempts):
         retried[retry.attempt.endpoint, retry.attempt.time_us // minute].append(retry.attempt.client)

@@ -64,6 +64,7 @@ class Verdict(NamedTuple):
     where none does), `wait_us` how long until it would be let through."""
 
     place: int
+    time_us: int
     policy: str | None
     client: str
     wait_us: int
@@ -109,7 +110,7 @@ def replay(policies: Sequence[Policy], requests: Iterable[Request], follow: Foll
             for kept in asked:
                 kept.take(request.time_us, request.lasts_us)
         if worst or request.refused:
-            yield Verdict(place, name, client, worst, request.refused)
+            yield Verdict(place, request.time_us, name, client, worst, request.refused)
 
 
 class Episode(NamedTuple):
@@ -124,16 +125,17 @@ class Episode(NamedTuple):
     longest_wait_us: int
 
 
-def episodes(verdicts: Iterable[tuple[int, Verdict]], gap_us: int) -> list[Episode]:
-    """Verdicts with their times, in the order of time, as episodes of a policy and client: no `gap_us` without one.
+def episodes(verdicts: Iterable[Verdict], gap_us: int) -> list[Episode]:
+    """Verdicts in the order of time as episodes of a policy and client: no `gap_us` without one.
 
     Sorted by beginning, policy and client.
     """
     running: dict[tuple[str, str], Episode] = {}
     ended: list[Episode] = []
-    for time_us, verdict in verdicts:
+    for verdict in verdicts:
         if verdict.policy is None:
             continue
+        time_us = verdict.time_us
         key = (verdict.policy, verdict.client)
         known = running.get(key)
         if known is not None and time_us - known.to_us >= gap_us:

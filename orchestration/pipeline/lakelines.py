@@ -23,9 +23,11 @@ from orchestration.pipeline.run import Context
 
 @contextmanager
 def lake_lines(
-    context: Context, catalog: Catalog, properties: Collection[str] = ()
+    context: Context, catalog: Catalog, properties: Collection[str] = (), span: tuple[int, int] | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in memory with the views of `create_event_views`, `properties` among the columns of lines.
+
+    With a `span` (microseconds, the second not included), of the files alone that have events in it.
 
     The caller holds the instance's lock; what the lake lacks is made again from raw files.
     """
@@ -34,12 +36,17 @@ def lake_lines(
     with Ledger.open(instance.home, create=False) as ledger:
         rebuild_lake(instance.home, ledger, context.report)
         files = ledger.files()
-        extract(Workshop.of(instance.home, ledger), ledger, catalog, files, properties)
+        read = [f for f in files if f.min_us is not None and f.max_us is not None and _within(f.min_us, f.max_us, span)]
+        extract(Workshop.of(instance.home, ledger), ledger, catalog, read, properties)
     with connect(
         None, folders=[instance.home], threads=instance.threads, memory=instance.memory, temp=instance.scratch
     ) as con:
         load_conflicts(con, catalog, lake, files, instance.scratch)
         load_retractions(con, catalog, lake, files, instance.scratch)
         load_rows(con, "control.routes", routes.ROUTES, routes.compile_routes(catalog.routes).rows, instance.scratch)
-        create_event_views(con, catalog, lake, [f for f in files if f.min_us is not None], properties)
+        create_event_views(con, catalog, lake, read, properties)
         yield con
+
+
+def _within(first_us: int, last_us: int, span: tuple[int, int] | None) -> bool:
+    return span is None or (first_us < span[1] and last_us >= span[0])

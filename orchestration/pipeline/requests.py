@@ -14,6 +14,7 @@ from orchestration.metering import control
 from orchestration.metering.compile import property_column
 from orchestration.metering.plandays import PLAN_SPANS, plan_span_rows
 from orchestration.metering.routes import compile_routes
+from orchestration.monitoring.backoff import LEAST_RETRIES, Attempt
 from orchestration.monitoring.throttling import Request
 from orchestration.pipeline.lakelines import lake_lines
 from orchestration.pipeline.run import Context
@@ -27,23 +28,33 @@ BATCH = 10_000
 
 @contextmanager
 def requests_in(context: Context, catalog: Catalog, first: date, end: date) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the table `requests`: those of each customer's local days from `first` until before `end`.
+    """The requests of each customer's local days from `first` until before `end`, as `requests_between` has them."""
+    zones = [customer.zone for customer in catalog.customers.values()]
+    since = min((midnight_us(zone, first) for zone in zones), default=0)
+    until = max((midnight_us(zone, end) for zone in zones), default=0)
+    with requests_between(context, catalog, since, until, (first, end)) as con:
+        yield con
+
+
+@contextmanager
+def requests_between(
+    context: Context, catalog: Catalog, since: int, until: int, days: tuple[date, date] = (date.min, date.max)
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the table `requests`: those from `since` until before `until`, in microseconds, that lie on
+    local `days`, the second not included.
 
     `place` counts them in the order of time; of one time, in that of files and lines. Beside what is known of the
     request, `m_<key>` of each meter that adds up. The caller holds the instance's lock.
     """
     mapped = {RETRY_AFTER} & set().union(*(source.properties for source in catalog.sources))
-    with lake_lines(context, catalog, mapped) as con:
+    with lake_lines(context, catalog, mapped, (since, until)) as con:
         scratch = context.instance.scratch
-        zones = [customer.zone for customer in catalog.customers.values()]
-        since = min((midnight_us(zone, first) for zone in zones), default=0)
-        until = max((midnight_us(zone, end) for zone in zones), default=0)
         load_rows(con, "control.plan_spans", PLAN_SPANS, plan_span_rows(catalog), scratch)
         credentials = control.credential_rows(catalog.credentials)
         load_rows(con, "control.credentials", control.CREDENTIALS, credentials, scratch)
         offsets = control.offset_rows(catalog, since, until)
         load_rows(con, "control.customer_offsets", control.CUSTOMER_OFFSETS, offsets, scratch)
-        con.execute(_requests_sql(catalog, since, until, mapped), [first, end])
+        con.execute(_requests_sql(catalog, since, until, mapped), days)
         yield con
 
 
@@ -94,3 +105,34 @@ def read_requests(con: duckdb.DuckDBPyConnection) -> Iterator[Request]:
         for row in rows:
             key = tuple(row[-1])
             yield Request._make((*row[:-1], known.setdefault(key, frozenset(key))))
+
+
+CLIENT = "credential || coalesce(' ' || agent, '')"
+"""Who takes a refusal and comes back: a credential's user agent."""
+
+
+def read_attempts(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[Attempt]:
+    """The rows of `requests` by place, of clients at endpoints that refused them. Billed is what any meter counts."""
+    counted = " OR ".join(f"{identifier(f'm_{key}')} > 0" for key in summed_meters(catalog)) or "false"
+    cursor = con.cursor().execute(
+        f"""
+        WITH attempts AS (
+            SELECT {CLIENT} AS client, coalesce(endpoint, '') AS endpoint, time_us, time_us + lasts_us AS ends_us,
+                coalesce(status IN (429, 503), false) AS refused, asked_us, coalesce({counted}, false) AS billed, place
+            FROM requests
+        )
+        SELECT client, endpoint, time_us, ends_us, refused, asked_us, billed FROM attempts
+        SEMI JOIN (FROM attempts WHERE refused) AS refusals USING (client, endpoint) ORDER BY place
+        """
+    )
+    while rows := cursor.fetchmany(BATCH):
+        yield from (Attempt(*row) for row in rows)
+
+
+def requests_by_minute(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, int], int]:
+    """The rows of `requests` by endpoint and minute since 1970, where there are enough of them for a retry storm."""
+    rows = con.execute(
+        "SELECT coalesce(endpoint, ''), time_us // 60000000 AS minute, count(*) FROM requests GROUP BY ALL "
+        f"HAVING count(*) >= {LEAST_RETRIES}"
+    ).fetchall()
+    return {(endpoint, minute): count for endpoint, minute, count in rows}

@@ -158,17 +158,24 @@ def price_drafts(context: Context, catalog: Catalog, ledger: Ledger) -> list[dic
 
 def watch_usage(context: Context, catalog: Catalog, ledger: Ledger) -> Found:
     """Judge the series of usage by their past and by what people said of earlier incidents, and put charts, alarms and
-    incidents into the build."""
-    with step(Point.USAGE_WATCHED), open_build(context.instance) as con:
+    incidents into the build; and how limits were kept and refusals taken in the last days."""
+    with step(Point.USAGE_WATCHED):
         if (row := catalog.watched.monitoring) is None:
-            found = write_none(con)
-        else:
-            # Its libraries take a second to load.
-            from orchestration.pipeline.watching import watch
+            with open_build(context.instance) as con:
+                found = write_none(con)
+                con.execute("CHECKPOINT")
+            return found
+        # Their libraries take a second to load.
+        from orchestration.pipeline.limits import limits_of, write_limits
+        from orchestration.pipeline.watching import watch
 
-            context.report("watching usage")
+        context.report("watching usage")
+        # Before the build is opened: both may take what memory there is.
+        limits = limits_of(context, catalog, row.replay_days)
+        with open_build(context.instance) as con:
             found = watch(con, catalog, row, context.now_us, ledger.journal())
-        con.execute("CHECKPOINT")
+            found = write_limits(con, limits, found)
+            con.execute("CHECKPOINT")
     return found
 
 

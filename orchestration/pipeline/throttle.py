@@ -22,7 +22,7 @@ from orchestration.catalog.load import load_throttles
 from orchestration.catalog.throttles import Throttle
 from orchestration.engine import connect, load_rows
 from orchestration.errors import ConfigInvalid
-from orchestration.monitoring.backoff import Attempt, Behaviour, Storm, behaviours, storms
+from orchestration.monitoring.backoff import Behaviour, Storm, behaviours, storms
 from orchestration.monitoring.limiters import Limit
 from orchestration.monitoring.throttling import (
     Episode,
@@ -34,7 +34,13 @@ from orchestration.monitoring.throttling import (
     replay,
     smallest_limit,
 )
-from orchestration.pipeline.requests import BATCH, read_requests, requests_in, summed_meters
+from orchestration.pipeline.requests import (
+    read_attempts,
+    read_requests,
+    requests_by_minute,
+    requests_in,
+    summed_meters,
+)
 from orchestration.pipeline.run import Context
 from orchestration.sqltext import identifier
 
@@ -118,7 +124,7 @@ def throttling(
         requests = list(read_requests(con))
         verdicts = list(replay(policies, requests, "gateway" if proposed is None else "policy"))
         alone = {p.key: refused_by(p, requests) for p in policies} if proposed is not None else {}
-        attempts = list(_attempts(con, catalog))
+        attempts = list(read_attempts(con, catalog))
         return Replay(
             first,
             end,
@@ -126,11 +132,11 @@ def throttling(
             sum(r.refused for r in requests),
             sum(v.undue for v in verdicts),
             tuple(_count(p, requests, verdicts) for p in policies),
-            tuple(episodes(((requests[v.place].time_us, v) for v in verdicts), GAP_US)),
+            tuple(episodes(verdicts, GAP_US)),
             tuple(_touched(context, con, catalog, alone)),
             {} if at_most is None else {row.key: _smallest(row, requests, at_most) for row in rows},
             tuple(behaviours(attempts)),
-            tuple(storms(attempts)),
+            tuple(storms(attempts, requests_by_minute(con))),
         )
 
 
@@ -142,17 +148,6 @@ def _count(policy: Policy, requests: Sequence[Request], verdicts: Sequence[Verdi
 def _smallest(row: Throttle, requests: Sequence[Request], share: Fraction) -> int | None:
     """Looked for up to the number of requests: no client can have more."""
     return smallest_limit(partial(policy_of, row), requests, share, max(1, len(requests)))
-
-
-def _attempts(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[Attempt]:
-    """Requests as attempts of a client: a credential's user agent. Billed is what any meter counts."""
-    counted = " OR ".join(f"{identifier(f'm_{key}')} > 0" for key in summed_meters(catalog)) or "false"
-    cursor = con.cursor().execute(
-        "SELECT credential || coalesce(' ' || agent, ''), coalesce(endpoint, ''), time_us, time_us + lasts_us, "
-        f"coalesce(status IN (429, 503), false), asked_us, coalesce({counted}, false) FROM requests ORDER BY place"
-    )
-    while rows := cursor.fetchmany(BATCH):
-        yield from (Attempt(*row) for row in rows)
 
 
 def _touched(

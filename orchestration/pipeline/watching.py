@@ -25,7 +25,7 @@ from orchestration.monitoring.kinds import KINDS, Kind, ratio
 from orchestration.monitoring.series import Alarm, Chart, Floats, Incident
 from orchestration.pipeline.unusual import unusual_hours, unusual_series
 from orchestration.pipeline.watched import Hours, hours_of, quantity_of
-from orchestration.pipeline.watchtables import TABLES, Columns, Found, append, write, write_none
+from orchestration.pipeline.watchtables import Found, append, write, write_none, write_rows
 from orchestration.zones import SECOND_US
 
 WARM_UP = 21 * 24
@@ -53,15 +53,15 @@ def watch(
     judged = judgements(hours.usage, watched, WARM_UP, sensitivity=sensitivity, labels=labels) if watched else []
     found = raised(hours.usage, judged) if judged else []
     grouped = [(incident_id(each, hours), each) for each in incidents(found)]
-    write(con, "alarms", _columns(_alarm_rows(grouped, hours), TABLES["alarms"]))
+    write_rows(con, "alarms", _alarm_rows(grouped, hours))
     rows = list(_incident_rows(grouped, hours, row, findings.labelled(journal)))
-    write(con, "incidents", _columns(rows, TABLES["incidents"]))
+    write_rows(con, "incidents", rows)
     write(con, "control_charts", {})
     for part in _charts(judged, hours):
         append(con, "control_charts", part)
-    write(con, "unusual_hours", _columns(unusual_hours(judged, hours, now_us), TABLES["unusual_hours"]))
+    write_rows(con, "unusual_hours", unusual_hours(judged, hours, now_us))
     others, more = unusual_series(con, hours.usage.moments, now_us, WARM_UP)
-    write(con, "unusual_series", _columns(more, TABLES["unusual_series"]))
+    write_rows(con, "unusual_series", more)
     series = len({(one.kind.series, one.kind.per) for one in judged}) * len(hours.usage.keys) + others
     unlabelled = sum(each["label"] is None for each in rows)
     return Found(len(hours.usage.keys), series, len(hours.usage.moments), len(found), len(rows), unlabelled)
@@ -113,11 +113,6 @@ def _incident_rows(
             "label": labelled[name].says if name in labelled else None,
             "holds": incident.kind in row.holds,
         }
-
-
-def _columns(rows: Iterator[dict[str, Any]] | Sequence[dict[str, Any]], names: Columns) -> dict[str, Any]:
-    listed = list(rows)
-    return {name: [each[name] for each in listed] for name in names} if listed else {}
 
 
 def _charts(judged: Sequence[Judged], hours: Hours) -> Iterator[dict[str, Any]]:

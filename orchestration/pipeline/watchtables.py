@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import duckdb
@@ -48,11 +48,39 @@ TABLES: dict[str, Columns] = {
         "moment_us": "BIGINT",
         **_LIMITS,
     },
+    "throttle_days": {
+        "day_us": "BIGINT",
+        "policy": "VARCHAR",
+        **dict.fromkeys(("requests", "over", "missed"), "BIGINT"),
+    },
+    "throttle_episodes": {
+        "policy": "VARCHAR",
+        "client": "VARCHAR",
+        **dict.fromkeys(("from_us", "to_us", "over", "missed", "longest_wait_us"), "BIGINT"),
+    },
+    "gateway_refusals": dict.fromkeys(("day_us", "requests", "refused", "undue"), "BIGINT"),
+    "client_backoff": {
+        "customer": "VARCHAR",
+        "credential": "VARCHAR",
+        "agent": "VARCHAR",
+        "kind": "VARCHAR",
+        **dict.fromkeys(("refusals", "retries", "refused_again", "billed"), "BIGINT"),
+        "waits_us": "VARCHAR",
+        "obeyed": "DOUBLE",
+    },
+    "retry_storms": {
+        "endpoint": "VARCHAR",
+        **dict.fromkeys(("minute_us", "requests", "retries", "clients"), "BIGINT"),
+    },
 }
 
 
 class Found(NamedTuple):
-    """How much a watching step looked at and found."""
+    """How much a watching step looked at and found.
+
+    `missed` and `undue` are refusals of the gateway that its limits ask for, and that they don't; `hammering` clients
+    come back at once.
+    """
 
     customers: int = 0
     series: int = 0
@@ -60,6 +88,11 @@ class Found(NamedTuple):
     alarms: int = 0
     incidents: int = 0
     unlabelled: int = 0
+    over: int = 0
+    missed: int = 0
+    undue: int = 0
+    hammering: int = 0
+    storms: int = 0
 
 
 def write_none(con: duckdb.DuckDBPyConnection) -> Found:
@@ -77,6 +110,12 @@ def write(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]
     con.execute(f"CREATE OR REPLACE TABLE marts.{identifier(table)} ({typed})")
     if columns:
         append(con, table, columns)
+
+
+def write_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Replace `marts.<table>` by rows with its columns, and perhaps more."""
+    listed = list(rows)
+    write(con, table, {name: [each[name] for each in listed] for name in TABLES[table]} if listed else {})
 
 
 def append(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from datetime import timedelta
+from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import watched_world
 from instances import content, rows, tables
 
+from orchestration.catalog import load_catalog
 from orchestration.pipeline.instance import Instance
+from orchestration.pipeline.limits import Limits, limits_of
 from orchestration.pipeline.run import Context, run
+from orchestration.resources.instance import TallystickInstance
 from orchestration.settings import parse_instant
 
 
@@ -111,3 +116,75 @@ def test_bit_by_bit_and_from_nothing_give_the_same_tables_for_any_threads(watche
     names = [name for name in tables(watched, "marts", "metering") if "ingest" not in name]
     assert {"marts.incidents", "marts.alarms", "marts.control_charts", "metering.watched_series"} <= set(names)
     assert content(home, names) == content(watched, names)
+
+
+def test_limits_of_the_last_days_and_how_refusals_were_taken_are_tables(watched: Path) -> None:
+    """Birch's 120 requests are 60 over, and nobody refused them; its 8 refusals of the next day had no reason. Alder's
+    refused logins are older than the seven days of the replay."""
+    spike, hammered = (int(each.timestamp()) * 1_000_000 for each in (watched_world.SPIKE, watched_world.HAMMERED))
+    day = 86_400_000_000
+    days = rows(watched, "SELECT day_us, requests, over, missed FROM marts.throttle_days WHERE policy = 'hourly'")
+    first = int(watched_world.STUFFED[0].timestamp()) * 1_000_000 // day * day + 2 * day
+    assert [each[0] for each in days] == [first + n * day for n in range(7)]
+    assert [each for each in days if each[2]] == [(spike // day * day, days[4][1], 60, 60)]
+    logs = sorted((watched / "inbox" / "logs").glob("2024-11-0[1-7].log"))
+    assert [each[1] for each in days] == [len(log.read_text().splitlines()) for log in logs]
+    logins = "SELECT day_us, requests, over FROM marts.throttle_days WHERE policy = 'alone'"
+    assert rows(watched, logins) == [(first + 2 * day, 3, 0)]
+    [episode] = rows(watched, "FROM marts.throttle_episodes")
+    assert episode[:2] == ("hourly", "birch") and episode[4:6] == (60, 60)
+    assert spike <= episode[2] <= episode[3] < spike + day // 24
+    refused = rows(watched, "SELECT day_us, refused, undue FROM marts.gateway_refusals WHERE refused > 0")
+    assert refused == [(hammered // day * day, 8, 8)]
+    taken = rows(watched, "SELECT * EXCLUDE obeyed FROM marts.client_backoff ORDER BY ALL")
+    assert taken == [
+        ("alder", "ak_alder", "curl/8", "too_few", 1, 1, 0, 1, "[30000000]"),
+        ("birch", "ak_birch", "curl/9", "immediate", 8, 7, 7, 7, "[0]"),
+    ]
+    assert rows(watched, "FROM marts.retry_storms") == []
+
+
+def test_a_gateway_that_keeps_other_limits_and_a_client_that_hammers_are_warned_of(watched: Path) -> None:
+    from orchestration.checks.watching import clients_back_off, gateway_keeps_its_limits
+
+    unlike = gateway_keeps_its_limits(dg.build_op_context(), tallystick=Standing(home=str(watched)))
+    assert (unlike.passed, unlike.severity, unlike.metadata["unlike"].value) == (False, dg.AssetCheckSeverity.WARN, 2)
+    told = unlike.metadata["preview"].value
+    assert "| 2024-11-05 | hourly | 60 | let through beyond the limit |" in told
+    assert "| 2024-11-06 |  | 8 | refused within every limit |" in told
+    hammers = clients_back_off(dg.build_op_context(), tallystick=Standing(home=str(watched)))
+    assert (hammers.passed, hammers.metadata["hammering"].value) == (False, 1)
+
+
+class Standing(TallystickInstance):
+    """An instance that no run holds."""
+
+    def context(self, step: object) -> Context:
+        return Context(Instance(Path(self.home)), parse_instant(watched_world.NOW, "test"))
+
+
+def test_a_limit_remembers_what_its_window_saw_before_the_days_that_are_told(watched: Path, tmp_path: Path) -> None:
+    """Windows of a week, of which only the last two days are told."""
+    home = tmp_path / "home"
+    shutil.copytree(watched, home, symlinks=True)
+    limit, week, day = 1400, 7 * 86_400_000_000, 86_400_000_000
+    policy = f"{{key: weekly, kind: fixed_window, limit: {limit}, window: 7d, per: policy}}"
+    (home / "catalog" / "throttling.yaml").write_text(f"throttling:\n  - {policy}\n")
+    context = Context(Instance(home), int(watched_world.SPIKE.timestamp()) * 1_000_000)
+    since = context.now_us // day * day - 2 * day
+    moments = sorted(
+        int(datetime.strptime(line.split("[")[1].split("]")[0], "%d/%b/%Y:%H:%M:%S %z").timestamp()) * 1_000_000
+        for log in (home / "inbox" / "logs").glob("*.log")
+        for line in log.read_text().splitlines()
+    )
+    passed: Counter[int] = Counter()
+    expected: Counter[int] = Counter()
+    for moment in moments:
+        # Nobody refused anything in these weeks: what is over the limit counts in its window too.
+        if passed[moment // week] >= limit and since <= moment < since + 2 * day:
+            expected[moment // day * day] += 1
+        passed[moment // week] += 1
+    found = limits_of(context, load_catalog(home / "catalog"), days=2)
+    assert {each["day_us"]: each["over"] for each in found.throttle_days} == dict(expected)
+    assert len(expected) == 2
+    assert limits_of(context, load_catalog(home / "catalog"), days=0) == Limits()

@@ -23,8 +23,11 @@ from faultkit import Box, ForkServer, differences
 from kills import MOMENTS, PAUSE
 from lives import PHASES, SECRET, Phase, go, newborn, state
 
+from orchestration.durable import Point
+
 KILLS_PER_LIFE = 10
 AT_LEAST = 5
+AIMED = 0.8
 KILLED = -9
 
 
@@ -77,8 +80,11 @@ class Campaign:
                     done += bool(step)
                 go(box, phase)
             self._compare(f"life {life}", box, self._wanted)
-        for moment in MOMENTS:
-            print(f"{self.fell[moment]:6} {moment}{'' if self.fell[moment] >= AT_LEAST else '  (fewer than five)'}")
+        for point in Point:
+            before, after = self.fell[f"{point}.before"], self.fell[f"{point}.after"]
+            few = "" if before + after >= AT_LEAST else "  (fewer than five)"
+            print(f"{before + after:6} {point}: {before} before it, {after} after it{few}")
+        print(f"{self.fell['start']:6} before the first step of a command")
         print(f"{sum(self.fell.values())} kills, {life} lives, {self.wrong} of them wrong")
 
     def _share(self, phase: Phase, kills: int) -> int:
@@ -90,9 +96,11 @@ class Campaign:
         steps = self._folder / "steps"
         steps.unlink(missing_ok=True)
         at, argv = phase.command(box)
-        rare = [m for p in phase.points for m in (f"{p}.before", f"{p}.after") if self.fell[m] < AT_LEAST]
-        # Half of them are aimed: the process waits at the step for as long as it takes to hit it.
-        aim = self._chance.choice(rare) if rare and self._chance.random() < 0.5 else ""
+        moments = [f"{point}.{side}" for point in phase.points for side in ("before", "after")]
+        fewest = min((self.fell[moment] for moment in moments), default=AT_LEAST)
+        rare = [moment for moment in moments if self.fell[moment] == fewest < AT_LEAST]
+        # Most of them are aimed: the process waits at the step for as long as it takes to hit it.
+        aim = self._chance.choice(rare) if rare and self._chance.random() < AIMED else ""
         running = at.start(*argv, SECRET=SECRET, STEPS_TO=str(steps), PAUSE_AT=aim)
         if aim:
             deadline = time.monotonic() + 60

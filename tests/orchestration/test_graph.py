@@ -20,7 +20,12 @@ STEPS = {
     "issued_invoices": "closing",
     "invoice_exports": "closing",
 }
-LOOKED_AT = {"incidents_are_labelled", "watching_covers_every_customer"}
+LOOKED_AT = {
+    "clients_back_off",
+    "gateway_keeps_its_limits",
+    "incidents_are_labelled",
+    "watching_covers_every_customer",
+}
 """Checks on what is watched: nothing waits for them."""
 
 

@@ -18,6 +18,9 @@ STRANGE = datetime(2024, 11, 2, 10, tzinfo=UTC)
 FAILED = datetime(2024, 11, 3, 12, tzinfo=UTC)
 """A login that fails, again after 30 s, and again after two minutes."""
 
+HAMMERED = datetime(2024, 11, 6, 9, tzinfo=UTC)
+"""Refused 8 times in a second, by a gateway whose limit was far."""
+
 CATALOG = {
     "instance.yaml": """
 entities:
@@ -50,6 +53,11 @@ routes:
     "monitoring.yaml": """
 holds: [credential_stuffing]
 off: [scraping]
+""",
+    "throttling.yaml": """
+throttling:
+  - {key: hourly, kind: fixed_window, limit: 60, window: 1h}
+  - {key: alone, kind: concurrency, limit: 1000, plans: [basic], endpoints: ["/v1/login"]}
 """,
     "customers.csv": """customer,name,address,country,tax_id,zone,entity,terms_days
 alder,Alder GmbH,"1 Road, Town",DE,,Europe/Berlin,seller,30
@@ -100,6 +108,8 @@ def _hour(begin: datetime) -> list[str]:
         if who == "alder" and begin == FAILED:
             tries = ((0, 503), (30, 200), (120, 200))
             lines += [(begin + timedelta(seconds=s), who, "/v1/login", status, "curl/8") for s, status in tries]
+        if who == "birch" and begin == HAMMERED:
+            lines += [(begin, who, "/v1/items/1", 429, "curl/9")] * 8
         if who == "alder" and begin in STUFFED:
             lines += [(begin + timedelta(seconds=60 * n), who, "/v1/login", 401, "curl/8") for n in range(50)]
     return [

@@ -1,0 +1,146 @@
+"""The last days before a build's now against the catalog's limits, and how clients took refusals, as tables.
+
+A build replays `replay_days` whole days of UTC, each time anew: what is found follows from the log, the catalog and the
+run's now. Requests are read as they are judged, so that a day of them need not fit into memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import duckdb
+
+from orchestration.catalog import Catalog
+from orchestration.monitoring.backoff import Behaviour, behaviours, storms
+from orchestration.monitoring.throttling import Policy, Verdict, episodes, replay
+from orchestration.pipeline.requests import (
+    CLIENT,
+    read_attempts,
+    read_requests,
+    requests_between,
+    requests_by_minute,
+)
+from orchestration.pipeline.run import Context
+from orchestration.pipeline.throttle import GAP_US, policy_of
+from orchestration.pipeline.watchtables import Found, write_rows
+from orchestration.zones import HOUR_US
+
+DAY_US = 24 * HOUR_US
+Rows = Sequence[dict[str, Any]]
+
+
+class Limits(NamedTuple):
+    """The rows of the tables of the same names; empty where nothing is replayed."""
+
+    throttle_days: Rows = ()
+    throttle_episodes: Rows = ()
+    gateway_refusals: Rows = ()
+    client_backoff: Rows = ()
+    retry_storms: Rows = ()
+
+
+def limits_of(context: Context, catalog: Catalog, days: int) -> Limits:
+    """Replay the whole days of UTC before the run's now, as many as `days`. The caller holds the lock."""
+    if not days:
+        return Limits()
+    until = context.now_us // DAY_US * DAY_US
+    since = until - days * DAY_US
+    policies = [policy_of(row) for row in catalog.watched.throttles]
+    # A limit remembers what its window has seen: the replay begins a window earlier and says nothing of that time.
+    lead = max((policy.rule.window_us for policy in policies), default=0)
+    with requests_between(context, catalog, since - lead, until) as con:
+        replayed = _replayed(con, policies, since) if policies else Limits()
+        con.execute("DELETE FROM requests WHERE time_us < ?", [since])
+        attempts = list(read_attempts(con, catalog))
+        known = _clients(con)
+        return replayed._replace(
+            client_backoff=[_behaviour(each, known[each.client]) for each in behaviours(attempts)],
+            retry_storms=[each._asdict() for each in storms(attempts, requests_by_minute(con))],
+        )
+
+
+def write_limits(con: duckdb.DuckDBPyConnection, limits: Limits, found: Found) -> Found:
+    """Write the tables into a build; what they found beside what else was."""
+    for table, rows in limits._asdict().items():
+        write_rows(con, table, rows)
+    return found._replace(
+        over=sum(day["over"] for day in limits.throttle_days),
+        missed=sum(day["missed"] for day in limits.throttle_days),
+        undue=sum(day["undue"] for day in limits.gateway_refusals),
+        hammering=sum(client["kind"] == "immediate" for client in limits.client_backoff),
+        storms=len(limits.retry_storms),
+    )
+
+
+def _replayed(con: duckdb.DuckDBPyConnection, policies: Sequence[Policy], since: int) -> Limits:
+    over: Counter[tuple[int, str]] = Counter()
+    missed: Counter[tuple[int, str]] = Counter()
+    undue: Counter[int] = Counter()
+
+    def counted(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+        for verdict in verdicts:
+            if verdict.time_us < since:
+                continue
+            day = verdict.time_us // DAY_US
+            undue[day] += verdict.undue
+            if verdict.policy is not None:
+                over[day, verdict.policy] += 1
+                missed[day, verdict.policy] += verdict.missed
+            yield verdict
+
+    found = episodes(counted(replay(policies, read_requests(con))), GAP_US)
+    return Limits(
+        [
+            {
+                "day_us": day * DAY_US,
+                "policy": policy.key,
+                "requests": requests,
+                "over": over[day, policy.key],
+                "missed": missed[day, policy.key],
+            }
+            for policy in policies
+            for day, requests in _concerned(con, policy, since)
+        ],
+        [each._asdict() for each in found],
+        [
+            {"day_us": day * DAY_US, "requests": requests, "refused": refused, "undue": undue[day]}
+            for day, requests, refused in con.execute(_REFUSALS, [since]).fetchall()
+        ],
+    )
+
+
+_REFUSALS = f"""
+SELECT time_us // {DAY_US} AS day, count(*), count(*) FILTER (status = 429) FROM requests WHERE time_us >= ?
+GROUP BY day ORDER BY day
+"""
+_CONCERNED = f"""
+SELECT time_us // {DAY_US} AS day, count(*) FROM requests
+WHERE time_us >= $1 AND (len($2::VARCHAR[]) = 0 OR list_has_any(coalesce(plans, []), $2::VARCHAR[]))
+    AND (len($3::VARCHAR[]) = 0 OR list_contains($3::VARCHAR[], credential))
+    AND (len($4::VARCHAR[]) = 0 OR list_contains($4::VARCHAR[], coalesce(endpoint, '')))
+GROUP BY day ORDER BY day
+"""
+
+
+def _concerned(con: duckdb.DuckDBPyConnection, policy: Policy, since: int) -> list[tuple[int, int]]:
+    """How many requests a policy limits, by day: what `Policy.concerns` says of each."""
+    named = [sorted(each) for each in (policy.plans, policy.credentials, policy.endpoints)]
+    return con.execute(_CONCERNED, [since, *named]).fetchall()
+
+
+def _clients(con: duckdb.DuckDBPyConnection) -> dict[str, Mapping[str, Any]]:
+    """Whose a client is: the customer of its last request, the credential and the user agent."""
+    rows = con.execute(
+        f"SELECT {CLIENT}, max_by(customer, place), any_value(credential), any_value(coalesce(agent, '')) "
+        "FROM requests GROUP BY ALL"
+    ).fetchall()
+    return {client: {"customer": who, "credential": key, "agent": agent} for client, who, key, agent in rows}
+
+
+def _behaviour(found: Behaviour, client: Mapping[str, Any]) -> dict[str, Any]:
+    told = found._asdict()
+    obeyed = float("nan") if found.obeyed is None else found.obeyed
+    return {**client, **told, "waits_us": json.dumps(found.waits_us), "obeyed": obeyed}
