@@ -28,7 +28,11 @@ def make_lean() -> None:
 
 
 def _make_no_unheard_events() -> None:
-    """Twenty events a node tell of statements and connections; without a log, hardly any is heard."""
+    """Twenty events a node tell of statements and connections; without a log, hardly any is heard.
+
+    dbt itself always listens, to report to its makers that a project relies on what is to change.
+    """
+    from dbt.events.logging import track_behavior_change_warn
     from dbt_common.events.base_types import BaseEvent, EventLevel
     from dbt_common.events.event_manager import EventManager
 
@@ -44,7 +48,8 @@ def _make_no_unheard_events() -> None:
 
     def fire_heard(manager: Any, e: BaseEvent, level: EventLevel | None = None, **options: Any) -> None:
         severity = level or e.level_tag()
-        told = manager.callbacks and (severity is not EventLevel.DEBUG or type(e).__name__ in HEARD)
+        listens = any(callback is not track_behavior_change_warn for callback in manager.callbacks)
+        told = listens and (severity is not EventLevel.DEBUG or type(e).__name__ in HEARD)
         # A warning can be made an error, whoever hears it.
         if manager.loggers or told or severity in (EventLevel.WARN, EventLevel.ERROR):
             fire(manager, e, level=level, **options)
