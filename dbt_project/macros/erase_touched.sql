@@ -28,6 +28,13 @@
     {%- elif by == "restated_days" -%} {{ source("control", "restated_days") }}
     {%- elif by == "restated_weeks" -%} {{ source("control", "restated_weeks") }}
     {%- elif by == "restated_months" -%} {{ source("control", "restated_months") }}
+    {%- elif by == "utc_days" -%}
+        (
+            {% for days in [-1, 0, 1] %}
+                {{ "union" if not loop.first }}
+                select {{ days_after("local_day", days) }} as utc_day from {{ source("control", "touched_days") }}
+            {% endfor %}
+        )
     {%- elif by == "lines" -%} {{ source("control", "touched_lines") }}
     {%- else -%} {{ source("control", "new_files") }}
     {%- endif -%}

@@ -6,6 +6,8 @@ import json
 import random
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -46,6 +48,7 @@ versions:
     charges:
       - {key: requests, name: Requests, model: per_unit, meter: requests, price: "0.5"}
 """,
+    "monitoring.yaml": "replay_days: 0\n",
     "customers.csv": "customer,name,address,country,tax_id,zone,entity,terms_days\n"
     + "".join(f'{who},{who.title()},"1 Road, Town",DE,,{zone},seller,30\n' for who, zone in ZONES.items()),
     "subscriptions.csv": "subscription,customer,plan,start,end,stacking\n"
@@ -197,9 +200,76 @@ def test_late_requests_give_the_same_tables_as_all_at_once(late: Path, tmp_path:
     deliver(home, "first", FIRST)
     deliver(home, "second", LATE)
     build(home)
-    names = ["marts.endpoint_usage", "marts.status_usage", "metering.requests_daily"]
+    names = ["marts.endpoint_usage", "marts.status_usage", "metering.requests_daily", "metering.latency_series"]
     assert set(names) <= set(tables(home, "marts", "metering"))
     assert content(late, names) == content(home, names)
+
+
+def moments_of(r: Request) -> dict[str, int]:
+    """Five minutes and hours of UTC, where an hour is that in which the customer's own begins; the local day."""
+    at, zone = int(r["at"].timestamp()), ZoneInfo(ZONES[r["who"]])
+    offset = int(r["at"].astimezone(zone).utcoffset().total_seconds())  # type: ignore[union-attr]
+    own = (at + offset) // 3600 * 3600 - offset
+    day = (at + offset) // 86_400 * 86_400
+    return {"5m": at // 300 * 300, "hour": own // 3600 * 3600, "day": day}
+
+
+def test_series_over_all_customers_count_values_and_rank_latencies_as_the_lines_do(late: Path) -> None:
+    groups: dict[tuple[Any, ...], list[Request]] = defaultdict(list)
+    for r in [*FIRST, *LATE]:
+        if r["who"] in ZONES and (r["path"] or r["method"] or r["status"] is not None):
+            for grain, moment in moments_of(r).items():
+                groups["endpoint", endpoint_of(r), grain, moment].append(r)
+                groups["total", None, grain, moment].append(r)
+    wanted = {
+        (
+            *key,
+            len(group),
+            len({endpoint_of(r) for r in group} - {None}),
+            len({r["who"] for r in group if r["type"] == "request"}),
+            *percentiles(group),
+        )
+        for key, group in groups.items()
+    }
+    found = rows(
+        late,
+        "SELECT scope, endpoint, grain, epoch_us(moment) // 1000000, requests, endpoints, addresses, latency_p50_us, "
+        "latency_p95_us, latency_p99_us, latency_events FROM marts.request_series "
+        "WHERE scope IN ('endpoint', 'total')",
+    )
+    assert len(found) == len(wanted) > 5_000
+    assert set(found) == wanted
+
+
+def test_quantities_of_a_day_stand_with_what_they_earned_and_a_unit_came_to(late: Path) -> None:
+    used: Counter[tuple[Any, ...]] = Counter()
+    for r in [*FIRST, *LATE]:
+        if r["who"] in ZONES and r["type"] == "request" and r["status"] not in (429, None) and r["status"] < 500:
+            day = datetime.combine(day_of(r), datetime.min.time())
+            used[r["who"], day] += 1
+            used[None, day] += 1
+    begins = {"alder": 1, "birch": 10}
+    priced = {(who, day): n for (who, day), n in used.items() if who in begins and day.day >= begins[who]}
+    earned: Counter[Any] = Counter()
+    for (who, day), n in priced.items():
+        earned[who, day] = earned[who, day] + n
+        earned[None, day] += n
+    query = (
+        "SELECT customer, moment, quantity, amount, unit_cost, currency FROM marts.quantity_series "
+        "WHERE meter = 'requests' AND grain = 'day'"
+    )
+    found = {(who, day): rest for who, day, *rest in rows(late, query)}
+    assert found.keys() == used.keys()
+    for key, (quantity, amount, cost, currency) in found.items():
+        assert quantity == used[key]
+        assert (amount, currency) == ((Decimal(earned[key]) / 2, "USD") if key in earned else (None, None)), key
+        exact = Fraction(earned[key], 2 * used[key])
+        assert (cost is None) == (amount is None)
+        assert cost is None or 0 <= exact - Fraction(cost) < Fraction(1, 10**8)
+    [(hours,)] = rows(
+        late, "SELECT sum(quantity) FROM marts.quantity_series WHERE grain = 'hour' AND customer IS NOT NULL"
+    )
+    assert hours == sum(n for (who, _), n in used.items() if who)
 
 
 def test_a_plan_bills_no_throttled_request_no_fault_and_nobody_without_a_plan(late: Path) -> None:

@@ -2,7 +2,7 @@
 difference.
 
 Without `--points`, kills of the whole process group at random moments, and where fewer than five fell into a step,
-aimed at it: ten make a life of an instance. With it, a life for each registered point, killed before it, and one killed
+aimed at it: some ten make a life of an instance. With it, a life for each registered point, killed before it, and one killed
 after it. Each life must end in the state of one that nobody disturbed.
 """
 
@@ -66,15 +66,15 @@ class Campaign:
         print(f"{len(MOMENTS)} lives, {self.wrong} of them wrong")
 
     def random_kills(self, kills: int) -> None:
-        """Kills at random, and aimed at steps that have had too few; then how many fell into each."""
+        """So many kills, and more until each step has had enough: at random, and aimed at those that have had too few.
+        Then how many fell into each."""
         life = done = 0
-        while done < kills:
+        while done < kills or any(self._few(point) for point in Point):
             life += 1
             box = newborn(self._server, self._folder / "life")
-            left = min(KILLS_PER_LIFE, kills - done)
             for phase in PHASES:
                 phase.prepare(box)
-                for _ in range(self._share(phase, left)):
+                for _ in range(self._share(phase)):
                     step = self._kill(box, phase)
                     print(f"life {life}: {phase.name}: {step or 'ended before the kill'}", flush=True)
                     done += bool(step)
@@ -82,23 +82,26 @@ class Campaign:
             self._compare(f"life {life}", box, self._wanted)
         for point in Point:
             before, after = self.fell[f"{point}.before"], self.fell[f"{point}.after"]
-            few = "" if before + after >= AT_LEAST else "  (fewer than five)"
-            print(f"{before + after:6} {point}: {before} before it, {after} after it{few}")
+            print(f"{before + after:6} {point}: {before} before it, {after} after it")
         print(f"{self.fell['start']:6} before the first step of a command")
         print(f"{sum(self.fell.values())} kills, {life} lives, {self.wrong} of them wrong")
 
-    def _share(self, phase: Phase, kills: int) -> int:
-        """So many kills of a life fall into a phase as it takes of its time; the short ones have one each."""
-        return max(1, round(kills * self._seconds[phase.name] / sum(self._seconds.values())))
+    def _few(self, point: Point) -> bool:
+        return self.fell[f"{point}.before"] + self.fell[f"{point}.after"] < AT_LEAST
+
+    def _share(self, phase: Phase) -> int:
+        """So many kills of a life fall into a phase as it takes of its time, or has steps that are to be hit yet."""
+        of_time = KILLS_PER_LIFE * self._seconds[phase.name] / sum(self._seconds.values())
+        return max(1, round(of_time), sum(map(self._few, phase.points)) // 2)
 
     def _kill(self, box: Box, phase: Phase) -> str:
         """One kill of the whole group, at random or aimed. Returns the step that it fell into; none if it came late."""
         steps = self._folder / "steps"
         steps.unlink(missing_ok=True)
         at, argv = phase.command(box)
-        moments = [f"{point}.{side}" for point in phase.points for side in ("before", "after")]
+        moments = [f"{point}.{side}" for point in phase.points if self._few(point) for side in ("before", "after")]
         fewest = min((self.fell[moment] for moment in moments), default=AT_LEAST)
-        rare = [moment for moment in moments if self.fell[moment] == fewest < AT_LEAST]
+        rare = [moment for moment in moments if self.fell[moment] == fewest]
         # Most of them are aimed: the process waits at the step for as long as it takes to hit it.
         aim = self._chance.choice(rare) if rare and self._chance.random() < AIMED else ""
         running = at.start(*argv, SECRET=SECRET, STEPS_TO=str(steps), PAUSE_AT=aim)
