@@ -9,8 +9,8 @@ from orchestration.assets.closing import invoice_exports, issued_invoices
 from orchestration.assets.ingest import ingest
 from orchestration.assets.models import finance_models, usage_models
 from orchestration.automation.jobs import close, daily, daily_schedule
-from orchestration.checks.accounting import everything_is_accounted_for
 from orchestration.checks import watching
+from orchestration.checks.accounting import everything_is_accounted_for
 from orchestration.resources.instance import TallystickInstance
 
 defs = dg.Definitions(

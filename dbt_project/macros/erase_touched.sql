@@ -32,7 +32,8 @@
         (
             {% for days in [-1, 0, 1] %}
                 {{ "union" if not loop.first }}
-                select {{ days_after("local_day", days) }} as utc_day from {{ source("control", "touched_days") }}
+                select {{ days_after("local_day", days) }} as utc_day
+                from {{ source("control", "touched_days") }}
             {% endfor %}
         )
     {%- elif by == "lines" -%} {{ source("control", "touched_lines") }}

@@ -141,6 +141,4 @@ def _clients(con: duckdb.DuckDBPyConnection) -> dict[str, Mapping[str, Any]]:
 
 
 def _behaviour(found: Behaviour, client: Mapping[str, Any]) -> dict[str, Any]:
-    told = found._asdict()
-    obeyed = float("nan") if found.obeyed is None else found.obeyed
-    return {**client, **told, "waits_us": json.dumps(found.waits_us), "obeyed": obeyed}
+    return {**client, **found._asdict(), "waits_us": json.dumps(found.waits_us)}

@@ -133,6 +133,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run.build_usage(context, fresh=False)
         with duckdb.connect(str(context.instance.build_db)) as con:
             planted_health.plant(con)
+            # No log of this instance tells how long a request took.
+            con.execute(
+                "INSERT INTO metering.latency_counts SELECT customer, local_day, 0, 0, '/x', 5, 1 "
+                "FROM control.touched_days"
+            )
+            con.execute(
+                "INSERT INTO metering.latency_series VALUES ('endpoint', '/x', 'day', 0, '1970-01-01', 5, 5, 5)"
+            )
         run.price_drafts(context, catalog, ledger)
         run.watch_usage(context, catalog, ledger)
         run.build_finance(context)

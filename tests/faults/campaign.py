@@ -2,7 +2,7 @@
 difference.
 
 Without `--points`, kills of the whole process group at random moments, and where fewer than five fell into a step,
-aimed at it: some ten make a life of an instance. With it, a life for each registered point, killed before it, and one killed
+aimed at it: some ten a life. With it, a life for each registered point, killed before it, and one killed
 after it. Each life must end in the state of one that nobody disturbed.
 """
 

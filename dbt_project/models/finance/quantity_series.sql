@@ -1,5 +1,5 @@
--- Grain: customer (NULL for all), meter, currency, grain, moment. What was used of a meter that adds up, by hours of UTC
--- and local days; of a day, in each currency in which it earned something, what it earned and what a unit came to.
+-- Grain: customer (NULL for all), meter, currency, grain, moment. What was used of a meter that adds up, by hours of
+-- UTC and local days; of a day, in each currency in which it earned something, what it earned and a unit came to.
 {{ config(materialized="view") }}
 with
     meters as (select meter, unit from {{ source("control", "meters") }} where combine = 'sum' and not carried),

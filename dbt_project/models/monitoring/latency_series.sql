@@ -1,6 +1,6 @@
 -- Grain: scope (`endpoint`, `total`), endpoint, grain, moment. Latencies over all customers at rank ceil(p x n / 100).
--- A moment is made again, whole, where it lies on a touched day or beside one: local days begin on the day before or end
--- on the next one of UTC.
+-- A moment is made again, whole, where it lies on a touched day or beside one: local days begin on the day before or
+-- end on the next one of UTC.
 {{ config(
     materialized="incremental", incremental_strategy="erase_touched", on_schema_change="fail", schema="metering",
     touched_by="utc_days", touched_keys=["utc_day"]
@@ -21,9 +21,7 @@ with
     ),
 
     touched as (
-        select
-            moments.*,
-            {{ days_after("date '1970-01-01'", whole_divide("moment_us", 86400000000)) }} as utc_day
+        select moments.*, {{ days_after("date '1970-01-01'", whole_divide("moment_us", 86400000000)) }} as utc_day
         from moments
         where
             {{ days_after("date '1970-01-01'", whole_divide("moment_us", 86400000000)) }}

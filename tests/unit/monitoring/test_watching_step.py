@@ -109,7 +109,9 @@ def _found(con: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 
 
 def _all(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
-    return {name: con.execute(f"FROM marts.{name}").fetchall() for name in TABLES}
+    """What is there of the step's tables: those of the limits come from the log and not from the series."""
+    names = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'marts' ORDER BY ALL").fetchall()
+    return {name: con.execute(f"FROM marts.{name}").fetchall() for (name,) in names if name in TABLES}
 
 
 def test_incidents_stand_at_the_customers_own_hours_and_lost_input_is_none(world: duckdb.DuckDBPyConnection) -> None:
@@ -211,7 +213,7 @@ def test_kinds_that_are_off_are_not_looked_for_and_ratios_are(world: duckdb.Duck
 def test_where_nothing_is_watched_the_tables_are_there_and_empty() -> None:
     with duckdb.connect() as con:
         found = write_none(con)
-        assert found == (0, 0, 0, 0, 0, 0)
+        assert set(found) == {0}
         assert _all(con) == {name: [] for name in TABLES}
 
 
