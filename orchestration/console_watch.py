@@ -44,9 +44,10 @@ def print_replay(found: Replay) -> None:
     )
     _table(
         "Retry storms",
-        ("endpoint", "minute", "requests", "retries", "clients"),
-        [(s.endpoint, _time(s.minute_us), s.requests, s.retries, s.clients) for s in found.storms],
+        ("endpoint", "minute", "requests", "retries", "clients", "billed"),
+        [(s.endpoint, _time(s.minute_us), s.requests, s.retries, s.clients, s.billed) for s in found.storms],
     )
+    _table("What retry storms cost", ("storm", "customer", "retries", "revenue"), map(_touched, found.storm_costs))
 
 
 def _policies(found: Replay) -> list[tuple[object, ...]]:
@@ -98,23 +99,35 @@ def replay_json(found: Replay) -> str:
             for c in found.counts
         ],
         "episodes": [dict(zip(_EPISODE, row, strict=True)) for row in _episodes(found)],
-        "touched": [
-            {
-                "policy": t.policy,
-                "customer": t.customer,
-                "requests": t.requests,
-                "currency": t.currency,
-                "amount": _decimal(t.amount),
-            }
-            for t in found.touched
-        ],
+        "touched": [_touched_json("policy", t) for t in found.touched],
         "behaviours": [
             b._asdict() | {"waits_us": list(b.waits_us), "obeyed": None if b.obeyed is None else f"{b.obeyed:.3f}"}
             for b in found.behaviours
         ],
-        "storms": [s._asdict() | {"minute_us": _time(s.minute_us)} for s in found.storms],
+        "storms": [
+            {
+                "endpoint": s.endpoint,
+                "minute": _time(s.minute_us),
+                "requests": s.requests,
+                "retries": s.retries,
+                "clients": s.clients,
+                "billed": s.billed,
+            }
+            for s in found.storms
+        ],
+        "storm_costs": [_touched_json("storm", t) for t in found.storm_costs],
     }
     return json.dumps(told, indent=2, ensure_ascii=False)
+
+
+def _touched_json(what: str, row: Touched) -> dict[str, Any]:
+    return {
+        what: row.policy,
+        "customer": row.customer,
+        "requests": row.requests,
+        "currency": row.currency,
+        "amount": _decimal(row.amount),
+    }
 
 
 def episodes_csv(found: Replay) -> bytes:

@@ -32,7 +32,8 @@ OBEYED = 0.9
 
 class Attempt(NamedTuple):
     """A request of a client at an endpoint. `refused` is a 429 or 503, `retry_after_us` what it asked to wait (None
-    where it named nothing); `ends_us` is when the answer came. `billed` is whether it counts on a bill."""
+    where it named nothing); `ends_us` is when the answer came. `billed` is whether it counts on a bill, `place` where
+    it stands in the log."""
 
     client: str
     endpoint: str
@@ -41,6 +42,7 @@ class Attempt(NamedTuple):
     refused: bool
     retry_after_us: int | None = None
     billed: bool = False
+    place: int = 0
 
 
 class Retry(NamedTuple):
@@ -134,13 +136,16 @@ def _kind(retries: Sequence[Retry], waits: Sequence[Sequence[int]], obeyed: floa
 
 
 class Storm(NamedTuple):
-    """A minute in which retries made most of an endpoint's requests."""
+    """A minute in which retries made most of an endpoint's requests; `billed` of them count on a bill, and `places` is
+    where they stand in the log."""
 
     endpoint: str
     minute_us: int
     requests: int
     retries: int
     clients: int
+    billed: int
+    places: tuple[int, ...]
 
 
 def storms(
@@ -157,11 +162,19 @@ def storms(
     minute = 60 * SECOND_US
     if requests is None:
         requests = Counter((a.endpoint, a.time_us // minute) for a in attempts)
-    retried: dict[tuple[str, int], list[str]] = defaultdict(list)
+    retried: dict[tuple[str, int], list[Attempt]] = defaultdict(list)
     for retry in retries_of(attempts):
-        retried[retry.attempt.endpoint, retry.attempt.time_us // minute].append(retry.attempt.client)
+        retried[retry.attempt.endpoint, retry.attempt.time_us // minute].append(retry.attempt)
     return [
-        Storm(endpoint, at * minute, requests[endpoint, at], len(clients), len(set(clients)))
-        for (endpoint, at), clients in sorted(retried.items(), key=lambda item: (item[0][1], item[0][0]))
-        if len(clients) >= least and len(clients) >= share * requests[endpoint, at]
+        Storm(
+            endpoint,
+            at * minute,
+            requests[endpoint, at],
+            len(found),
+            len({attempt.client for attempt in found}),
+            sum(attempt.billed for attempt in found),
+            tuple(attempt.place for attempt in found),
+        )
+        for (endpoint, at), found in sorted(retried.items(), key=lambda item: (item[0][1], item[0][0]))
+        if len(found) >= least and len(found) >= share * requests[endpoint, at]
     ]

@@ -121,7 +121,7 @@ def read_attempts(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[
                 coalesce(status IN (429, 503), false) AS refused, asked_us, coalesce({counted}, false) AS billed, place
             FROM requests
         )
-        SELECT client, endpoint, time_us, ends_us, refused, asked_us, billed FROM attempts
+        SELECT client, endpoint, time_us, ends_us, refused, asked_us, billed, place FROM attempts
         SEMI JOIN (FROM attempts WHERE refused) AS refusals USING (client, endpoint) ORDER BY place
         """
     )

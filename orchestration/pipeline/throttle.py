@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from orchestration.pipeline.requests import (
 )
 from orchestration.pipeline.run import Context
 from orchestration.sqltext import identifier
+from orchestration.zones import SECOND_US
 
 GAP_US = 300 * 1_000_000
 """Who keeps the limit for five minutes has ended an episode."""
@@ -62,7 +63,8 @@ class PolicyCount:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What a policy would have refused of a customer, and the amount that was rated for it, unrounded."""
+    """What a policy would have refused of a customer, and the amount that was rated for it, unrounded. Of a retry
+    storm (its endpoint and minute instead of the policy): its retries, and what they cost the customer."""
 
     policy: str
     customer: str
@@ -77,6 +79,7 @@ class Replay:
 
     `undue` are refusals of the gateway within every policy. With `proposed` policies, verdicts follow them and not the
     gateway; `touched` is then told, and `smallest` limits where a share was asked for.
+    `storm_costs` name storms as `storm_name` does.
     """
 
     first: date
@@ -90,6 +93,7 @@ class Replay:
     smallest: Mapping[str, int | None]
     behaviours: tuple[Behaviour, ...]
     storms: tuple[Storm, ...]
+    storm_costs: tuple[Touched, ...]
 
 
 def policy_of(row: Throttle, limit: int | None = None) -> Policy:
@@ -125,6 +129,8 @@ def throttling(
         verdicts = list(replay(policies, requests, "gateway" if proposed is None else "policy"))
         alone = {p.key: refused_by(p, requests) for p in policies} if proposed is not None else {}
         attempts = list(read_attempts(con, catalog))
+        found = storms(attempts, requests_by_minute(con))
+        retried = {storm_name(storm): storm.places for storm in found}
         return Replay(
             first,
             end,
@@ -136,8 +142,15 @@ def throttling(
             tuple(_touched(context, con, catalog, alone)),
             {} if at_most is None else {row.key: _smallest(row, requests, at_most) for row in rows},
             tuple(behaviours(attempts)),
-            tuple(storms(attempts, requests_by_minute(con))),
+            tuple(found),
+            tuple(_touched(context, con, catalog, retried)),
         )
+
+
+def storm_name(storm: Storm) -> str:
+    """What a retry storm is called where its cost is told: its endpoint and when its minute began."""
+    moment = datetime.fromtimestamp(storm.minute_us // SECOND_US, UTC)
+    return f"{storm.endpoint} {moment:%Y-%m-%dT%H:%MZ}"
 
 
 def _count(policy: Policy, requests: Sequence[Request], verdicts: Sequence[Verdict]) -> PolicyCount:

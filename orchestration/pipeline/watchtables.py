@@ -70,7 +70,7 @@ TABLES: dict[str, Columns] = {
     },
     "retry_storms": {
         "endpoint": "VARCHAR",
-        **dict.fromkeys(("minute_us", "requests", "retries", "clients"), "BIGINT"),
+        **dict.fromkeys(("minute_us", "requests", "retries", "clients", "billed"), "BIGINT"),
     },
 }
 

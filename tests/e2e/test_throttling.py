@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import watched_world
 from instances import rows
 from typer.testing import CliRunner
 
@@ -91,3 +92,35 @@ def test_refusals_of_a_gateway_without_a_reason_are_undue_and_none_is_missed(cop
     assert told["refused"] == told["undue"] == refused > 0
     assert told["policies"] == [{"policy": "wide", "requests": told["requests"], "over": 0, "missed": 0}]
     assert sum(b["refusals"] for b in told["behaviours"]) > refused, "503 are refusals too"
+
+
+def test_a_retry_storm_is_told_with_what_its_retries_cost(tmp_path: Path) -> None:
+    """Of 60 requests of birch in a minute, 50 are refused and come back within a second; each request costs 0.25."""
+    home = watched_world.make(tmp_path / "home")
+    (home / "catalog" / "monitoring.yaml").unlink()
+    lines = [
+        f'198.51.100.7 - ak_birch [05/Oct/2024:12:00:{n:02} +0000] "GET /v1/items/1 HTTP/1.1" {status} 100 "-" "curl/8"'
+        for n in range(60)
+        for status in [429 if n < 50 else 200]
+    ]
+    (home / "inbox" / "logs" / "one.log").write_text("\n".join(lines) + "\n")
+    now = ["--now", watched_world.NOW]
+    assert CliRunner().invoke(app, ["run", "--home", str(home), *now]).exit_code == 0
+    days = ["--from", "2024-10-01", "--to", "2024-11-01"]
+    done = CliRunner().invoke(app, ["throttling", "--home", str(home), *now, *days, "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["storms"] == [
+        {
+            "endpoint": "/v1/items/{id}",
+            "minute": "2024-10-05T12:00:00.000000Z",
+            "requests": 60,
+            "retries": 50,
+            "clients": 1,
+            "billed": 50,
+        }
+    ]
+    cost = {"customer": "birch", "requests": 50, "currency": "USD", "amount": "12.5000"}
+    assert told["storm_costs"] == [{"storm": "/v1/items/{id} 2024-10-05T12:00Z", **cost}]
+    shown = CliRunner().invoke(app, ["throttling", "--home", str(home), *now, *days])
+    assert "What retry storms cost" in shown.stdout
