@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from orchestration.monitoring.alarms import Label, discoveries, persistent, tails, tolerances
+from orchestration.monitoring.alarms import Label, persistent, tails, tolerances
 from orchestration.monitoring.baseline import Expected, Unit, expect
 from orchestration.monitoring.kinds import DROP_TO_ZERO, OFF_HOURS, TRAFFIC_SPIKE, Kind
 from orchestration.monitoring.series import Alarm, Flags, Floats, Incident, Whole
@@ -144,14 +144,46 @@ def _baselines(usage: Usage, kinds: Sequence[Kind], warm_up: int) -> dict[tuple[
     return out
 
 
-def raised(usage: Usage, judged: Sequence[Judged], rate: float = RATE) -> list[Alarm]:
+class Far(NamedTuple):
+    """Where a kind's p is low enough for a discovery: rows of moments, places of keys, whether it would be an alarm,
+    and the figures of one, the last of them p. Of very many series it is all that need be kept."""
+
+    kind: str
+    moments: Whole
+    places: Whole
+    signals: Flags
+    figures: Floats
+
+
+def far_off(judged: Iterable[Judged], first: int = 0, rate: float = RATE) -> list[Far]:
+    """Of each kind. `first` is the place of the first key among all."""
+    out = []
+    for one in judged:
+        low = one.p <= rate
+        moments, places = np.nonzero(low)
+        signals = persistent(one.matters, one.kind.need, one.kind.within)[low]
+        figures = [part[low] for part in (one.values, one.centre, one.lower, one.upper, one.z, one.p)]
+        out.append(Far(one.kind.name, moments, places + first, signals, np.stack(figures, axis=1)))
+    return out
+
+
+def raised(keys: Sequence[str], moments: Whole, far: Sequence[Far], kinds: int, rate: float = RATE) -> list[Alarm]:
     """All alarms, by key, kind, moment: false discoveries are controlled hour by hour over all keys and kinds of it."""
-    every = np.stack([one.p for one in judged], axis=1)
-    found = np.stack([discoveries(hour, rate) for hour in every])
-    out: list[Alarm] = []
-    for index, one in enumerate(judged):
-        signals = found[:, index] & persistent(one.matters, one.kind.need, one.kind.within)
-        out += _listed(one, signals, usage)
+    at = np.concatenate([each.moments for each in far])
+    p = np.concatenate([each.figures[:, -1] for each in far])
+    order = np.lexsort((p, at))
+    at, p = at[order], p[order]
+    rank = np.arange(1, len(at) + 1) - np.searchsorted(at, at)
+    holds = p <= rate * rank / max(len(keys) * kinds, 1)
+    largest = np.full(len(moments), -1.0)
+    np.maximum.at(largest, at[holds], p[holds])
+    out = []
+    for each in far:
+        kept = each.signals & (each.figures[:, -1] <= largest[each.moments])
+        for moment, place, figures in zip(
+            each.moments[kept].tolist(), each.places[kept].tolist(), each.figures[kept].tolist(), strict=True
+        ):
+            out.append(Alarm(keys[place], each.kind, int(moments[moment]), *figures))
     return sorted(out, key=lambda alarm: (alarm.key, alarm.kind, alarm.moment))
 
 
@@ -165,18 +197,8 @@ def alarms(
     rate: float = RATE,
 ) -> list[Alarm]:
     """`judgements`, and what is `raised` of them."""
-    return raised(usage, judgements(usage, kinds, warm_up, sensitivity=sensitivity, labels=labels), rate)
-
-
-def _listed(one: Judged, signals: Flags, usage: Usage) -> Iterable[Alarm]:
-    for hour, column in np.argwhere(signals).tolist():
-        at = (hour, column)
-        yield Alarm(
-            usage.keys[column],
-            one.kind.name,
-            int(usage.moments[hour]),
-            *(float(part[at]) for part in (one.values, one.centre, one.lower, one.upper, one.z, one.p)),
-        )
+    judged = judgements(usage, kinds, warm_up, sensitivity=sensitivity, labels=labels)
+    return raised(usage.keys, usage.moments, far_off(judged, rate=rate), len(kinds), rate)
 
 
 def incidents(found: Iterable[Alarm], quiet: int = QUIET * 3600) -> list[Incident]:

@@ -57,17 +57,20 @@ def vectors(residuals: Mapping[str, Floats], features: tuple[str, ...]) -> Float
     return np.clip(stacked, -BOUND, BOUND)
 
 
-def train(residuals: Mapping[str, Floats], moments: Whole, before: int) -> Model:
-    """Learn from the hours before a moment (seconds of UTC) alone.
+def lessons(residuals: Mapping[str, Floats], moments: Whole, before: int) -> Floats:
+    """The hours before a moment (seconds of UTC) that teach what is usual, as rows x features, these in order.
 
-    Hours at which nothing is known, or something is far off, teach nothing. Raises InputHeld where fewer than 1,000
-    are left.
+    Hours at which nothing is known, or something is far off, teach nothing.
     """
     features = tuple(sorted(residuals))
     past = {name: residuals[name][moments < before] for name in features}
     rows = vectors(past, features)
     rows = rows[np.any([np.isfinite(past[name]) for name in features], axis=0)]
-    rows = np.ascontiguousarray(rows[np.max(np.abs(rows), axis=1) <= USUAL])
+    return np.ascontiguousarray(rows[np.max(np.abs(rows), axis=1) <= USUAL])
+
+
+def train(features: tuple[str, ...], rows: Floats, before: int) -> Model:
+    """Learn from `lessons`. Raises InputHeld where they are fewer than 1,000."""
     if len(rows) < LEAST_ROWS:
         raise InputHeld(
             f"{len(rows)} customer-hours before {before} are too few to learn from: {LEAST_ROWS} are needed",

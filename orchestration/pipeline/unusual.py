@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import duckdb
@@ -22,39 +21,59 @@ from orchestration.pipeline.watched import WEEKS, Hours, columns_of, delivered, 
 from orchestration.zones import DAY_US, HOUR_US, SECOND_US
 
 DECIMALS = 9
+LESSONS = 1_000_000
+"""Customer-hours that a model learns from, about."""
 DAY_WARM_UP = 21
 LEAST_LATENCIES = 20
 """Of fewer, a percentile tells little."""
 _COUNTS = ("requests", "client_errors", "server_errors", "refused")
 
 
-def unusual_hours(judged: Sequence[Judged], hours: Hours, now_us: int) -> Iterator[dict[str, Any]]:
-    """Hours of customers that are far from what usually goes together, by a model of the hours before this month.
+class Crowd(NamedTuple):
+    """Hours of some customers as a whole: what those before a month teach, and the residuals of the later ones."""
+
+    keys: tuple[str, ...]
+    begins: Whole
+    lessons: Floats
+    later: dict[str, Floats]
+
+
+def crowd_of(judged: Sequence[Judged], hours: Hours, month: int, customers: int) -> Crowd:
+    """What is kept of some of the `customers`: very many teach by every second hour, or more rarely."""
+    residuals = {one.kind.series: one.expected.z for one in judged if not one.kind.per}
+    moments = hours.usage.moments
+    later = moments >= month
+    every = -(-customers * len(moments) // LESSONS)
+    taught = multivariate.lessons(residuals, moments, month)[::every] if residuals else np.empty((0, 0))
+    return Crowd(hours.usage.keys, hours.begins[later], taught, {name: z[later] for name, z in residuals.items()})
+
+
+def unusual_hours(crowds: Sequence[Crowd], moments: Whole, month: int) -> Iterator[dict[str, Any]]:
+    """Hours of customers that are far from what usually goes together, by a model of the hours before the month.
 
     None while those are too few to learn from. One thread: sums of another order would be other sums.
     """
-    residuals = {one.kind.series: one.expected.z for one in judged if not one.kind.per}
-    if not residuals:
+    features = tuple(sorted(crowds[0].later))
+    if not features:
         return
-    now, usage = datetime.fromtimestamp(now_us // SECOND_US, UTC), hours.usage
-    month = int(datetime(now.year, now.month, 1, tzinfo=UTC).timestamp())
     with threadpool_limits(1):
         try:
-            model = multivariate.train(residuals, usage.moments, month)
+            model = multivariate.train(features, np.concatenate([crowd.lessons for crowd in crowds]), month)
         except InputHeld:
             return
-        scored = multivariate.judge(model, residuals, usage.moments)
-        rows = multivariate.vectors(residuals, model.features)
-        for hour, place in np.argwhere(scored.fired.T)[:, ::-1].tolist():
-            why = multivariate.reasons(model, rows[hour, place])
-            yield {
-                "customer": usage.keys[place],
-                "hour_us": int(hours.begins[hour, place]) * SECOND_US,
-                "distance": round(float(scored.score[hour, place]), DECIMALS),
-                "threshold": round(model.threshold, DECIMALS),
-                "model": model.version,
-                "reasons": json.dumps({name: round(share, 3) for name, share in why}),
-            }
+        for crowd in crowds:
+            scored = multivariate.judge(model, crowd.later, moments[moments >= month])
+            rows = multivariate.vectors(crowd.later, features)
+            for hour, place in np.argwhere(scored.fired.T)[:, ::-1].tolist():
+                why = multivariate.reasons(model, rows[hour, place])
+                yield {
+                    "customer": crowd.keys[place],
+                    "hour_us": int(crowd.begins[hour, place]) * SECOND_US,
+                    "distance": round(float(scored.score[hour, place]), DECIMALS),
+                    "threshold": round(model.threshold, DECIMALS),
+                    "model": model.version,
+                    "reasons": json.dumps({name: round(share, 3) for name, share in why}),
+                }
 
 
 class _Part(NamedTuple):

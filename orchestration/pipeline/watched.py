@@ -5,7 +5,7 @@ Floats: what is watched is no money and no quantity, and billed nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -34,15 +34,11 @@ class Hours(NamedTuple):
     """The customers of a build and the hours that they are watched in.
 
     `usage.moments` are full hours of UTC; `begins` is, hours x customers, when the customer's own hour begins within
-    it, in seconds. `first` is the row of a customer's first hour with a request.
+    it, in seconds.
     """
 
     usage: Usage
     begins: Whole
-
-    def row_of(self, moment: int) -> int:
-        """The row of a moment that is one of `usage.moments`."""
-        return (moment - int(self.usage.moments[0])) // HOUR
 
 
 def since_us(now_us: int) -> int:
@@ -53,21 +49,29 @@ def since_us(now_us: int) -> int:
     return int(datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC).timestamp()) * SECOND_US
 
 
-def hours_of(con: duckdb.DuckDBPyConnection, catalog: Catalog, row: Monitoring, now_us: int) -> Hours | None:
-    """All hours of all customers that had requests in the time that is watched; None where none had."""
-    since, until = since_us(now_us), now_us // HOUR_US * HOUR_US
-    con.execute(_CUSTOMERS, [since, until])
-    found = con.execute("SELECT customer, first_us FROM watched_customers ORDER BY place").fetchall()
-    if not found:
-        return None
-    keys = tuple(customer for customer, _ in found)
-    start = min(first for _, first in found) // HOUR_US * HOUR
+def customers_of(con: duckdb.DuckDBPyConnection, now_us: int) -> dict[str, int]:
+    """The customers that had requests in the time that is watched, in order, with the first hour of each."""
+    return dict(con.execute(_CUSTOMERS, [since_us(now_us), now_us // HOUR_US * HOUR_US]).fetchall())
+
+
+def hours_of(
+    con: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    row: Monitoring,
+    now_us: int,
+    customers: Mapping[str, int],
+    keys: Sequence[str],
+) -> Hours:
+    """The hours of some of the `customers`, from the first hour of any of them on."""
+    until = now_us // HOUR_US * HOUR_US
+    con.execute(_CHOSEN, [list(keys)])
+    start = min(customers.values()) // HOUR_US * HOUR
     moments = np.arange(start, until // SECOND_US, HOUR, dtype=np.int64)
     offsets = _offsets([catalog.customers[key].zone for key in keys], moments)
     begins = moments[:, None] + -offsets % HOUR
     local = begins + offsets
     long = len(moments) >= WEEKS * 168
-    first = np.array([(us // HOUR_US * HOUR - start) // HOUR for _, us in found])
+    first = np.array([(customers[key] // HOUR_US * HOUR - start) // HOUR for key in keys])
     known = _delivered(con, moments, keys) & (np.arange(len(moments))[:, None] >= first)
     span = [start * SECOND_US, until]
     series = dict(_counts(con, _CUSTOMER_HOURS, span, MEASURES, known))
@@ -76,7 +80,7 @@ def hours_of(con: duckdb.DuckDBPyConnection, catalog: Catalog, row: Monitoring, 
         series |= dict(_counts(con, _QUANTITIES, [*span, meter], [quantity_of(meter)], known))
     series["unit_price"] = _prices(con, catalog, span, series["requests"], (begins + offsets) // (24 * HOUR))
     slots = hour_of_week(local) if long else day_type(local)
-    return Hours(Usage(keys, moments, slots, series), begins)
+    return Hours(Usage(tuple(keys), moments, slots, series), begins)
 
 
 def quantity_of(meter: str) -> str:
@@ -85,10 +89,12 @@ def quantity_of(meter: str) -> str:
 
 
 _CUSTOMERS = """
+SELECT customer, min(moment_us) FROM metering.watched_series
+WHERE scope = 'customer' AND grain = 'hour' AND moment_us >= $1 AND moment_us < $2 GROUP BY customer ORDER BY customer
+"""
+_CHOSEN = """
 CREATE OR REPLACE TEMP TABLE watched_customers AS
-SELECT customer, min(moment_us) AS first_us, row_number() OVER (ORDER BY customer) - 1 AS place
-FROM metering.watched_series WHERE scope = 'customer' AND grain = 'hour' AND moment_us >= $1 AND moment_us < $2
-GROUP BY customer
+SELECT customer, place - 1 AS place FROM (SELECT unnest($1::VARCHAR[]) AS customer, generate_subscripts($1, 1) AS place)
 """
 _CUSTOMER_HOURS = f"""
 SELECT moment_us, place, {", ".join(MEASURES)} FROM metering.watched_series JOIN watched_customers USING (customer)

@@ -6,8 +6,10 @@ whether the build was made at once or bit by bit. Nothing is billed by it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -20,16 +22,18 @@ from orchestration.ledger.findings import Finding
 from orchestration.ledger.rows import JournalRow
 from orchestration.monitoring.alarms import Label
 from orchestration.monitoring.charts import cusum, ewma, shewhart
-from orchestration.monitoring.incidents import Judged, incidents, judgements, raised
+from orchestration.monitoring.incidents import Far, Judged, far_off, incidents, judgements, raised
 from orchestration.monitoring.kinds import KINDS, Kind, ratio
-from orchestration.monitoring.series import Alarm, Chart, Floats, Incident
-from orchestration.pipeline.unusual import unusual_hours, unusual_series
-from orchestration.pipeline.watched import Hours, hours_of, quantity_of
+from orchestration.monitoring.series import Alarm, Chart, Floats, Incident, Whole
+from orchestration.pipeline.unusual import Crowd, crowd_of, unusual_hours, unusual_series
+from orchestration.pipeline.watched import HOUR, Hours, customers_of, hours_of, quantity_of
 from orchestration.pipeline.watchtables import Found, append, write, write_none, write_rows
 from orchestration.zones import SECOND_US
 
 WARM_UP = 21 * 24
 CHART_HOURS = 14 * 24
+CHUNK = 500
+"""Customers that are judged together: about a gigabyte over three months of hours."""
 _CHARTS: dict[str, Callable[[Floats], Chart]] = {"shewhart": shewhart, "ewma": ewma, "cusum": cusum}
 
 
@@ -44,27 +48,57 @@ def watch(
 
     The journal has what people said of incidents.
     """
-    hours = hours_of(con, catalog, row, now_us)
-    if hours is None:
+    customers = customers_of(con, now_us)
+    if not customers:
         return write_none(con)
-    watched = kinds_of(row)
+    kinds, keys, month = kinds_of(row), list(customers), _month(now_us)
     labels = [Label(*said) for said in findings.labels(journal)]
     sensitivity = {"": float(row.sensitivity), **{key: float(each) for key, each in row.customers.items()}}
-    judged = judgements(hours.usage, watched, WARM_UP, sensitivity=sensitivity, labels=labels) if watched else []
-    found = raised(hours.usage, judged) if judged else []
-    grouped = [(incident_id(each, hours), each) for each in incidents(found)]
-    write_rows(con, "alarms", _alarm_rows(grouped, hours))
-    rows = list(_incident_rows(grouped, hours, row, findings.labelled(journal)))
-    write_rows(con, "incidents", rows)
     write(con, "control_charts", {})
-    for part in _charts(judged, hours):
-        append(con, "control_charts", part)
-    write_rows(con, "unusual_hours", unusual_hours(judged, hours, now_us))
-    others, more = unusual_series(con, hours.usage.moments, now_us, WARM_UP)
+    far: list[Far] = []
+    begins: list[Whole] = []
+    crowds: list[Crowd] = []
+    for first in range(0, len(keys), CHUNK):
+        # What is judged of a customer takes megabytes: few are judged together, and what is far off is kept of them.
+        hours = hours_of(con, catalog, row, now_us, customers, keys[first : first + CHUNK])
+        judged = judgements(hours.usage, kinds, WARM_UP, sensitivity=sensitivity, labels=labels)
+        for part in _charts(judged, hours):
+            append(con, "control_charts", part)
+        far += far_off(judged, first)
+        begins.append((hours.begins - hours.usage.moments[:, None]).astype(np.int16))
+        crowds.append(crowd_of(judged, hours, month, len(keys)))
+    clocks = Clocks(keys, hours.usage.moments, np.concatenate(begins, axis=1))
+    found = raised(keys, clocks.moments, far, len(kinds)) if kinds else []
+    grouped = [(incident_id(each, clocks), each) for each in incidents(found)]
+    write_rows(con, "alarms", _alarm_rows(grouped, clocks))
+    rows = list(_incident_rows(grouped, clocks, row, findings.labelled(journal)))
+    write_rows(con, "incidents", rows)
+    write_rows(con, "unusual_hours", unusual_hours(crowds, clocks.moments, month))
+    others, more = unusual_series(con, clocks.moments, now_us, WARM_UP)
     write_rows(con, "unusual_series", more)
-    series = len({(one.kind.series, one.kind.per) for one in judged}) * len(hours.usage.keys) + others
+    series = len({(kind.series, kind.per) for kind in kinds}) * len(keys) + others
     unlabelled = sum(each["label"] is None for each in rows)
-    return Found(len(hours.usage.keys), series, len(hours.usage.moments), len(found), len(rows), unlabelled)
+    return Found(len(keys), series, len(clocks.moments), len(found), len(rows), unlabelled)
+
+
+class Clocks(NamedTuple):
+    """When the hours of customers begin: `shift`, hours x customers, is by how many seconds after the hour of UTC."""
+
+    keys: list[str]
+    moments: Whole
+    shift: np.ndarray[tuple[int, ...], np.dtype[np.int16]]
+
+    def begin_us(self, alarm: Alarm) -> int:
+        """When the hour of an alarm begins."""
+        row = (alarm.moment - int(self.moments[0])) // HOUR
+        # The keys are in order.
+        return (alarm.moment + int(self.shift[row, bisect_left(self.keys, alarm.key)])) * SECOND_US
+
+
+def _month(now_us: int) -> int:
+    """When the calendar month of a run's now begins, in seconds of UTC."""
+    now = datetime.fromtimestamp(now_us // SECOND_US, UTC)
+    return int(datetime(now.year, now.month, 1, tzinfo=UTC).timestamp())
 
 
 def kinds_of(row: Monitoring) -> list[Kind]:
@@ -76,38 +110,33 @@ def kinds_of(row: Monitoring) -> list[Kind]:
     return [kind for kind in (*KINDS, *ratios) if kind.name not in row.off]
 
 
-def incident_id(incident: Incident, hours: Hours) -> str:
+def incident_id(incident: Incident, clocks: Clocks) -> str:
     """A name that stays as long as the incident has this customer, kind and first hour."""
-    first_us = _hour_us(hours, incident.alarms[0])
+    first_us = clocks.begin_us(incident.alarms[0])
     return sha256_hex(f"{incident.key}|{incident.kind}|{first_us}".encode())[:12]
-
-
-def _hour_us(hours: Hours, alarm: Alarm) -> int:
-    at = hours.row_of(alarm.moment), hours.usage.keys.index(alarm.key)
-    return int(hours.begins[at]) * SECOND_US
 
 
 def _figures(alarm: Alarm) -> dict[str, float]:
     return {name: getattr(alarm, name) for name in ("observed", "centre", "lower", "upper", "z", "p")}
 
 
-def _alarm_rows(found: Sequence[tuple[str, Incident]], hours: Hours) -> Iterator[dict[str, Any]]:
+def _alarm_rows(found: Sequence[tuple[str, Incident]], clocks: Clocks) -> Iterator[dict[str, Any]]:
     for name, incident in found:
         for alarm in incident.alarms:
-            hour_us = _hour_us(hours, alarm)
+            hour_us = clocks.begin_us(alarm)
             yield {"customer": alarm.key, "kind": alarm.kind, "hour_us": hour_us, "incident": name, **_figures(alarm)}
 
 
 def _incident_rows(
-    found: Sequence[tuple[str, Incident]], hours: Hours, row: Monitoring, labelled: Mapping[str, Finding]
+    found: Sequence[tuple[str, Incident]], clocks: Clocks, row: Monitoring, labelled: Mapping[str, Finding]
 ) -> Iterator[dict[str, Any]]:
     for name, incident in found:
         yield {
             "incident": name,
             "customer": incident.key,
             "kind": incident.kind,
-            "first_us": _hour_us(hours, incident.alarms[0]),
-            "last_us": _hour_us(hours, incident.alarms[-1]),
+            "first_us": clocks.begin_us(incident.alarms[0]),
+            "last_us": clocks.begin_us(incident.alarms[-1]),
             "alarms": len(incident.alarms),
             **_figures(incident.peak),
             "label": labelled[name].says if name in labelled else None,

@@ -12,6 +12,7 @@ import pytest
 import watched_world
 from instances import content, rows, tables
 
+from orchestration.automation.manifest import prepare_manifest
 from orchestration.catalog import load_catalog
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.limits import Limits, limits_of
@@ -145,6 +146,7 @@ def test_limits_of_the_last_days_and_how_refusals_were_taken_are_tables(watched:
 
 
 def test_a_gateway_that_keeps_other_limits_and_a_client_that_hammers_are_warned_of(watched: Path) -> None:
+    prepare_manifest()
     from orchestration.checks.watching import clients_back_off, gateway_keeps_its_limits
 
     unlike = gateway_keeps_its_limits(dg.build_op_context(), tallystick=Standing(home=str(watched)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from orchestration.errors import InputHeld
-from orchestration.monitoring.multivariate import judge, reasons, train
+from orchestration.monitoring.multivariate import Model, judge, lessons, reasons, train
 
 MOMENTS = 3600 * np.arange(200)
 BEFORE = 3600 * 150
@@ -18,11 +18,15 @@ def _residuals() -> dict[str, np.ndarray]:
     return {name: random.normal(0, 1, (200, 20)) for name in names}
 
 
+def trained(residuals: dict[str, np.ndarray], before: int = BEFORE) -> Model:
+    return train(tuple(sorted(residuals)), lessons(residuals, MOMENTS, before), before)
+
+
 def test_an_hour_of_which_no_series_is_beyond_its_limit_is_found_by_all_of_them_together() -> None:
     residuals = _residuals()
     for values in residuals.values():
         values[170, 3] = 2.9
-    model = train(residuals, MOMENTS, BEFORE)
+    model = trained(residuals)
     told = judge(model, residuals, MOMENTS)
     assert told.fired[170, 3]
     assert told.fired.sum() <= 5, "of 1,000 hours"
@@ -31,7 +35,7 @@ def test_an_hour_of_which_no_series_is_beyond_its_limit_is_found_by_all_of_them_
 
 def test_what_fired_is_named() -> None:
     residuals = _residuals()
-    model = train(residuals, MOMENTS, BEFORE)
+    model = trained(residuals)
     row = np.zeros(5)
     row[[1, 3]] = 8.0, -6.0
     assert [name for name, _ in reasons(model, row)][:2] in (["denied", "latency"], ["latency", "denied"])
@@ -41,13 +45,13 @@ def test_the_same_past_gives_the_same_model_whatever_the_future_is() -> None:
     one, two = _residuals(), _residuals()
     for values in two.values():
         values[150:] = 99.0
-    first, second = (train(residuals, MOMENTS, BEFORE) for residuals in (one, two))
+    first, second = (trained(residuals) for residuals in (one, two))
     assert (first.version, first.threshold) == (second.version, second.threshold)
     assert np.array_equal(judge(first, one, MOMENTS).score, judge(second, one, MOMENTS).score, equal_nan=True)
     one["bytes"][0, 0] += 1
-    assert train(one, MOMENTS, BEFORE).version != first.version
+    assert trained(one).version != first.version
 
 
 def test_too_short_a_past_teaches_nothing() -> None:
     with pytest.raises(InputHeld, match="980 customer-hours before 176400 are too few"):
-        train(_residuals(), MOMENTS, 49 * 3600)
+        trained(_residuals(), 49 * 3600)

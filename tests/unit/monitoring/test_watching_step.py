@@ -15,6 +15,7 @@ import pytest
 from orchestration.catalog.monitoring import Monitoring, Ratio
 from orchestration.ledger.findings import Finding, Seen
 from orchestration.ledger.rows import JournalRow
+from orchestration.pipeline import watching
 from orchestration.pipeline.watched import since_us
 from orchestration.pipeline.watching import watch
 from orchestration.pipeline.watchtables import TABLES, write_none
@@ -254,3 +255,17 @@ def test_a_day_at_another_price_is_a_shock_unless_prices_depend_on_what_came_bef
     money = world.execute("SELECT key, value FROM marts.unusual_series WHERE scope = 'money'").fetchall()
     assert money == [("cedar USD", 375)]
     world.execute("DELETE FROM record.rated_lines; DELETE FROM marts.usage_daily")
+
+
+def test_customers_that_are_judged_apart_are_judged_as_together(
+    world: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """False discoveries are controlled over all of them; only what the hours as a whole are compared with is a sum."""
+    found = watch(world, CATALOG, Monitoring(), NOW_US)
+    together = _all(world)
+    monkeypatch.setattr(watching, "CHUNK", 1)
+    assert watch(world, CATALOG, Monitoring(), NOW_US) == found
+    apart = _all(world)
+    assert len(together["unusual_hours"]) == len(apart["unusual_hours"])
+    for name in ("alarms", "incidents", "control_charts", "unusual_series"):
+        assert sorted(map(str, together[name])) == sorted(map(str, apart[name])) != [], name
