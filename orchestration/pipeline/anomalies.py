@@ -13,7 +13,7 @@ from orchestration.exports.tables import write_table
 from orchestration.ledger.findings import Finding, findings
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.findings import find, record
-from orchestration.pipeline.incidents import Known, figure, local_hour, require_watched, standing
+from orchestration.pipeline.incidents import Known, figure, holds, local_hour, require_watched, standing
 from orchestration.pipeline.instance import Instance
 
 EXPORT = {
@@ -102,7 +102,7 @@ def listed(instance: Instance, customer: str | None = None, kind: str | None = N
         Ledger.open(instance.home, create=False) as ledger,
         connect(_published(instance), temp=instance.scratch, read_only=True) as con,
     ):
-        found = standing(con, catalog, ledger.journal())
+        found = standing(con, holds(catalog), ledger.journal())
     chosen = [
         row
         for row in found

@@ -111,7 +111,8 @@ def issue_due(
         groups = due_groups(
             catalog, ledger, lines, cut_off, lambda changed: later_causes(con, catalog, ledger, changed)
         )
-        incidents = standing(con, catalog, ledger.journal()) if holds(catalog) else []
+        kinds = holds(catalog)
+        incidents = standing(con, kinds, ledger.journal()) if kinds else []
         held, approvals = held_drafts(catalog, incidents, groups)
         waiting = _all(parked(con, catalog, groups, cut_off), held, _unsafe(catalog, ledger, groups, cut_off))
         missing = _missing(context, con, catalog, ledger, groups, cut_off, others)

@@ -67,8 +67,9 @@ def require_watched(catalog: Catalog) -> None:
         )
 
 
-def standing(con: duckdb.DuckDBPyConnection, catalog: Catalog, journal: Sequence[JournalRow]) -> list[Known]:
+def standing(con: duckdb.DuckDBPyConnection, kinds: frozenset[str], journal: Sequence[JournalRow]) -> list[Known]:
     """All incidents of a generation and, of those that are gone, all that somebody has spoken of; by customer and time.
+    Those of the `kinds` hold drafts.
 
     Raises InputHeld for a generation that was built before usage was watched.
     """
@@ -79,7 +80,7 @@ def standing(con: duckdb.DuckDBPyConnection, catalog: Catalog, journal: Sequence
             not_done="nothing was read or changed",
             next_step="run `tallystick run`, then ask again",
         )
-    last, said, kinds = labelled(journal), decided(journal), holds(catalog)
+    last, said = labelled(journal), decided(journal)
     rows = [Known(Seen(*row[:5], *map(figure, row[5:-1])), row[-1]) for row in con.execute(_INCIDENTS).fetchall()]
     known = {row.seen.incident for row in rows}
     spoken = {finding.seen.incident: finding.seen for finding in findings(journal)}
@@ -88,6 +89,21 @@ def standing(con: duckdb.DuckDBPyConnection, catalog: Catalog, journal: Sequence
     in_place = [row.seen for row in rows if not row.gone]
     found = [replace(row, hold=_hold(row, kinds, in_place)) for row in rows]
     return sorted(found, key=lambda row: (row.seen.customer, row.seen.first_us, row.seen.kind, row.seen.incident))
+
+
+def waiting(con: duckdb.DuckDBPyConnection, journal: Sequence[JournalRow]) -> Iterator[str]:
+    """Whose drafts wait for a decision, in words, by the kinds that held drafts when the generation was built."""
+    if not has_table(con, "marts", "incidents"):
+        return
+    kinds = frozenset(
+        kind for (kind,) in con.execute("SELECT DISTINCT kind FROM marts.incidents WHERE holds").fetchall()
+    )
+    held: dict[str, int] = {}
+    for row in standing(con, kinds, journal):
+        if row.hold in (HELD, REJECTED):
+            held[row.seen.customer] = held.get(row.seen.customer, 0) + 1
+    for customer, count in held.items():
+        yield f"{customer}: its drafts wait for a decision about {count} incident(s): `tallystick anomalies list`"
 
 
 def _hold(row: Known, kinds: frozenset[str], in_place: Iterable[Seen]) -> str:

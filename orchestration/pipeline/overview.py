@@ -19,6 +19,7 @@ from orchestration.pipeline.contested import (
     unmet_rows,
 )
 from orchestration.pipeline.drift import drift_notices
+from orchestration.pipeline.incidents import waiting
 from orchestration.pipeline.instance import Instance
 
 BUCKETS = ("accepted", "duplicate", "conflict", "quarantined", "blank")
@@ -67,7 +68,7 @@ def overview(instance: Instance) -> Overview:
         files = ledger.files()
         issued: dict[str, tuple[int, Decimal]] = {}
         cut_offs: set[str] = set()
-        held = tuple(ledger.held())
+        held, journal = tuple(ledger.held()), ledger.journal()
         for document in ledger.documents():
             cut_offs.add(document.cut_off)
     drafts: dict[str, tuple[int, Decimal]] = {}
@@ -90,7 +91,7 @@ def overview(instance: Instance) -> Overview:
             unattributed = _unattributed(con)
             retractions, retracted = _rows(con, "record.retractions"), _rows(con, "record.retracted")
             customers = _rows(con, "control.customers")
-            notices += [*retraction_notes(con), *drift_notices(con)]
+            notices += [*waiting(con, journal), *retraction_notes(con), *drift_notices(con)]
             missing = con.execute("SELECT what FROM marts.missing_input ORDER BY source, stream, from_time, what")
             notices += [what for (what,) in missing.fetchall()]
     return Overview(

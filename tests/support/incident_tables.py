@@ -28,6 +28,7 @@ versions:
     "subscriptions.csv": "subscription,customer,plan,start,end\ns,acme,basic,2026-09-01,\nt,birch,basic,2026-09-01,\n",
     "monitoring.yaml": "holds: [traffic_spike, scraping]\n",
 }
+HOLDS = ("traffic_spike", "scraping")
 NOON = parse_instant("2026-10-14T12:00:00Z", "test")
 NOW = parse_instant("2026-11-04T09:00:00Z", "test")
 FIGURES = "observed DOUBLE, centre DOUBLE, lower DOUBLE, upper DOUBLE, z DOUBLE, p DOUBLE"
@@ -50,7 +51,7 @@ HOUR_US = 3_600_000_000
 def incident(name: str, customer: str, kind: str, first_us: int, hours: int = 2, observed: str = "412") -> list[Any]:
     """A row of marts.incidents: so many hours, the last of them its peak, where 100 were expected."""
     last_us = first_us + (hours - 1) * HOUR_US
-    return [name, customer, kind, first_us, last_us, hours, observed, 100, 60, 150, 9.5, 0.00001, None, None]
+    return [name, customer, kind, first_us, last_us, hours, observed, 100, 60, 150, 9.5, 0.00001, None, kind in HOLDS]
 
 
 SPIKE = incident("aaaa00000001", "acme", "traffic_spike", NOON)

@@ -26,7 +26,7 @@ from orchestration.ledger.findings import decided, findings, labels
 from orchestration.ledger.store import Ledger
 from orchestration.money import Money
 from orchestration.pipeline.findings import find, record
-from orchestration.pipeline.incidents import Known, held_drafts, local_hour, require_watched, standing
+from orchestration.pipeline.incidents import Known, held_drafts, holds, local_hour, require_watched, standing
 from orchestration.settings import parse_instant
 
 
@@ -43,7 +43,7 @@ def catalog(**files: str) -> Catalog:
 def known(ledger: Ledger, rows: Sequence[Sequence[Any]] = ROWS, catalog: Catalog | None = None) -> list[Known]:
     with duckdb.connect() as con:
         plant(con, rows)
-        return standing(con, catalog or parse_catalog(TEXTS), ledger.journal())
+        return standing(con, holds(catalog or parse_catalog(TEXTS)), ledger.journal())
 
 
 def due(customer: str, start: str, end: str, kind: str = "usage") -> Group:
