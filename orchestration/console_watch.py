@@ -17,6 +17,7 @@ from rich.text import Text
 from orchestration.console import out
 
 if TYPE_CHECKING:
+    from orchestration.monitoring.backoff import Behaviour
     from orchestration.pipeline.throttle import Replay, Touched
 
 SHOWN = 30
@@ -33,12 +34,13 @@ def print_replay(found: Replay) -> None:
     )
     _table("Policies", ("policy", "requests", "over", "missed", "smallest limit"), _policies(found))
     _table("Over a limit", _EPISODE, _episodes(found))
+    _table("Refused within every policy", ("customer", "day (UTC)", "requests"), _undue(found))
     _table("What would be refused", ("policy", "customer", "requests", "revenue"), map(_touched, found.touched))
     _table(
         "Back-off",
         ("client", "behaviour", "refusals", "retries", "refused again", "billed", "waits (s)"),
         [
-            (b.client, b.kind, b.refusals, b.retries, b.refused_again, b.billed, ", ".join(map(_seconds, b.waits_us)))
+            (_client(b), b.kind, b.refusals, b.retries, b.refused_again, b.billed, ", ".join(map(_seconds, b.waits_us)))
             for b in found.behaviours
         ],
     )
@@ -68,6 +70,10 @@ def _episodes(found: Replay) -> list[tuple[object, ...]]:
     ]
 
 
+def _undue(found: Replay) -> list[tuple[object, ...]]:
+    return [(customer, day.isoformat(), count) for (customer, day), count in found.undue_by.items()]
+
+
 def _touched(row: Touched) -> tuple[object, ...]:
     revenue = "" if row.currency is None else f"{_decimal(row.amount)} {row.currency}"
     return row.policy, row.customer, row.requests, revenue
@@ -93,6 +99,7 @@ def replay_json(found: Replay) -> str:
         "requests": found.requests,
         "refused": found.refused,
         "undue": found.undue,
+        "undue_by": [dict(zip(("customer", "day", "requests"), row, strict=True)) for row in _undue(found)],
         "policies": [
             {"policy": c.policy, "requests": c.requests, "over": c.over, "missed": c.missed}
             | ({"smallest_limit": found.smallest[c.policy]} if c.policy in found.smallest else {})
@@ -101,7 +108,12 @@ def replay_json(found: Replay) -> str:
         "episodes": [dict(zip(_EPISODE, row, strict=True)) for row in _episodes(found)],
         "touched": [_touched_json("policy", t) for t in found.touched],
         "behaviours": [
-            b._asdict() | {"waits_us": list(b.waits_us), "obeyed": None if b.obeyed is None else f"{b.obeyed:.3f}"}
+            b._asdict()
+            | {
+                "client": _client(b),
+                "waits_us": list(b.waits_us),
+                "obeyed": None if b.obeyed is None else f"{b.obeyed:.3f}",
+            }
             for b in found.behaviours
         ],
         "storms": [
@@ -137,6 +149,10 @@ def episodes_csv(found: Replay) -> bytes:
     rows.writerow(_EPISODE)
     rows.writerows(_episodes(found))
     return text.getvalue().encode()
+
+
+def _client(found: Behaviour) -> str:
+    return " ".join(part for part in found.client.split("\x1f") if part)
 
 
 def _time(us: int) -> str:

@@ -13,3 +13,9 @@
 
 {# Measures that count different values: right within their own row, and nowhere else. #}
 {% macro counted_apart() %} {{ return(["endpoints", "users", "addresses", "items"]) }} {% endmacro %}
+
+{# What a part makes of a whole, in percent, to four places; NULL of nothing. #}
+{% macro percent_of(part, whole) %}
+    cast({{ whole_divide("(" ~ part ~ ") * 1000000", "nullif(" ~ whole ~ ", 0)") }} as decimal(9, 0))
+    * cast('0.0001' as decimal(4, 4))
+{% endmacro %}

@@ -23,15 +23,17 @@ WHERE local_day BETWEEN CAST(make_timestamp($1) AS DATE) - 11 AND CAST(make_time
 EXCEPT SELECT customer FROM marts.control_charts WHERE series = 'requests' ORDER BY customer
 """
 _UNLIKE = """
-SELECT make_timestamp(day_us)::DATE AS day, policy, missed AS requests, 'let through beyond the limit' AS what
+SELECT make_timestamp(day_us)::DATE AS day, policy AS whose, missed AS requests, 'let through beyond the limit' AS what
 FROM marts.throttle_days WHERE missed > 0
-UNION ALL SELECT make_timestamp(day_us)::DATE, '', undue, 'refused within every limit'
+UNION ALL SELECT make_timestamp(day_us)::DATE, customer, undue, 'refused within every limit'
 FROM marts.gateway_refusals WHERE undue > 0
 ORDER BY ALL
 """
 _HAMMERING = """
-SELECT customer, agent, retries, refused_again FROM marts.client_backoff WHERE kind = 'immediate'
-ORDER BY retries DESC, customer, agent
+SELECT customer, agent AS what, retries, refused_again || ' refused again' AS told
+FROM marts.client_backoff WHERE kind = 'immediate'
+UNION ALL SELECT '', endpoint, retries, 'of ' || requests || ' requests in a minute' FROM marts.retry_storms
+ORDER BY retries DESC, customer, what
 """
 
 
@@ -72,13 +74,15 @@ def gateway_keeps_its_limits(
     context: dg.AssetCheckExecutionContext, tallystick: TallystickInstance
 ) -> dg.AssetCheckResult:
     """Warn of days of the replay with missed or undue refusals."""
-    return _told(tallystick.context(context).instance, _UNLIKE, ["day", "policy", "requests", "what"], "unlike")
+    return _told(
+        tallystick.context(context).instance, _UNLIKE, ["day", "policy or customer", "requests", "what"], "unlike"
+    )
 
 
-@dg.asset_check(asset=incidents, description="No client that is refused comes back at once.")
+@dg.asset_check(asset=incidents, description="No client that is refused comes back at once, and no retry storm.")
 def clients_back_off(context: dg.AssetCheckExecutionContext, tallystick: TallystickInstance) -> dg.AssetCheckResult:
-    """Warn of clients that hammer, as of the replayed days."""
-    heads = ["customer", "user agent", "retries", "refused again"]
+    """Warn of clients that hammer and of retry storms, as of the replayed days."""
+    heads = ["customer", "user agent or endpoint", "retries", ""]
     return _told(tallystick.context(context).instance, _HAMMERING, heads, "hammering")
 
 

@@ -124,9 +124,10 @@ def decided(entries: Iterable[JournalRow]) -> dict[str, Finding]:
     return {f.seen.incident: f for f in findings(entries) if f.entry_kind == HOLD}
 
 
-def labels(entries: Iterable[JournalRow]) -> list[tuple[str, str, bool]]:
-    """Customer, kind and whether it was real, of each labelled incident; its last label counts."""
-    return [(f.seen.customer, f.seen.kind, f.says == SAID_REAL) for f in labelled(entries).values()]
+def labels(entries: Iterable[JournalRow]) -> list[tuple[str, str, bool, int]]:
+    """Customer, kind, whether it was real and when that was said (microseconds), of each labelled incident; its last
+    label counts."""
+    return [(f.seen.customer, f.seen.kind, f.says == SAID_REAL, f.now_us) for f in labelled(entries).values()]
 
 
 def _times(seen: Seen) -> Mapping[str, int]:

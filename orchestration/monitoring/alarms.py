@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtr
 
-from orchestration.monitoring.series import Flags, Floats
+from orchestration.monitoring.series import Flags, Floats, Whole
 
 FREEDOM = 30.0
 """Degrees of freedom of the tails: residuals of traffic have heavier ones than the normal law."""
@@ -17,11 +17,12 @@ LABEL_BOUNDS = (0.5, 2.0)
 
 
 class Label(NamedTuple):
-    """What a person said of an incident: real, or a false alarm."""
+    """What a person said of an incident: real, or a false alarm; from when on it counts, in seconds of UTC."""
 
     key: str
     kind: str
     real: bool
+    since: int = 0
 
 
 def tails(z: Floats) -> Floats:
@@ -58,16 +59,17 @@ def onsets(signals: Flags, quiet: int) -> Flags:
     return out
 
 
-def tolerances(keys: Iterable[str], kind: str, sensitivity: Mapping[str, float], labels: Iterable[Label]) -> Floats:
-    """By what each key's residuals of a kind are divided: 1 / its sensitivity, and 1.15 times that for each false alarm
-    more than real ones that people labelled (or less, for each real one more), between 0.5 and 2 times."""
-    balance: dict[str, int] = {}
-    for label in labels:
-        if label.kind == kind:
-            balance[label.key] = balance.get(label.key, 0) + (-1 if label.real else 1)
-    low, high = LABEL_BOUNDS
-    factors = [
-        min(max(LABEL_STEP ** balance.get(key, 0), low), high) / sensitivity.get(key, sensitivity.get("", 1.0))
-        for key in keys
-    ]
-    return np.array(factors)
+def tolerances(
+    keys: Sequence[str], moments: Whole, kind: str, sensitivity: Mapping[str, float], labels: Iterable[Label]
+) -> Floats:
+    """By what the residuals of a kind are divided, moments x keys, or one row for all moments: 1 / a key's sensitivity,
+    and 1.15 times that for each false alarm more than real ones that people had labelled by then (or less, for each
+    real one more), between 0.5 and 2 times."""
+    even = np.array([1 / sensitivity.get(key, sensitivity.get("", 1.0)) for key in keys])
+    said = [label for label in labels if label.kind == kind and label.key in keys]
+    if not said:
+        return even[None, :]
+    balance = np.zeros((len(moments), len(keys)))
+    for label in said:
+        balance[moments >= label.since, keys.index(label.key)] += -1 if label.real else 1
+    return np.asarray(np.clip(LABEL_STEP**balance, *LABEL_BOUNDS) * even)

@@ -119,7 +119,7 @@ def judgements(
             kind,
             usage,
             baselines[kind.series, kind.per],
-            tolerances(usage.keys, kind.name, sensitivity or {}, labels),
+            tolerances(usage.keys, usage.moments, kind.name, sensitivity or {}, labels),
         )
         for kind in kinds
     ]
@@ -167,14 +167,17 @@ def far_off(judged: Iterable[Judged], first: int = 0, rate: float = RATE) -> lis
     return out
 
 
-def raised(keys: Sequence[str], moments: Whole, far: Sequence[Far], kinds: int, rate: float = RATE) -> list[Alarm]:
-    """All alarms, by key, kind, moment: false discoveries are controlled hour by hour over all keys and kinds of it."""
+def raised(keys: Sequence[str], moments: Whole, far: Sequence[Far], tests: Whole, rate: float = RATE) -> list[Alarm]:
+    """All alarms, by key, kind, moment: false discoveries are controlled hour by hour over all keys and kinds of it.
+
+    `tests` is how many these are at each moment: keys that begin later change nothing about earlier ones.
+    """
     at = np.concatenate([each.moments for each in far])
     p = np.concatenate([each.figures[:, -1] for each in far])
     order = np.lexsort((p, at))
     at, p = at[order], p[order]
     rank = np.arange(1, len(at) + 1) - np.searchsorted(at, at)
-    holds = p <= rate * rank / max(len(keys) * kinds, 1)
+    holds = p <= rate * rank / np.maximum(tests[at], 1)
     largest = np.full(len(moments), -1.0)
     np.maximum.at(largest, at[holds], p[holds])
     out = []
@@ -198,7 +201,8 @@ def alarms(
 ) -> list[Alarm]:
     """`judgements`, and what is `raised` of them."""
     judged = judgements(usage, kinds, warm_up, sensitivity=sensitivity, labels=labels)
-    return raised(usage.keys, usage.moments, far_off(judged, rate=rate), len(kinds), rate)
+    tests = np.full(len(usage.moments), len(usage.keys) * len(kinds))
+    return raised(usage.keys, usage.moments, far_off(judged, rate=rate), tests, rate)
 
 
 def incidents(found: Iterable[Alarm], quiet: int = QUIET * 3600) -> list[Incident]:

@@ -65,6 +65,7 @@ class Verdict(NamedTuple):
 
     place: int
     time_us: int
+    customer: str
     policy: str | None
     client: str
     wait_us: int
@@ -110,7 +111,7 @@ def replay(policies: Sequence[Policy], requests: Iterable[Request], follow: Foll
             for kept in asked:
                 kept.take(request.time_us, request.lasts_us)
         if worst or request.refused:
-            yield Verdict(place, request.time_us, name, client, worst, request.refused)
+            yield Verdict(place, request.time_us, request.customer, name, client, worst, request.refused)
 
 
 class Episode(NamedTuple):

@@ -92,18 +92,18 @@ def standing(con: duckdb.DuckDBPyConnection, kinds: frozenset[str], journal: Seq
 
 
 def waiting(con: duckdb.DuckDBPyConnection, journal: Sequence[JournalRow]) -> Iterator[str]:
-    """Whose drafts wait for a decision, in words, by the kinds that held drafts when the generation was built."""
+    """Incidents that hold drafts and wait for a decision, by customer, in words: of kinds that held drafts when the
+    generation was built, and those that were rejected."""
     if not has_table(con, "marts", "incidents"):
         return
-    kinds = frozenset(
-        kind for (kind,) in con.execute("SELECT DISTINCT kind FROM marts.incidents WHERE holds").fetchall()
-    )
+    kinds = {kind for (kind,) in con.execute("SELECT DISTINCT kind FROM marts.incidents WHERE holds").fetchall()}
+    kinds |= {finding.seen.kind for finding in decided(journal).values() if finding.says == REJECT}
     held: dict[str, int] = {}
-    for row in standing(con, kinds, journal):
+    for row in standing(con, frozenset(kinds), journal):
         if row.hold in (HELD, REJECTED):
             held[row.seen.customer] = held.get(row.seen.customer, 0) + 1
     for customer, count in held.items():
-        yield f"{customer}: its drafts wait for a decision about {count} incident(s): `tallystick anomalies list`"
+        yield f"{customer}: {count} incident(s) that hold drafts wait for a decision: `tallystick anomalies list`"
 
 
 def _hold(row: Known, kinds: frozenset[str], in_place: Iterable[Seen]) -> str:

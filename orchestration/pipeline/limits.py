@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
 
 from orchestration.catalog import Catalog
 from orchestration.monitoring.backoff import Behaviour, behaviours, storms
+from orchestration.monitoring.limiters import Limit
 from orchestration.monitoring.throttling import Policy, Verdict, episodes, replay
 from orchestration.pipeline.requests import (
-    CLIENT,
+    Client,
     read_attempts,
     read_requests,
     requests_between,
@@ -49,17 +50,24 @@ def limits_of(context: Context, catalog: Catalog, days: int) -> Limits:
     until = context.now_us // DAY_US * DAY_US
     since = until - days * DAY_US
     policies = [policy_of(row) for row in catalog.watched.throttles]
-    # A limit remembers what its window has seen: the replay begins a window earlier and says nothing of that time.
-    lead = max((policy.rule.window_us for policy in policies), default=0)
-    with requests_between(context, catalog, since - lead, until) as con:
+    # A limit remembers what came before: the replay begins earlier and says nothing of that time.
+    lead = max((_memory_us(policy.rule) for policy in policies), default=0)
+    with requests_between(context, catalog, since - lead, until, building=True) as con:
         replayed = _replayed(con, policies, since) if policies else Limits()
         con.execute("DELETE FROM requests WHERE time_us < ?", [since])
         attempts = list(read_attempts(con, catalog))
-        known = _clients(con)
         return replayed._replace(
-            client_backoff=[_behaviour(each, known[each.client]) for each in behaviours(attempts)],
+            client_backoff=[_behaviour(each) for each in behaviours(attempts)],
             retry_storms=[each._asdict() for each in storms(attempts, requests_by_minute(con))],
         )
+
+
+def _memory_us(rule: Limit) -> int:
+    """How long before a request another one can matter for it: until a bucket has filled up; a day for those that are
+    still running."""
+    if rule.kind == "token_bucket":
+        return -(-rule.burst * rule.window_us // rule.limit)
+    return rule.window_us if rule.kind != "concurrency" else DAY_US
 
 
 def write_limits(con: duckdb.DuckDBPyConnection, limits: Limits, found: Found) -> Found:
@@ -78,14 +86,14 @@ def write_limits(con: duckdb.DuckDBPyConnection, limits: Limits, found: Found) -
 def _replayed(con: duckdb.DuckDBPyConnection, policies: Sequence[Policy], since: int) -> Limits:
     over: Counter[tuple[int, str]] = Counter()
     missed: Counter[tuple[int, str]] = Counter()
-    undue: Counter[int] = Counter()
+    undue: Counter[tuple[int, str]] = Counter()
 
     def counted(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
         for verdict in verdicts:
             if verdict.time_us < since:
                 continue
             day = verdict.time_us // DAY_US
-            undue[day] += verdict.undue
+            undue[day, verdict.customer] += verdict.undue
             if verdict.policy is not None:
                 over[day, verdict.policy] += 1
                 missed[day, verdict.policy] += verdict.missed
@@ -106,15 +114,21 @@ def _replayed(con: duckdb.DuckDBPyConnection, policies: Sequence[Policy], since:
         ],
         [each._asdict() for each in found],
         [
-            {"day_us": day * DAY_US, "requests": requests, "refused": refused, "undue": undue[day]}
-            for day, requests, refused in con.execute(_REFUSALS, [since]).fetchall()
+            {
+                "day_us": day * DAY_US,
+                "customer": customer,
+                "requests": requests,
+                "refused": refused,
+                "undue": undue[day, customer],
+            }
+            for day, customer, requests, refused in con.execute(_REFUSALS, [since]).fetchall()
         ],
     )
 
 
 _REFUSALS = f"""
-SELECT time_us // {DAY_US} AS day, count(*), count(*) FILTER (status = 429) FROM requests WHERE time_us >= ?
-GROUP BY day ORDER BY day
+SELECT time_us // {DAY_US} AS day, customer, count(*), count(*) FILTER (status = 429) FROM requests WHERE time_us >= ?
+GROUP BY day, customer ORDER BY day, customer
 """
 _CONCERNED = f"""
 SELECT time_us // {DAY_US} AS day, count(*) FROM requests
@@ -131,14 +145,5 @@ def _concerned(con: duckdb.DuckDBPyConnection, policy: Policy, since: int) -> li
     return con.execute(_CONCERNED, [since, *named]).fetchall()
 
 
-def _clients(con: duckdb.DuckDBPyConnection) -> dict[str, Mapping[str, Any]]:
-    """Whose a client is: the customer of its last request, the credential and the user agent."""
-    rows = con.execute(
-        f"SELECT {CLIENT}, max_by(customer, place), any_value(credential), any_value(coalesce(agent, '')) "
-        "FROM requests GROUP BY ALL"
-    ).fetchall()
-    return {client: {"customer": who, "credential": key, "agent": agent} for client, who, key, agent in rows}
-
-
-def _behaviour(found: Behaviour, client: Mapping[str, Any]) -> dict[str, Any]:
-    return {**client, **found._asdict(), "waits_us": json.dumps(found.waits_us)}
+def _behaviour(found: Behaviour) -> dict[str, Any]:
+    return {**Client.of(found.client)._asdict(), **found._asdict(), "waits_us": json.dumps(found.waits_us)}

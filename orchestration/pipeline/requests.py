@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import date
+from typing import NamedTuple
 
 import duckdb
 
@@ -38,16 +39,26 @@ def requests_in(context: Context, catalog: Catalog, first: date, end: date) -> I
 
 @contextmanager
 def requests_between(
-    context: Context, catalog: Catalog, since: int, until: int, days: tuple[date, date] = (date.min, date.max)
+    context: Context,
+    catalog: Catalog,
+    since: int,
+    until: int,
+    days: tuple[date, date] = (date.min, date.max),
+    *,
+    building: bool = False,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the table `requests`: those from `since` until before `until`, in microseconds, that lie on
     local `days`, the second not included.
 
     `place` counts them in the order of time; of one time, in that of files and lines. Beside what is known of the
-    request, `m_<key>` of each meter that adds up. The caller holds the instance's lock.
+    request, `m_<key>` of each meter that adds up. `building` is for a run that has a build open: what that reads stays
+    as it is, and Retry-After is unknown unless all files were read with it. The caller holds the instance's lock.
     """
     mapped = {RETRY_AFTER} & set().union(*(source.properties for source in catalog.sources))
-    with lake_lines(context, catalog, mapped, (since, until)) as con:
+    asked: tuple[Collection[str], Collection[str]] = ((), mapped) if building else (mapped, ())
+    with lake_lines(context, catalog, asked[0], (since, until), asked[1]) as con:
+        columns = {name for name, *_ in con.execute("DESCRIBE lake.events").fetchall()}
+        mapped = {name for name in mapped if property_column(name) in columns}
         scratch = context.instance.scratch
         load_rows(con, "control.plan_spans", PLAN_SPANS, plan_span_rows(catalog), scratch)
         credentials = control.credential_rows(catalog.credentials)
@@ -107,8 +118,20 @@ def read_requests(con: duckdb.DuckDBPyConnection) -> Iterator[Request]:
             yield Request._make((*row[:-1], known.setdefault(key, frozenset(key))))
 
 
-CLIENT = "credential || coalesce(' ' || agent, '')"
-"""Who takes a refusal and comes back: a credential's user agent."""
+CLIENT = "customer || chr(31) || credential || chr(31) || coalesce(agent, '')"
+"""Who takes a refusal and comes back: a customer's user agent with a credential."""
+
+
+class Client(NamedTuple):
+    """The parts of the name of an `Attempt`'s client; a request without a user agent has none."""
+
+    customer: str
+    credential: str
+    agent: str
+
+    @classmethod
+    def of(cls, name: str) -> Client:
+        return cls(*name.split("\x1f"))
 
 
 def read_attempts(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[Attempt]:

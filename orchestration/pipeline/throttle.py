@@ -6,7 +6,7 @@ the amount rated for it in the share that the refused requests have in its quant
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -94,6 +94,8 @@ class Replay:
     behaviours: tuple[Behaviour, ...]
     storms: tuple[Storm, ...]
     storm_costs: tuple[Touched, ...]
+    undue_by: Mapping[tuple[str, date], int]
+    """Undue refusals by customer and day of UTC."""
 
 
 def policy_of(row: Throttle, limit: int | None = None) -> Policy:
@@ -144,6 +146,7 @@ def throttling(
             tuple(behaviours(attempts)),
             tuple(found),
             tuple(_touched(context, con, catalog, retried)),
+            _undue(verdicts),
         )
 
 
@@ -151,6 +154,13 @@ def storm_name(storm: Storm) -> str:
     """What a retry storm is called where its cost is told: its endpoint and when its minute began."""
     moment = datetime.fromtimestamp(storm.minute_us // SECOND_US, UTC)
     return f"{storm.endpoint} {moment:%Y-%m-%dT%H:%MZ}"
+
+
+def _undue(verdicts: Sequence[Verdict]) -> dict[tuple[str, date], int]:
+    days = Counter(
+        (v.customer, datetime.fromtimestamp(v.time_us // SECOND_US, UTC).date()) for v in verdicts if v.undue
+    )
+    return dict(sorted(days.items()))
 
 
 def _count(policy: Policy, requests: Sequence[Request], verdicts: Sequence[Verdict]) -> PolicyCount:

@@ -38,12 +38,11 @@ class Crowd(NamedTuple):
     later: dict[str, Floats]
 
 
-def crowd_of(judged: Sequence[Judged], hours: Hours, month: int, customers: int) -> Crowd:
-    """What is kept of some of the `customers`: very many teach by every second hour, or more rarely."""
+def crowd_of(judged: Sequence[Judged], hours: Hours, month: int, every: int) -> Crowd:
+    """What is kept of some customers: one in `every` hour that teaches."""
     residuals = {one.kind.series: one.expected.z for one in judged if not one.kind.per}
     moments = hours.usage.moments
     later = moments >= month
-    every = -(-customers * len(moments) // LESSONS)
     taught = multivariate.lessons(residuals, moments, month)[::every] if residuals else np.empty((0, 0))
     return Crowd(hours.usage.keys, hours.begins[later], taught, {name: z[later] for name, z in residuals.items()})
 

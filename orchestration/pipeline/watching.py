@@ -25,10 +25,10 @@ from orchestration.monitoring.charts import cusum, ewma, shewhart
 from orchestration.monitoring.incidents import Far, Judged, far_off, incidents, judgements, raised
 from orchestration.monitoring.kinds import KINDS, Kind, ratio
 from orchestration.monitoring.series import Alarm, Chart, Floats, Incident, Whole
-from orchestration.pipeline.unusual import Crowd, crowd_of, unusual_hours, unusual_series
+from orchestration.pipeline.unusual import LESSONS, Crowd, crowd_of, unusual_hours, unusual_series
 from orchestration.pipeline.watched import HOUR, Hours, customers_of, hours_of, quantity_of
 from orchestration.pipeline.watchtables import Found, append, write, write_none, write_rows
-from orchestration.zones import SECOND_US
+from orchestration.zones import HOUR_US, SECOND_US
 
 WARM_UP = 21 * 24
 CHART_HOURS = 14 * 24
@@ -52,8 +52,11 @@ def watch(
     if not customers:
         return write_none(con)
     kinds, keys, month = kinds_of(row), list(customers), _month(now_us)
-    labels = [Label(*said) for said in findings.labels(journal)]
+    labels = [Label(who, kind, real, at // SECOND_US) for who, kind, real, at in findings.labels(journal)]
     sensitivity = {"": float(row.sensitivity), **{key: float(each) for key, each in row.customers.items()}}
+    begun = np.sort([first_us // HOUR_US * HOUR for first_us in customers.values()])
+    # Of very many customer-hours before the month, every second teaches, or one in more.
+    every = -(-int(np.maximum(month - begun, 0).sum()) // HOUR // LESSONS) or 1
     write(con, "control_charts", {})
     far: list[Far] = []
     begins: list[Whole] = []
@@ -66,9 +69,10 @@ def watch(
             append(con, "control_charts", part)
         far += far_off(judged, first)
         begins.append((hours.begins - hours.usage.moments[:, None]).astype(np.int16))
-        crowds.append(crowd_of(judged, hours, month, len(keys)))
+        crowds.append(crowd_of(judged, hours, month, every))
     clocks = Clocks(keys, hours.usage.moments, np.concatenate(begins, axis=1))
-    found = raised(keys, clocks.moments, far, len(kinds)) if kinds else []
+    tests = np.searchsorted(begun, clocks.moments, side="right") * len(kinds)
+    found = raised(keys, clocks.moments, far, tests) if kinds else []
     grouped = [(incident_id(each, clocks), each) for each in incidents(found)]
     write_rows(con, "alarms", _alarm_rows(grouped, clocks))
     rows = list(_incident_rows(grouped, clocks, row, findings.labelled(journal)))

@@ -58,7 +58,11 @@ TABLES: dict[str, Columns] = {
         "client": "VARCHAR",
         **dict.fromkeys(("from_us", "to_us", "over", "missed", "longest_wait_us"), "BIGINT"),
     },
-    "gateway_refusals": dict.fromkeys(("day_us", "requests", "refused", "undue"), "BIGINT"),
+    "gateway_refusals": {
+        "day_us": "BIGINT",
+        "customer": "VARCHAR",
+        **dict.fromkeys(("requests", "refused", "undue"), "BIGINT"),
+    },
     "client_backoff": {
         "customer": "VARCHAR",
         "credential": "VARCHAR",

@@ -124,3 +124,26 @@ def test_a_retry_storm_is_told_with_what_its_retries_cost(tmp_path: Path) -> Non
     assert told["storm_costs"] == [{"storm": "/v1/items/{id} 2024-10-05T12:00Z", **cost}]
     shown = CliRunner().invoke(app, ["throttling", "--home", str(home), *now, *days])
     assert "What retry storms cost" in shown.stdout
+
+
+def test_a_client_is_one_customers_even_where_its_credential_is_handed_over(tmp_path: Path) -> None:
+    """Alder is refused ten times; birch, who has the credential from then on, is no retry of it."""
+    home = watched_world.make(tmp_path / "home")
+    (home / "catalog" / "credentials.csv").write_text(
+        "credential,customer,source,valid_from,valid_to\nak_one,alder,,,2024-10-05T12:00:30Z\n"
+        "ak_one,birch,,2024-10-05T12:00:30Z,\n"
+    )
+    lines = [
+        f'198.51.100.7 - ak_one [05/Oct/2024:12:00:{n:02} +0000] "GET /v1/items/1 HTTP/1.1" {status} 100 "-" "curl/8"'
+        for n, status in [*((n, 429) for n in range(10)), *((n, 200) for n in range(30, 40))]
+    ]
+    (home / "inbox" / "logs" / "one.log").write_text("\n".join(lines) + "\n")
+    now = ["--now", watched_world.NOW]
+    assert CliRunner().invoke(app, ["run", "--home", str(home), *now]).exit_code == 0
+    days = ["--from", "2024-10-01", "--to", "2024-11-01"]
+    done = CliRunner().invoke(app, ["throttling", "--home", str(home), *now, *days, "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    [alder] = told["behaviours"]
+    assert (alder["client"], alder["refusals"], alder["retries"]) == ("alder ak_one curl/8", 10, 9)
+    assert told["undue_by"] == [{"customer": "alder", "day": "2024-10-05", "requests": 10}]

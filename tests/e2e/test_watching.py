@@ -5,15 +5,21 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from datetime import datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import tiny
 import watched_world
 from instances import content, rows, tables
 
 from orchestration.automation.manifest import prepare_manifest
 from orchestration.catalog import load_catalog
+from orchestration.ingest.extract import extractions
+from orchestration.ingest.lake import Lake
+from orchestration.ledger.store import Ledger
+from orchestration.metering.watching import watched_properties
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.limits import Limits, limits_of
 from orchestration.pipeline.run import Context, run
@@ -68,9 +74,9 @@ def test_every_scope_and_grain_of_the_series_holds_every_request(watched: Path) 
 def test_a_series_counts_what_its_requests_were(watched: Path) -> None:
     hour = watched_world.STUFFED[0].replace(tzinfo=None)
     where = f"customer = 'alder' AND grain = 'hour' AND moment = TIMESTAMP '{hour}'"
-    [(requests, denied, errors, endpoints)] = rows(
+    [(requests, denied, errors, endpoints, percent)] = rows(
         watched,
-        "SELECT requests, denied, client_errors, endpoints FROM marts.request_series "
+        "SELECT requests, denied, client_errors, endpoints, denied_percent FROM marts.request_series "
         f"WHERE {where} AND scope = 'customer'",
     )
     of_endpoints = dict(
@@ -80,6 +86,7 @@ def test_a_series_counts_what_its_requests_were(watched: Path) -> None:
         )
     )
     assert (denied, errors, endpoints) == (50, 50, 2)
+    assert 0 <= Fraction(5000, requests) - Fraction(percent) < Fraction(1, 10_000)
     assert of_endpoints == {"/v1/login": 50, "/v1/items/{id}": requests - 50}
 
 
@@ -135,8 +142,8 @@ def test_limits_of_the_last_days_and_how_refusals_were_taken_are_tables(watched:
     [episode] = rows(watched, "FROM marts.throttle_episodes")
     assert episode[:2] == ("hourly", "birch") and episode[4:6] == (60, 60)
     assert spike <= episode[2] <= episode[3] < spike + day // 24
-    refused = rows(watched, "SELECT day_us, refused, undue FROM marts.gateway_refusals WHERE refused > 0")
-    assert refused == [(hammered // day * day, 8, 8)]
+    refused = rows(watched, "SELECT day_us, customer, refused, undue FROM marts.gateway_refusals WHERE refused > 0")
+    assert refused == [(hammered // day * day, "birch", 8, 8)]
     taken = rows(watched, "SELECT * EXCLUDE obeyed FROM marts.client_backoff ORDER BY ALL")
     assert taken == [
         ("alder", "ak_alder", "curl/8", "too_few", 1, 1, 0, 1, "[30000000]"),
@@ -153,7 +160,7 @@ def test_a_gateway_that_keeps_other_limits_and_a_client_that_hammers_are_warned_
     assert (unlike.passed, unlike.severity, unlike.metadata["unlike"].value) == (False, dg.AssetCheckSeverity.WARN, 2)
     told = unlike.metadata["preview"].value
     assert "| 2024-11-05 | hourly | 60 | let through beyond the limit |" in told
-    assert "| 2024-11-06 |  | 8 | refused within every limit |" in told
+    assert "| 2024-11-06 | birch | 8 | refused within every limit |" in told
     hammers = clients_back_off(dg.build_op_context(), tallystick=Standing(home=str(watched)))
     assert (hammers.passed, hammers.metadata["hammering"].value) == (False, 1)
 
@@ -190,3 +197,36 @@ def test_a_limit_remembers_what_its_window_saw_before_the_days_that_are_told(wat
     assert {each["day_us"]: each["over"] for each in found.throttle_days} == dict(expected)
     assert len(expected) == 2
     assert limits_of(context, load_catalog(home / "catalog"), days=0) == Limits()
+
+
+def test_a_bucket_that_has_not_filled_up_is_as_empty_on_the_first_day_that_is_told(
+    watched: Path, tmp_path: Path
+) -> None:
+    """Five tokens an hour, sixty fit: it takes half a day to fill up, and the days before are told nothing of."""
+    home = tmp_path / "home"
+    shutil.copytree(watched, home, symlinks=True)
+    policy = "{key: slow, kind: token_bucket, limit: 5, window: 1h, burst: 60, per: policy}"
+    (home / "catalog" / "throttling.yaml").write_text(f"throttling:\n  - {policy}\n")
+    context = Context(Instance(home), parse_instant(watched_world.NOW, "test"))
+    one, three = (limits_of(context, load_catalog(home / "catalog"), days).throttle_days for days in (1, 3))
+    assert [one[0]] == list(three[2:]) and one[0]["over"] > 200
+
+
+def test_a_replay_leaves_what_the_build_has_extracted_from_files_read_before(tmp_path: Path) -> None:
+    """A property that a meter reads, and Retry-After, are mapped after a file was read: only the first is looked up."""
+    home = tiny.make(tmp_path / "home")
+    (home / "catalog" / "monitoring.yaml").write_text("{}\n")
+    context = Context(Instance(home), parse_instant(tiny.NOW, "test"))
+    run(context)
+    for name, old, new in (
+        ("sources.yaml", "gigabytes: data.gb", "gigabytes: data.gb, size: data.gb, retry_after: data.ra"),
+        ("meters.yaml", "value: gigabytes", "value: size"),
+    ):
+        path = home / "catalog" / name
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    run(context)
+    catalog, lake = load_catalog(home / "catalog"), Lake(home / "lake")
+    with Ledger.open(home) as ledger:
+        wanted = {each.path for each in extractions(catalog, lake, ledger.files(), watched_properties(catalog))}
+    assert set(lake.extracted_files()) == wanted != set()

@@ -161,7 +161,7 @@ def test_the_same_said_again_is_not_written_again_and_the_last_label_counts(ledg
     assert [say(ledger, "aaaa00000001", says) for says in ("approve", "approve", "reject")] == [True, False, True]
     entries = ledger.journal()
     assert [entry.kind for entry in entries] == ["label", "label", "hold", "hold"]
-    assert labels(entries) == [("acme", "new_country", True)]
+    assert labels(entries) == [("acme", "new_country", True, NOW)]
     assert {name: found.says for name, found in decided(entries).items()} == {"aaaa00000001": "reject"}
     body = json.loads(entries[0].body)
     assert {name: body[name] for name in ("customer", "kind", "says", "by", "first_us", "observed", "upper")} == {

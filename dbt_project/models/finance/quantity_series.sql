@@ -51,17 +51,20 @@ select
     series.moment,
     cast(series.quantity as decimal(38, 9)) as quantity,
     cast(series.amount as decimal(38, 4)) as amount,
-    -- Whole numbers: the amount in units of 10 to the -17, by the quantity in units of 10 to the -9.
-    case
-        when series.quantity > 0
-        then
-            cast(
-                {{ whole_divide(
-                    "cast(series.amount * 10000 as hugeint) * 10000000000000",
-                    "cast(cast(series.quantity as decimal(38, 9)) * 1000000000 as hugeint)"
-                ) }} as decimal(28, 0)
-            )
-            * cast('0.00000001' as decimal(8, 8))
-    end as unit_cost
+    -- Whole numbers: the amount in units of 10 to the -17, by the quantity in units of 10 to the -9. NULL where
+    -- there are more digits than fit.
+    try(
+        case
+            when series.quantity > 0
+            then
+                cast(
+                    {{ whole_divide(
+                        "cast(series.amount * 10000 as hugeint) * 10000000000000",
+                        "cast(cast(series.quantity as decimal(38, 9)) * 1000000000 as hugeint)"
+                    ) }} as decimal(28, 0)
+                )
+                * cast('0.00000001' as decimal(8, 8))
+        end
+    ) as unit_cost
 from series
 inner join meters on series.meter = meters.meter

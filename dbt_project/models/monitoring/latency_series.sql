@@ -16,16 +16,16 @@ with
             {{ "union all" if not loop.first }}
             select endpoint, '{{ grain }}' as grain, {{ moment }} as moment_us, latency_us, sum(requests) as requests
             from {{ ref("latency_counts") }}
+            -- Before they are counted: what isn't touched costs a look at its day.
+            where
+                {{ days_after("date '1970-01-01'", whole_divide(moment, 86400000000)) }}
+                in (select utc_day from {{ touched_relation() }} as days)
             group by endpoint, {{ moment }}, latency_us
         {% endfor %}
     ),
 
     touched as (
-        select moments.*, {{ days_after("date '1970-01-01'", whole_divide("moment_us", 86400000000)) }} as utc_day
-        from moments
-        where
-            {{ days_after("date '1970-01-01'", whole_divide("moment_us", 86400000000)) }}
-            in (select utc_day from {{ touched_relation() }} as days)
+        select *, {{ days_after("date '1970-01-01'", whole_divide("moment_us", 86400000000)) }} as utc_day from moments
     ),
 
     counts as (

@@ -9,6 +9,8 @@ select
     cast(sum(files.accepted) as bigint) as accepted,
     cast(sum(files.quarantined) as bigint) as quarantined,
     cast(sum(files.duplicate) as bigint) as duplicates,
+    {{ percent_of("sum(files.quarantined)", "sum(files.lines - files.first_line + 1)") }} as quarantined_percent,
+    {{ percent_of("sum(files.duplicate)", "sum(files.lines - files.first_line + 1)") }} as duplicate_percent,
     max(case when files.retry_of is null then batches.now_us - files.max_us end) as lag_us
 from {{ source("record", "files") }} as files
 inner join {{ source("record", "batches") }} as batches on files.batch_id = batches.batch_id

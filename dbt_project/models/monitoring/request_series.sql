@@ -31,38 +31,49 @@ with
             {% if scope == "endpoint" %} where scope = 'endpoint' {% endif %}
             group by {{ "endpoint, " if scope == "endpoint" }} grain, moment_us
         {% endfor %}
+    ),
+
+    series as (
+        select
+            case when scope = 'endpoint' then 'customer_endpoint' else scope end as scope,
+            customer,
+            credential,
+            endpoint,
+            grain,
+            {{ instant_of_us("moment_us") }} as moment,
+            {{ (added_up() + counted_apart()) | join(", ") }},
+            bytes,
+            latency_p50_us,
+            latency_p95_us,
+            latency_p99_us
+        from {{ ref("watched_series") }}
+        union all
+        select
+            summed.scope,
+            cast(null as varchar) as customer,
+            cast(null as varchar) as credential,
+            summed.endpoint,
+            summed.grain,
+            {{ instant_of_us("summed.moment_us") }} as moment,
+            {{ (added_up() + counted_apart()) | join(", ") }},
+            summed.bytes,
+            latencies.latency_p50_us,
+            latencies.latency_p95_us,
+            latencies.latency_p99_us
+        from summed
+        left join
+            {{ ref("latency_series") }} as latencies
+            on summed.scope = latencies.scope
+            and summed.endpoint is not distinct from latencies.endpoint
+            and summed.grain = latencies.grain
+            and summed.moment_us = latencies.moment_us
     )
 
 select
-    case when scope = 'endpoint' then 'customer_endpoint' else scope end as scope,
-    customer,
-    credential,
-    endpoint,
-    grain,
-    {{ instant_of_us("moment_us") }} as moment,
-    {{ (added_up() + counted_apart()) | join(", ") }},
-    bytes,
-    latency_p50_us,
-    latency_p95_us,
-    latency_p99_us
-from {{ ref("watched_series") }}
-union all
-select
-    summed.scope,
-    cast(null as varchar) as customer,
-    cast(null as varchar) as credential,
-    summed.endpoint,
-    summed.grain,
-    {{ instant_of_us("summed.moment_us") }} as moment,
-    {{ (added_up() + counted_apart()) | join(", ") }},
-    summed.bytes,
-    latencies.latency_p50_us,
-    latencies.latency_p95_us,
-    latencies.latency_p99_us
-from summed
-left join
-    {{ ref("latency_series") }} as latencies
-    on summed.scope = latencies.scope
-    and summed.endpoint is not distinct from latencies.endpoint
-    and summed.grain = latencies.grain
-    and summed.moment_us = latencies.moment_us
+    *
+    {% for part, name in [
+        ("denied", "denied"), ("refused", "refused"), ("client_errors", "client_error"), ("server_errors", "server_error")
+    ] %}
+        , {{ percent_of(part, "requests") }} as {{ name }}_percent
+    {% endfor %}
+from series

@@ -7,6 +7,8 @@ import pytest
 
 from orchestration.monitoring.alarms import Label, discoveries, onsets, persistent, tails, tolerances
 
+MOMENTS = np.array([0])
+
 
 def test_false_discoveries_are_those_of_the_published_procedure() -> None:
     # Fifteen p values of Benjamini and Hochberg (1995), section 4: at 0.05 the first four are rejected.
@@ -53,7 +55,13 @@ def test_a_signal_has_to_last_and_an_alarm_is_told_once() -> None:
 
 def test_labels_change_the_thresholds_of_their_customer_and_kind_alone() -> None:
     false = [Label("a", "scraping", False)] * 2 + [Label("b", "scraping", True)]
-    assert tolerances(("a", "b", "c"), "scraping", {}, false) == pytest.approx([1.3225, 1 / 1.15, 1])
-    assert tolerances(("a", "b", "c"), "retry_storm", {}, false).tolist() == [1, 1, 1]
+    assert tolerances(("a", "b", "c"), MOMENTS, "scraping", {}, false)[0] == pytest.approx([1.3225, 1 / 1.15, 1])
+    assert tolerances(("a", "b", "c"), MOMENTS, "retry_storm", {}, false).tolist() == [[1, 1, 1]]
     many = [Label("a", "scraping", False)] * 99
-    assert tolerances(("a", "b"), "scraping", {"": 0.5, "b": 2.0}, many).tolist() == [4.0, 0.5]
+    assert tolerances(("a", "b"), MOMENTS, "scraping", {"": 0.5, "b": 2.0}, many).tolist() == [[4.0, 0.5]]
+
+
+def test_a_label_changes_no_threshold_of_hours_before_it_was_said() -> None:
+    said = [Label("a", "scraping", False, 7200)]
+    found = tolerances(("a", "b"), np.array([0, 3600, 7200, 10_800]), "scraping", {}, said)
+    assert found == pytest.approx(np.array([[1, 1], [1, 1], [1.15, 1], [1.15, 1]]))

@@ -31,9 +31,9 @@ def test_missed_and_undue_refusals_of_a_gateway() -> None:
     log = [*at(10, 20), *at(30, refused=True), *at(40), *at(60, refused=True)]
     found = list(replay([policy], log))
     assert found == [
-        Verdict(2, 30 * SECOND, "free", "a", 30 * SECOND, True),
-        Verdict(3, 40 * SECOND, "free", "a", 20 * SECOND, False),
-        Verdict(4, 60 * SECOND, None, "", 0, True),
+        Verdict(2, 30 * SECOND, "a", "free", "a", 30 * SECOND, True),
+        Verdict(3, 40 * SECOND, "a", "free", "a", 20 * SECOND, False),
+        Verdict(4, 60 * SECOND, "a", None, "", 0, True),
     ]
     assert [(v.missed, v.undue) for v in found] == [(False, False), (True, False), (False, True)]
 
@@ -54,8 +54,8 @@ def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
     """Ten a minute is one in 6 s; four fit. Five at once: the fifth waits 6 s. At 6 s one passes, its twin does not."""
     policy = Policy("b", Limit("token_bucket", 10, MINUTE, burst=4))
     assert list(replay([policy], at(0, 0, 0, 0, 0, 6, 6), "policy")) == [
-        Verdict(4, 0, "b", "a", 6 * SECOND, False),
-        Verdict(6, 6 * SECOND, "b", "a", 6 * SECOND, False),
+        Verdict(4, 0, "a", "b", "a", 6 * SECOND, False),
+        Verdict(6, 6 * SECOND, "a", "b", "a", 6 * SECOND, False),
     ]
 
 

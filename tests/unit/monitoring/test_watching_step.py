@@ -269,3 +269,24 @@ def test_customers_that_are_judged_apart_are_judged_as_together(
     assert len(together["unusual_hours"]) == len(apart["unusual_hours"])
     for name in ("alarms", "incidents", "control_charts", "unusual_series"):
         assert sorted(map(str, together[name])) == sorted(map(str, apart[name])) != [], name
+
+
+def test_a_customer_who_begins_later_changes_no_alarm_of_earlier_hours(world: duckdb.DuckDBPyConnection) -> None:
+    """Two hundred begin in the last week: what was told of the hours before stays, to the last figure."""
+    week = (START + HOURS - 168) * HOUR_US
+    watch(world, CATALOG, Monitoring(), NOW_US)
+    earlier = "FROM marts.alarms WHERE hour_us < ? ORDER BY ALL"
+    before = world.execute(earlier, [week]).fetchall()
+    newcomers = {f"new{n}": SimpleNamespace(zone="UTC") for n in range(200)}
+    for name in newcomers:
+        world.execute(
+            "INSERT INTO metering.watched_series BY NAME SELECT * REPLACE (? AS customer) FROM metering.watched_series "
+            "WHERE customer = 'cedar' AND moment_us >= ?",
+            [name, week],
+        )
+    world.execute("INSERT INTO metering.client_hours SELECT unnest(?), 'feed', 'gateway'", [list(newcomers)])
+    more = SimpleNamespace(customers={**CATALOG.customers, **newcomers}, plans={})
+    watch(world, more, Monitoring(), NOW_US)
+    assert world.execute(earlier, [week]).fetchall() == before != []
+    world.execute("DELETE FROM metering.watched_series WHERE customer LIKE 'new%'")
+    world.execute("DELETE FROM metering.client_hours WHERE customer LIKE 'new%'")
