@@ -21,6 +21,8 @@ from orchestration.pipeline.watched import WEEKS, Hours, columns_of, delivered, 
 from orchestration.zones import DAY_US, HOUR_US, SECOND_US
 
 DECIMALS = 9
+PLACES = 10_000
+"""Series whose values are fetched together."""
 LESSONS = 1_000_000
 """Customer-hours that a model learns from, about."""
 DAY_WARM_UP = 21
@@ -116,19 +118,39 @@ def unusual_series(
 
 
 def _part(con: duckdb.DuckDBPyConnection, query: str, span: list[int], step: int, moments: Whole, unit: Unit) -> _Part:
-    """The series of a query (scope, key, series, moment, value): 0 where a count has no row since its first one."""
-    scopes, keys, series, at, values = columns_of(con, query, span)
-    rows = at // step - int(moments[0]) // step
-    names = sorted(set(zip(scopes, keys, series, strict=True)))
-    places = {name: place for place, name in enumerate(names)}
-    columns = np.array([places[name] for name in zip(scopes, keys, series, strict=True)], dtype=np.int64)
+    """The series of a query (scope, key, series, moment, value): 0 where a count has no row since its first one.
+
+    The engine numbers the series: a name for each value of a hundred thousand would take all memory there is.
+    """
+    con.execute(f"CREATE OR REPLACE TEMP TABLE named_values AS {query}", span)
+    con.execute(_NAMES)
+    con.execute(_VALUES)
+    names = con.execute("SELECT scope, key, series FROM value_names ORDER BY place").fetchall()
+    con.execute("DROP TABLE named_values; DROP TABLE value_names")
     out = np.full((len(moments), len(names)), np.nan)
-    if unit is COUNT:
-        first = np.full(len(names), len(moments))
-        np.minimum.at(first, columns, rows)
-        out[np.arange(len(moments))[:, None] >= first] = 0
-    out[rows, columns] = values.astype(np.float64)
+    for begin in range(0, len(names), PLACES):
+        places, at, values = columns_of(con, _PLACED, [begin, begin + PLACES])
+        rows = at // step - int(moments[0]) // step
+        if unit is COUNT:
+            first = np.full(len(names[begin : begin + PLACES]), len(moments))
+            np.minimum.at(first, places - begin, rows)
+            part = out[:, begin : begin + PLACES]
+            part[np.arange(len(moments))[:, None] >= first] = 0
+        out[rows, places] = values
+    con.execute("DROP TABLE placed_values")
     return _Part(unit, names, out)
+
+
+_NAMES = """
+CREATE OR REPLACE TEMP TABLE value_names AS
+SELECT *, row_number() OVER (ORDER BY scope, key, series) - 1 AS place
+FROM (SELECT DISTINCT scope, key, series FROM named_values)
+"""
+_VALUES = """
+CREATE OR REPLACE TEMP TABLE placed_values AS
+SELECT place, moment_us, CAST(value AS DOUBLE) AS value FROM named_values JOIN value_names USING (scope, key, series)
+"""
+_PLACED = "SELECT place, moment_us, value FROM placed_values WHERE place >= $1 AND place < $2"
 
 
 def _screened(
@@ -169,21 +191,21 @@ WITH hours AS (
     FROM hours GROUP BY ALL
 )
 SELECT scope, key, unnest({list(_COUNTS)}) AS series, moment_us, unnest([{", ".join(_COUNTS)}]) AS value
-FROM summed ORDER BY ALL
+FROM summed
 """
 _LATENCIES = f"""
 SELECT 'customer_endpoint' AS scope, customer || ' ' || coalesce(endpoint, '') AS key, 'latency_p95_us' AS series,
     divide(moment_us, {HOUR_US}) * {HOUR_US} AS moment_us, max(latency_p95_us) AS value FROM metering.watched_series
 WHERE grain = 'hour' AND scope = 'endpoint' AND moment_us >= $1 AND moment_us < $2
     AND latency_events >= {LEAST_LATENCIES} AND latency_p95_us > 0
-GROUP BY ALL ORDER BY ALL
+GROUP BY ALL
 """
 _QUANTITIES = f"""
 SELECT 'customer' AS scope, customer AS key, 'quantity:' || meter AS series,
     divide(epoch_us(hour_start), {HOUR_US}) * {HOUR_US} AS moment_us, greatest(sum(quantity), 0) AS value
 FROM marts.usage_hourly JOIN control.meters USING (meter)
 WHERE combine = 'sum' AND NOT carried AND epoch_us(hour_start) >= $1 AND epoch_us(hour_start) < $2
-GROUP BY ALL ORDER BY ALL
+GROUP BY ALL
 """
 _DELIVERED = f"""
 SELECT 'pipeline' AS scope, source AS key, unnest(['files', 'lines', 'quarantined', 'duplicates']) AS series,
