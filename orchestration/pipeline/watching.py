@@ -22,9 +22,9 @@ from orchestration.ledger.findings import Finding
 from orchestration.ledger.rows import JournalRow
 from orchestration.monitoring.alarms import Label
 from orchestration.monitoring.charts import cusum, ewma, shewhart
-from orchestration.monitoring.incidents import Far, Judged, far_off, incidents, judgements, raised
+from orchestration.monitoring.incidents import RATE, Far, Judged, far_off, incidents, judgements, raised
 from orchestration.monitoring.kinds import KINDS, Kind, ratio
-from orchestration.monitoring.series import Alarm, Chart, Floats, Incident, Whole
+from orchestration.monitoring.series import Alarm, Chart, Flags, Floats, Incident, Whole
 from orchestration.pipeline.unusual import LESSONS, Crowd, crowd_of, unusual_hours, unusual_series
 from orchestration.pipeline.watched import HOUR, Hours, customers_of, hours_of, quantity_of
 from orchestration.pipeline.watchtables import Found, append, write, write_none, write_rows
@@ -32,6 +32,8 @@ from orchestration.zones import HOUR_US, SECOND_US
 
 WARM_UP = 21 * 24
 CHART_HOURS = 14 * 24
+LOUD_HOURS = 45 * 24
+"""An incident of the last month is looked at when that is closed."""
 CHUNK = 500
 """Customers that are judged together: about a gigabyte over three months of hours."""
 _CHARTS: dict[str, Callable[[Floats], Chart]] = {"shewhart": shewhart, "ewma": ewma, "cusum": cusum}
@@ -150,12 +152,20 @@ def _incident_rows(
 
 def _charts(judged: Sequence[Judged], hours: Hours) -> Iterator[dict[str, Any]]:
     """The columns of `control_charts`, in parts: each series of each customer once, with the limits of the first kind
-    that looks at it. A series that has been 0 all the time has none."""
+    that looks at it. Customers of whom something may be alarming have the hours since before the last month."""
     first: dict[str, Judged] = {}
     for one in judged:
         first.setdefault(one.kind.name if one.kind.per else one.kind.series, one)
-    tail = slice(-CHART_HOURS, None)
-    shown = {what: np.flatnonzero(np.nan_to_num(one.values[tail]).any(axis=0)) for what, one in first.items()}
+    loud = np.zeros(len(hours.usage.keys), dtype=np.bool_)
+    for one in judged:
+        loud |= ((one.p <= RATE) & one.matters)[-LOUD_HOURS:].any(axis=0)
+    yield from _charts_of(first, hours, ~loud, slice(-CHART_HOURS, None))
+    yield from _charts_of(first, hours, loud, slice(-LOUD_HOURS, None))
+
+
+def _charts_of(first: Mapping[str, Judged], hours: Hours, chosen: Flags, tail: slice) -> Iterator[dict[str, Any]]:
+    """The last hours of chosen customers. A series that has been 0 all the time has no chart."""
+    shown = {what: np.flatnonzero(np.nan_to_num(one.values[tail]).any(axis=0) & chosen) for what, one in first.items()}
     if not any(columns.size for columns in shown.values()):
         return
     z = np.concatenate([one.expected.z[:, shown[what]] for what, one in first.items()], axis=1)
@@ -164,23 +174,26 @@ def _charts(judged: Sequence[Judged], hours: Hours) -> Iterator[dict[str, Any]]:
     for what, one in first.items():
         columns, place = shown[what], slice(begin, begin + shown[what].size)
         begin = place.stop
+        keys, begins = np.array(hours.usage.keys, dtype=object)[columns], hours.begins[tail][:, columns]
         own = [each[tail, columns] for each in (one.values, one.centre, one.lower, one.upper)]
-        yield _part("baseline", what, [*own, z[tail, place]], hours, columns)
+        yield _part("baseline", what, [*own, z[tail, place]], keys, begins)
         for name, chart in charts.items():
-            yield _part(name, what, [each[tail, place] for each in (*chart, z)], hours, columns)
+            yield _part(name, what, [each[tail, place] for each in (*chart, z)], keys, begins)
 
 
-def _part(chart: str, series: str, figures: Sequence[Any], hours: Hours, shown: Any) -> dict[str, Any]:
+def _part(chart: str, series: str, figures: Sequence[Any], keys: Any, begins: Whole) -> dict[str, Any]:
     """One chart of one series, customer by customer, hour by hour."""
-    begins = hours.begins[-CHART_HOURS:][:, shown]
     values = {
         name: np.ascontiguousarray(each.T).reshape(-1)
         for name, each in zip(("value", "centre", "lower", "upper", "z"), figures, strict=True)
     }
     return {
-        "customer": np.repeat(np.array(hours.usage.keys, dtype=object)[shown], len(begins)),
+        "customer": np.repeat(keys, len(begins)),
         "series": np.full(begins.size, series, dtype=object),
         "chart": np.full(begins.size, chart, dtype=object),
         "hour_us": (begins * SECOND_US).T.reshape(-1),
         **values,
+        # While a series warms up, its limits tell nothing.
+        "outside": np.isfinite(values["z"])
+        & ((values["value"] > values["upper"]) | (values["value"] < values["lower"])),
     }

@@ -31,6 +31,7 @@ TABLES: dict[str, Columns] = {
         "chart": "VARCHAR",
         "hour_us": "BIGINT",
         **_LIMITS,
+        "outside": "BOOLEAN",
     },
     "unusual_hours": {
         "customer": "VARCHAR",

@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from orchestration.catalog.monitoring import Monitoring, Ratio
+from orchestration.catalog.monitoring import KINDS, Monitoring, Ratio
 from orchestration.ledger.findings import Finding, Seen
 from orchestration.ledger.rows import JournalRow
 from orchestration.pipeline import watching
@@ -143,11 +143,22 @@ def test_every_alarm_belongs_to_an_incident_and_its_chart_shows_why(world: duckd
         "WHERE a.kind = 'traffic_spike'"
     ).fetchall()
     assert value == in_chart == 8 * _requests(1, SPIKE) > upper
+
+
+def test_charts_of_whom_something_is_alarming_go_back_further_than_those_of_others(
+    world: duckdb.DuckDBPyConnection,
+) -> None:
+    watch(world, CATALOG, Monitoring(off=tuple(set(KINDS) - {"traffic_spike"})), NOW_US)
     charts = world.execute(
-        "SELECT chart, count(*), count(DISTINCT hour_us) FROM marts.control_charts "
-        "WHERE customer = 'cedar' AND series = 'requests' GROUP BY ALL ORDER BY ALL"
+        "SELECT customer, chart, count(*), count(DISTINCT hour_us) FROM marts.control_charts "
+        "WHERE customer <> 'alder' AND series = 'requests' GROUP BY ALL ORDER BY ALL"
     ).fetchall()
-    assert charts == [(name, 336, 336) for name in ("baseline", "cusum", "ewma", "shewhart")]
+    names = ("baseline", "cusum", "ewma", "shewhart")
+    assert charts == [(who, name, n, n) for who, n in (("birch", HOURS), ("cedar", 336)) for name in names]
+    outside = world.execute(
+        "SELECT hour_us FROM marts.control_charts WHERE customer = 'birch' AND chart = 'baseline' AND outside"
+    ).fetchall()
+    assert outside == [((START + SPIKE) * HOUR_US + SHIFT["birch"],)]
 
 
 def test_threads_order_of_rows_and_a_second_run_change_nothing(world: duckdb.DuckDBPyConnection) -> None:
