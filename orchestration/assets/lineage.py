@@ -12,6 +12,7 @@ PRICED = (
     "rated_lines",
     "billed_days",
     "billed_lines",
+    "deprecated_clients",
     "deprecated_endpoints",
     "document_days",
     "entitlement_status",

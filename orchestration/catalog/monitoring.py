@@ -60,7 +60,8 @@ class Monitoring(Model):
 
     A `sensitivity` of 2 halves what is tolerated, of 0.5 doubles it; `customers` have their own. `ids` is the property
     that tells what a request asks for (an order, an article): many different ones are scraping; the path, if none.
-    `deprecated` are endpoints of routes.yaml that clients are to leave: their calls are counted apart. `replay_days`
+    `deprecated` are endpoints of routes.yaml that clients are to leave, `deprecated_clients` libraries (`okhttp`)
+    or versions of them (`okhttp/3.14.9`) that are not to be used: their calls are counted apart. `replay_days`
     before a run are held against throttling.yaml and looked through for how clients take refusals; 0 for none.
     """
 
@@ -71,6 +72,7 @@ class Monitoring(Model):
     ratios: tuple[Ratio, ...] = ()
     ids: Name | None = None
     deprecated: tuple[str, ...] = ()
+    deprecated_clients: tuple[str, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
     replay_days: int = Field(default=7, ge=0, le=92)
 

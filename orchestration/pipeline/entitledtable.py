@@ -1,8 +1,7 @@
-"""The status of entitlements, and the endpoints that are deprecated, put into a build after pricing."""
+"""The status of entitlements, and what is deprecated, put into a build after pricing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import duckdb
 
 from orchestration.catalog import Catalog
 from orchestration.catalog.entitlements import FILE as ENTITLEMENTS
-from orchestration.catalog.monitoring import FILE as MONITORING
 from orchestration.engine import load_rows
 from orchestration.money import decimal_text
 from orchestration.pipeline.entitled import Entitled, statuses
@@ -37,10 +35,11 @@ ENTITLEMENT_STATUS = {
     "overage": "MAP(VARCHAR, VARCHAR)",
 }
 DEPRECATED = {"endpoint": "VARCHAR"}
+DEPRECATED_CLIENTS = {"name": "VARCHAR"}
 
 
 def load_entitled(con: duckdb.DuckDBPyConnection, catalog: Catalog, now_us: int, scratch: Path) -> None:
-    """Write `record.entitlement_status` and `.deprecated_endpoints` where the catalog asks for them.
+    """Write `record.entitlement_status`, `deprecated_endpoints` and `deprecated_clients` where the catalog asks for it.
 
     A status that it no longer asks for is taken away: without its file its view is not built again.
     """
@@ -49,8 +48,12 @@ def load_entitled(con: duckdb.DuckDBPyConnection, catalog: Catalog, now_us: int,
         load_rows(con, "record.entitlement_status", ENTITLEMENT_STATUS, rows, scratch)
     else:
         con.execute("DROP VIEW IF EXISTS marts.entitlement_status; DROP TABLE IF EXISTS record.entitlement_status")
-    if MONITORING in catalog.files:
-        load_rows(con, "record.deprecated_endpoints", DEPRECATED, _deprecated(catalog), scratch)
+    row = catalog.watched.monitoring
+    if row is not None:
+        endpoints = ({"endpoint": endpoint} for endpoint in sorted(set(row.deprecated)))
+        load_rows(con, "record.deprecated_endpoints", DEPRECATED, endpoints, scratch)
+        clients = ({"name": name} for name in sorted(set(row.deprecated_clients)))
+        load_rows(con, "record.deprecated_clients", DEPRECATED_CLIENTS, clients, scratch)
 
 
 def status_row(item: Entitled) -> dict[str, Any]:
@@ -81,9 +84,3 @@ def four_places(amount: Fraction) -> str:
     """A share of lines that are rounded as wholes: never below 0."""
     scaled = round(amount * 10_000)
     return f"{scaled // 10_000}.{scaled % 10_000:04}"
-
-
-def _deprecated(catalog: Catalog) -> Iterator[dict[str, str]]:
-    if catalog.watched.monitoring is not None:
-        for endpoint in sorted(set(catalog.watched.monitoring.deprecated)):
-            yield {"endpoint": endpoint}

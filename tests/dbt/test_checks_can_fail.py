@@ -104,7 +104,7 @@ MORE_METERS = """
 
 AGREED = {
     "entitlements.yaml": "entitlements:\n  - {plan: basic, meter: requests, limit: '1000', per: month}\n",
-    "monitoring.yaml": "off: [scraping]\ndeprecated: ['/v1/items/{id}']\n",
+    "monitoring.yaml": "off: [scraping]\ndeprecated: ['/v1/items/{id}']\ndeprecated_clients: [curl, okhttp/4.9.1]\n",
     "taxes.yaml": 'rates:\n  - {category: standard, name: VAT, percent: "19"}\n',
     "credits.yaml": "credits:\n  - {id: g1, customer: alder, kind: prepaid, amount: '1.00', currency: USD, "
     "granted: 2024-10-01}\n",
@@ -298,3 +298,5 @@ def test_an_integration_struggles_beside_its_own_past_and_beside_others(con: duc
     deprecated = "SELECT sum(deprecated_calls), sum(requests) FROM marts.integration_health WHERE client = 'curl'"
     [(calls, requests)] = con.execute(deprecated).fetchall()
     assert calls == requests > 0
+    told = "SELECT DISTINCT client, version, deprecated_client FROM marts.integration_health WHERE deprecated_client"
+    assert sorted(con.execute(told).fetchall()) == [("curl", "8", True), ("okhttp", "4.9.1", True)]

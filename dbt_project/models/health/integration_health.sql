@@ -20,7 +20,11 @@ with
                 cast(sum(case when {{ condition }} then requests else 0 end) as bigint) as {{ kind }},
             {% endfor %}
             cast(sum(case when status between 400 and 599 then requests else 0 end) as bigint) as errors,
-            cast(sum(case when listed.endpoint is not null then requests else 0 end) as bigint) as deprecated_calls
+            cast(sum(case when listed.endpoint is not null then requests else 0 end) as bigint) as deprecated_calls,
+            (
+                client in (select name from {{ source("record", "deprecated_clients") }})
+                or client || '/' || version in (select name from {{ source("record", "deprecated_clients") }})
+            ) as deprecated_client
         from {{ ref("client_daily") }} as counted
         left join {{ source("record", "deprecated_endpoints") }} as listed on counted.endpoint = listed.endpoint
         group by customer, client, version, local_day
@@ -72,6 +76,7 @@ select
     errors,
     {% for kind in kinds %} {{ kind }}, {% endfor %}
     deprecated_calls,
+    deprecated_client,
     past_requests,
     past_errors,
     others_requests,
