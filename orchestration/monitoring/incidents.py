@@ -136,12 +136,17 @@ def _baselines(usage: Usage, kinds: Sequence[Kind], warm_up: int) -> dict[tuple[
             noise = 1 / np.maximum(usage.series[kind.per], 1)
             out[kind.series, kind.per] = expect(watched(kind, usage.series), usage.slots, kind.unit, warm_up, noise)
     for unit, names in together.items():
-        values = np.concatenate([usage.series[name] for name in names], axis=1)
-        slots = usage.slots if usage.slots.ndim == 1 else np.tile(usage.slots, (1, len(names)))
-        whole = expect(values, slots, unit, warm_up)
-        parts = zip(*(np.split(each, len(names), axis=1) for each in whole), strict=True)
-        out |= {(name, ""): Expected(*part) for name, part in zip(names, parts, strict=True)}
+        out |= {(name, ""): each for name, each in side_by_side(usage, list(names), unit, warm_up).items()}
     return out
+
+
+def side_by_side(usage: Usage, names: Sequence[str], unit: Unit, warm_up: int) -> dict[str, Expected]:
+    """The baselines of series of one unit, by name."""
+    values = np.concatenate([usage.series[name] for name in names], axis=1)
+    slots = usage.slots if usage.slots.ndim == 1 else np.tile(usage.slots, (1, len(names)))
+    whole = expect(values, slots, unit, warm_up)
+    parts = zip(*(np.split(each, len(names), axis=1) for each in whole), strict=True)
+    return {name: Expected(*part) for name, part in zip(names, parts, strict=True)}
 
 
 class Far(NamedTuple):

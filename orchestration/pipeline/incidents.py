@@ -103,7 +103,7 @@ def waiting(con: duckdb.DuckDBPyConnection, journal: Sequence[JournalRow]) -> It
         if row.hold in (HELD, REJECTED):
             held[row.seen.customer] = held.get(row.seen.customer, 0) + 1
     for customer, count in held.items():
-        yield f"{customer}: {count} incident(s) that hold drafts wait for a decision: `tallystick anomalies list`"
+        yield f"{customer}: {count} incident(s) that hold drafts wait for a decision: `tallystick anomalies`"
 
 
 def _hold(row: Known, kinds: frozenset[str], in_place: Iterable[Seen]) -> str:

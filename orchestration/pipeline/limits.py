@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 import duckdb
 
 from orchestration.catalog import Catalog
-from orchestration.monitoring.backoff import Behaviour, behaviours, storms
+from orchestration.monitoring.backoff import Behaviour, Storm, behaviours, storms
 from orchestration.monitoring.limiters import Limit
 from orchestration.monitoring.throttling import Policy, Verdict, episodes, replay
+from orchestration.pipeline.entitledtable import four_places
+from orchestration.pipeline.prepare import open_build
 from orchestration.pipeline.requests import (
     Client,
     read_attempts,
@@ -25,7 +27,7 @@ from orchestration.pipeline.requests import (
     requests_by_minute,
 )
 from orchestration.pipeline.run import Context
-from orchestration.pipeline.throttle import GAP_US, policy_of
+from orchestration.pipeline.throttle import GAP_US, Share, policy_of, rated_in, shares_of, valued
 from orchestration.pipeline.watchtables import Found, write_rows
 from orchestration.zones import HOUR_US
 
@@ -41,6 +43,7 @@ class Limits(NamedTuple):
     gateway_refusals: Rows = ()
     client_backoff: Rows = ()
     retry_storms: Rows = ()
+    retry_storm_costs: Rows = ()
 
 
 def limits_of(context: Context, catalog: Catalog, days: int) -> Limits:
@@ -56,10 +59,33 @@ def limits_of(context: Context, catalog: Catalog, days: int) -> Limits:
         replayed = _replayed(con, policies, since) if policies else Limits()
         con.execute("DELETE FROM requests WHERE time_us < ?", [since])
         attempts = list(read_attempts(con, catalog))
-        return replayed._replace(
-            client_backoff=[_behaviour(each) for each in behaviours(attempts)],
-            retry_storms=[each._asdict() for each in storms(attempts, requests_by_minute(con))],
+        found = storms(attempts, requests_by_minute(con))
+        shares = shares_of(
+            con, catalog, {str(n): storm.places for n, storm in enumerate(found)}, context.instance.scratch
         )
+    return replayed._replace(
+        client_backoff=[_behaviour(each) for each in behaviours(attempts)],
+        retry_storms=[each._asdict() for each in found],
+        retry_storm_costs=_costs(context, found, shares),
+    )
+
+
+def _costs(context: Context, found: Sequence[Storm], shares: Sequence[Share]) -> Rows:
+    if not shares:
+        return []
+    with open_build(context.instance) as build:
+        rated = rated_in(build)
+    return [
+        {
+            "endpoint": found[int(cost.policy)].endpoint,
+            "minute_us": found[int(cost.policy)].minute_us,
+            "customer": cost.customer,
+            "retries": cost.requests,
+            "currency": cost.currency,
+            "amount": four_places(cost.amount),
+        }
+        for cost in valued(shares, rated)
+    ]
 
 
 def _memory_us(rule: Limit) -> int:

@@ -7,12 +7,13 @@ the amount rated for it in the share that the refused requests have in its quant
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -42,6 +43,7 @@ from orchestration.pipeline.requests import (
     summed_meters,
 )
 from orchestration.pipeline.run import Context
+from orchestration.pipeline.stored import line_days
 from orchestration.sqltext import identifier
 from orchestration.zones import SECOND_US
 
@@ -133,6 +135,7 @@ def throttling(
         attempts = list(read_attempts(con, catalog))
         found = storms(attempts, requests_by_minute(con))
         retried = {storm_name(storm): storm.places for storm in found}
+        rated = _published(context)
         return Replay(
             first,
             end,
@@ -141,11 +144,11 @@ def throttling(
             sum(v.undue for v in verdicts),
             tuple(_count(p, requests, verdicts) for p in policies),
             tuple(episodes(verdicts, GAP_US)),
-            tuple(_touched(context, con, catalog, alone)),
+            tuple(valued(shares_of(con, catalog, alone, context.instance.scratch), rated)),
             {} if at_most is None else {row.key: _smallest(row, requests, at_most) for row in rows},
             tuple(behaviours(attempts)),
             tuple(found),
-            tuple(_touched(context, con, catalog, retried)),
+            tuple(valued(shares_of(con, catalog, retried, context.instance.scratch), rated)),
             _undue(verdicts),
         )
 
@@ -173,16 +176,25 @@ def _smallest(row: Throttle, requests: Sequence[Request], share: Fraction) -> in
     return smallest_limit(partial(policy_of, row), requests, share, max(1, len(requests)))
 
 
-def _touched(
-    context: Context, con: duckdb.DuckDBPyConnection, catalog: Catalog, alone: Mapping[str, Sequence[int]]
-) -> Iterator[Touched]:
-    """Per policy, customer and currency, in this order."""
+class Share(NamedTuple):
+    """What some requests (a policy's, a storm's) have in the quantities of a customer: by meter and local day."""
+
+    policy: str
+    customer: str
+    requests: int
+    quantities: list[tuple[str, date, Fraction]]
+
+
+def shares_of(
+    con: duckdb.DuckDBPyConnection, catalog: Catalog, alone: Mapping[str, Sequence[int]], scratch: Path
+) -> list[Share]:
+    """Of requests at places of the log, by policy and customer, in this order."""
     rows = ({"policy": policy, "place": place} for policy, places in alone.items() for place in places)
-    load_rows(con, "main.refused", _REFUSED, rows, context.instance.scratch)
+    load_rows(con, "main.refused", _REFUSED, rows, scratch)
     counted = con.execute(
         "SELECT policy, customer, count(*) FROM main.refused JOIN requests USING (place) GROUP BY ALL ORDER BY ALL"
     ).fetchall()
-    shares: dict[tuple[str, str], list[tuple[str, date, Fraction]]] = defaultdict(list)
+    shares = {(policy, customer): Share(policy, customer, requests, []) for policy, customer, requests in counted}
     for meter in summed_meters(catalog):
         found = con.execute(
             f"SELECT policy, customer, local_day, CAST(sum({identifier(f'm_{meter}')}) AS VARCHAR) FROM main.refused "
@@ -190,38 +202,49 @@ def _touched(
         ).fetchall()
         for policy, customer, day, quantity in found:
             if quantity is not None:
-                shares[policy, customer].append((meter, day, Fraction(quantity)))
-    rated = _rated(context)
-    for policy, customer, requests in counted:
+                shares[policy, customer].quantities.append((meter, day, Fraction(quantity)))
+    return list(shares.values())
+
+
+Rated = Mapping[tuple[str, str, date], Mapping[str, Fraction]]
+
+
+def valued(shares: Iterable[Share], rated: Rated) -> Iterator[Touched]:
+    """The amounts that were rated for shares, by currency."""
+    for share in shares:
         amounts: dict[str, Fraction] = defaultdict(Fraction)
-        for meter, day, quantity in shares[policy, customer]:
-            for currency, each in rated.get((customer, meter, day), {}).items():
+        for meter, day, quantity in share.quantities:
+            for currency, each in rated.get((share.customer, meter, day), {}).items():
                 amounts[currency] += quantity * each
         if not amounts:
-            yield Touched(policy, customer, requests, None, Fraction(0))
+            yield Touched(*share[:3], None, Fraction(0))
         for currency, amount in sorted(amounts.items()):
-            yield Touched(policy, customer, requests, currency, amount)
+            yield Touched(*share[:3], currency, amount)
 
 
-def _rated(context: Context) -> dict[tuple[str, str, date], dict[str, Fraction]]:
-    """What a unit of a customer's meter earned on a day, on average, by currency, as published."""
+def _published(context: Context) -> Rated:
     published = context.instance.published_db()
     if published is None:
         return {}
     with connect(published, temp=context.instance.scratch, read_only=True) as con:
-        rows = con.execute(_RATED).fetchall()
+        return rated_in(con)
+
+
+def rated_in(con: duckdb.DuckDBPyConnection) -> Rated:
+    """What a unit of a customer's meter earned on a day, on average, by currency, in a build whose lines are priced."""
     found: dict[tuple[str, str, date], dict[str, Fraction]] = defaultdict(dict)
-    for customer, meter, day, currency, amount, quantity in rows:
+    for customer, meter, day, currency, amount, quantity in con.execute(_RATED).fetchall():
         found[customer, meter, day][currency] = Fraction(amount) / Fraction(quantity)
     return found
 
 
-_RATED = """
+_RATED = f"""
 WITH used AS (
     SELECT customer, meter, local_day, sum(quantity) AS quantity FROM marts.usage_daily GROUP BY ALL
 ), earned AS (
-    SELECT customer, meter, local_day, currency, sum(amount) AS amount FROM marts.revenue_daily GROUP BY ALL
+    SELECT customer, meter, local_day, currency, sum(earned) AS amount FROM ({line_days("record.rated_lines")})
+    WHERE meter IS NOT NULL GROUP BY ALL
 )
 SELECT customer, meter, local_day, currency, CAST(amount AS VARCHAR), CAST(quantity AS VARCHAR)
-FROM earned JOIN used USING (customer, meter, local_day) WHERE quantity > 0
+FROM earned JOIN used USING (customer, meter, local_day) WHERE quantity > 0 AND amount <> 0
 """

@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_limits
 from orchestration.errors import InputHeld
 from orchestration.monitoring import multivariate
 from orchestration.monitoring.baseline import COUNT, PRICE, Unit, expect
-from orchestration.monitoring.incidents import RATE, WIDTH, Judged
+from orchestration.monitoring.incidents import RATE, WIDTH, Judged, side_by_side
 from orchestration.monitoring.screen import discovered, screen
 from orchestration.monitoring.series import Floats, Whole, day_type, hour_of_week
 from orchestration.pipeline.stored import line_days
-from orchestration.pipeline.watched import WEEKS, Hours, columns_of, delivered, since_us
+from orchestration.pipeline.watched import BESIDE, WEEKS, Hours, columns_of, delivered, since_us
 from orchestration.zones import DAY_US, HOUR_US, SECOND_US
 
 DECIMALS = 9
@@ -40,9 +40,12 @@ class Crowd(NamedTuple):
     later: dict[str, Floats]
 
 
-def crowd_of(judged: Sequence[Judged], hours: Hours, month: int, every: int) -> Crowd:
+def crowd_of(judged: Sequence[Judged], hours: Hours, month: int, warm_up: int, every: int) -> Crowd:
     """What is kept of some customers: one in `every` hour that teaches."""
     residuals = {one.kind.series: one.expected.z for one in judged if not one.kind.per}
+    if residuals:
+        beside = side_by_side(hours.usage, BESIDE, COUNT, warm_up)
+        residuals |= {name: expected.z for name, expected in beside.items()}
     moments = hours.usage.moments
     later = moments >= month
     taught = multivariate.lessons(residuals, moments, month)[::every] if residuals else np.empty((0, 0))
@@ -148,7 +151,7 @@ FROM (SELECT DISTINCT scope, key, series FROM named_values)
 """
 _VALUES = """
 CREATE OR REPLACE TEMP TABLE placed_values AS
-SELECT place, moment_us, CAST(value AS DOUBLE) AS value FROM named_values JOIN value_names USING (scope, key, series)
+SELECT place, moment_us, value FROM named_values JOIN value_names USING (scope, key, series)
 """
 _PLACED = "SELECT place, moment_us, value FROM placed_values WHERE place >= $1 AND place < $2"
 

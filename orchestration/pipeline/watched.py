@@ -25,6 +25,8 @@ MONTHS = 3
 WEEKS = 8
 """With a longer history each hour of the week is a slot of its own."""
 MEASURES = ("requests", "denied", "refused", "unknown_paths", "retries", "items")
+BESIDE = ("server_errors", "endpoints", "users", "addresses", "bytes")
+"""Series that no kind of incident looks at alone: an hour as a whole is judged by them too."""
 NEW = ("new_country_requests", "new_client_requests")
 _NAMES = {"items": "distinct_ids"}
 LEAST_COINS = 100
@@ -74,7 +76,7 @@ def hours_of(
     first = np.array([(customers[key] // HOUR_US * HOUR - start) // HOUR for key in keys])
     known = _delivered(con, moments, keys) & (np.arange(len(moments))[:, None] >= first)
     span = [start * SECOND_US, until]
-    series = dict(_counts(con, _CUSTOMER_HOURS, span, MEASURES, known))
+    series = dict(_counts(con, _CUSTOMER_HOURS, span, (*MEASURES, *BESIDE), known))
     series |= dict(_counts(con, _NEW_HOURS, span, NEW, known))
     for meter in sorted({name for each in row.ratios for name in (each.meter, each.per)}):
         series |= dict(_counts(con, _QUANTITIES, [*span, meter], [quantity_of(meter)], known))
@@ -97,7 +99,8 @@ CREATE OR REPLACE TEMP TABLE watched_customers AS
 SELECT customer, place - 1 AS place FROM (SELECT unnest($1::VARCHAR[]) AS customer, generate_subscripts($1, 1) AS place)
 """
 _CUSTOMER_HOURS = f"""
-SELECT moment_us, place, {", ".join(MEASURES)} FROM metering.watched_series JOIN watched_customers USING (customer)
+SELECT moment_us, place, {", ".join((*MEASURES, *BESIDE))}
+FROM metering.watched_series JOIN watched_customers USING (customer)
 WHERE scope = 'customer' AND grain = 'hour' AND moment_us >= $1 AND moment_us < $2 ORDER BY ALL
 """
 _NEW_HOURS = f"""

@@ -71,7 +71,7 @@ def watch(
             append(con, "control_charts", part)
         far += far_off(judged, first)
         begins.append((hours.begins - hours.usage.moments[:, None]).astype(np.int16))
-        crowds.append(crowd_of(judged, hours, month, every))
+        crowds.append(crowd_of(judged, hours, month, WARM_UP, every))
     clocks = Clocks(keys, hours.usage.moments, np.concatenate(begins, axis=1))
     tests = np.searchsorted(begun, clocks.moments, side="right") * len(kinds)
     found = raised(keys, clocks.moments, far, tests) if kinds else []

@@ -77,6 +77,14 @@ TABLES: dict[str, Columns] = {
         "endpoint": "VARCHAR",
         **dict.fromkeys(("minute_us", "requests", "retries", "clients", "billed"), "BIGINT"),
     },
+    "retry_storm_costs": {
+        "endpoint": "VARCHAR",
+        "minute_us": "BIGINT",
+        "customer": "VARCHAR",
+        "retries": "BIGINT",
+        "currency": "VARCHAR",
+        "amount": "DECIMAL(38, 4)",
+    },
 }
 
 

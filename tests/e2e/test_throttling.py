@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -97,7 +99,7 @@ def test_refusals_of_a_gateway_without_a_reason_are_undue_and_none_is_missed(cop
 def test_a_retry_storm_is_told_with_what_its_retries_cost(tmp_path: Path) -> None:
     """Of 60 requests of birch in a minute, 50 are refused and come back within a second; each request costs 0.25."""
     home = watched_world.make(tmp_path / "home")
-    (home / "catalog" / "monitoring.yaml").unlink()
+    (home / "catalog" / "monitoring.yaml").write_text("replay_days: 40\n")
     lines = [
         f'198.51.100.7 - ak_birch [05/Oct/2024:12:00:{n:02} +0000] "GET /v1/items/1 HTTP/1.1" {status} 100 "-" "curl/8"'
         for n in range(60)
@@ -122,6 +124,11 @@ def test_a_retry_storm_is_told_with_what_its_retries_cost(tmp_path: Path) -> Non
     ]
     cost = {"customer": "birch", "requests": 50, "currency": "USD", "amount": "12.5000"}
     assert told["storm_costs"] == [{"storm": "/v1/items/{id} 2024-10-05T12:00Z", **cost}]
+    minute = int(datetime(2024, 10, 5, 12, tzinfo=UTC).timestamp()) * 1_000_000
+    stored = "SELECT endpoint, minute_us, requests, retries, clients, billed FROM marts.retry_storms"
+    assert rows(home, stored) == [("/v1/items/{id}", minute, 60, 50, 1, 50)]
+    costs = rows(home, "FROM marts.retry_storm_costs")
+    assert costs == [("/v1/items/{id}", minute, "birch", 50, "USD", Decimal("12.5000"))]
     shown = CliRunner().invoke(app, ["throttling", "--home", str(home), *now, *days])
     assert "What retry storms cost" in shown.stdout
 

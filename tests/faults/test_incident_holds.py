@@ -38,7 +38,7 @@ def test_a_close_parks_whom_an_incident_holds_and_lists_the_approval_that_let_an
     assert "look at: webhook 'desk': " in said and "not posted: DESK_URL is not set" in said
     # What a build says of usage is told elsewhere: here it is as planted.
     plant_published(box.home, INCIDENTS)
-    assert "bengal: 1 incident(s) that hold drafts wait for a decision: `tallystick anomalies list`" in box.do("status")
+    assert "bengal: 1 incident(s) that hold drafts wait for a decision: `tallystick anomalies`" in box.do("status")
     with Ledger.open(box.home) as ledger:
         result = issue_due(Context(instance, now_us), load_catalog(instance.catalog), ledger, date(2026, 11, 1))
     assert list(result.parked) == ["bengal"]

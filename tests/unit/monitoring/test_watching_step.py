@@ -30,7 +30,7 @@ SPIKE, REFUSED, SILENT, LOST = 700, 600, (730, 731, 732, 733), (650, 651, 652)
 CATALOG: Any = SimpleNamespace(customers={key: SimpleNamespace(zone=zone) for key, zone in ZONES.items()}, plans={})
 MEASURES = (
     *("requests", "denied", "refused", "client_errors", "server_errors", "unknown_paths", "retries", "items"),
-    *("latency_events", "latency_p95_us"),
+    *("latency_events", "latency_p95_us", "endpoints", "users", "addresses", "bytes"),
 )
 
 
@@ -81,7 +81,7 @@ def _world(con: duckdb.DuckDBPyConnection) -> None:
             if who == "cedar" and hour == REFUSED:
                 refused = 40
             moment_us = (START + hour) * HOUR_US + SHIFT.get(who, 0)
-            counted_as = [requests, 0, refused, 0, 0, 0, 0, min(requests, 20), 0, None]
+            counted_as = [requests, 0, refused, 0, 0, 0, 0, min(requests, 20), 0, None, 3, 5, 2, 1000]
             rows.append([who, moment_us, *counted_as])
     columns = {name: np.array([row[n + 1] or 0 for row in rows]) for n, name in enumerate(("moment_us", *MEASURES))}
     con.register("given", {"customer": np.array([row[0] for row in rows], dtype=object), **columns})
