@@ -88,7 +88,9 @@ def test_nine_scans_for_unknown_paths_are_found_and_all_of_them_are(api: list[Ro
     assert many == {scan.first for scan in found} | {("tomcat-access.log.5", 1212)}
     # The site sees them one request at a time: too few in an hour for an alarm.
     assert of_an_hour(site, unknown, LEAST["endpoint_probing"]) == []
-    assert sum(unknown(row) and "wp-" in row.path for row in site) == 35
+    for_wordpress = [row.line for row in site if unknown(row) and "wp-" in row.path]
+    assert (len(for_wordpress), {379, 893, 2170} <= set(for_wordpress)) == (35, True)
+    assert lines["tomcat-access.log.7", 844].path == "/.git/config"
 
 
 def test_what_looks_like_scraping_is_three_harvesters_a_crawler_and_two_readers(
@@ -101,6 +103,10 @@ def test_what_looks_like_scraping_is_three_harvesters_a_crawler_and_two_readers(
     by_address = Counter((lines[f.first].agent, lines[f.first].address) for f in found)
     assert sorted(by_address.values()) == [3, 7, 9, 13], "two of them call themselves curl"
     assert len({f.first[0] for f in found if lines[f.first].agent == "Python-urllib/2.7"}) == 9, "one a day"
+    told = {(short(f.first[0]), f.first[1], f.last[1]) for f in found}
+    assert told >= {("9", 416, 732), ("7", 1063, 1592), ("6", 435, 993), ("5", 1732, 2056)}
+    assert told >= {("9", 69, 149), ("8", 68, 149), ("7", 346, 430)}
+    assert told >= {("5", 611, 738), ("5", 743, 834), ("5", 836, 955)}
     readers = of_an_hour(site, served, LEAST["scraping"])
     assert [(f.first[1], f.last[1], f.requests, f.paths) for f in readers] == [
         (2715, 2784, 84, 51),
@@ -124,13 +130,26 @@ def test_a_limit_of_sixty_a_minute_would_have_met_two_harvesters_one_scan_and_tw
     api: list[Row], site: list[Row]
 ) -> None:
     policy = Policy("minute", Limit("sliding_window", 60, MINUTE), per="address")
-    found = []
+    found: list[tuple[str, int, int, int]] = []
+    harvesters: set[str] = set()
     for rows in (api, site):
         log = [Request(row.time_us, address=row.address) for row in rows]
         over = list(replay([policy], log, "policy"))
-        found.append(sorted(e.over for e in episodes(over, 5 * MINUTE)))
+        for each in episodes(over, 5 * MINUTE):
+            of = [rows[v.place] for v in over if v.client == each.client and each.from_us <= v.time_us <= each.to_us]
+            found.append((short(of[0].file), of[0].line, of[-1].line, each.over))
+            harvesters |= {of[0].address} if of[0].agent == "curl/7.54.0" else set()
         assert sum(v.refused for v in over) == 0, "no gateway refused anything here"
-    assert found == [[40, 57, 80, 115], [15, 24, 48]]
+    assert found == [
+        ("8", 1395, 1527, 115),
+        ("8", 1999, 2061, 57),
+        ("5", 1360, 1696, 80),
+        ("1", 390, 429, 40),
+        ("apache_logs.log", 2609, 2667, 48),
+        ("apache_logs.log", 2712, 2784, 24),
+        ("apache_logs.log", 7576, 7601, 15),
+    ]
+    assert len(harvesters) == 2
 
 
 def test_nobody_was_refused_so_nobody_backs_off_and_no_storm_is_seen(api: list[Row], site: list[Row]) -> None:
