@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.monitoring.kinds import KINDS
 from tests.bench.measure import Measured
 from tests.bench.metering import differences, one_more_day, report_days
 from tests.bench.rating import LINES, MIX, rated
@@ -110,6 +111,15 @@ def test_the_lines_that_are_rated_have_the_stated_mix(tmp_path: Path) -> None:
 def test_the_screening_of_series_finds_what_was_put_in_at_any_size() -> None:
     said = _bench("monitoring", "--series", "300", "--hours", "480")
     assert said.count("50 of 50 spikes found, 0 other hours") == 2, "at hand, and from tables"
+
+
+def test_the_table_of_incidents_has_a_row_for_each_kind_and_they_add_up() -> None:
+    said = _bench("incidents", "--seeds", "104", "--customers", "20")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in said.splitlines() if line[:1] == "|"][2:]
+    assert [row[0] for row in rows] == [*(kind.name.replace("_", " ") for kind in KINDS), "order cancel ratio", "all"]
+    put_in, found = ([int(row[column]) for row in rows] for column in (1, 2))
+    assert (sum(put_in[:-1]), sum(found[:-1])) == (put_in[-1], found[-1])
+    assert found[-1] == put_in[-1] > 30 and "0 false alarms in 420 customer-days" in said
 
 
 def test_the_largest_line_is_explained_alike_from_the_warehouse_and_from_its_events() -> None:

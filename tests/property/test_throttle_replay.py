@@ -61,11 +61,27 @@ def rules(draw: st.DrawFn) -> Limit:
     return Limit(kind, draw(st.integers(1, 4)), window, draw(st.integers(1, 4)))
 
 
+NAMES = {"credential": "kl", "user": "uv", "address": "mn", "endpoint": "st"}
+"""What requests say of themselves; "" where the log does not tell."""
+LIMITED = {
+    name: st.frozensets(st.sampled_from(NAMES[name]), max_size=2) | st.just(frozenset[str]())
+    for name in ("credential", "endpoint")
+}
+CALLERS = st.fixed_dictionaries({name: st.sampled_from(["", *values]) for name, values in NAMES.items()})
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> list[Policy]:
     named = st.frozensets(st.sampled_from("xy"), max_size=1)
     return [
-        Policy(f"p{number}", draw(rules()), draw(st.sampled_from(["customer", "credential", "policy"])), draw(named))
+        Policy(
+            f"p{number}",
+            draw(rules()),
+            draw(st.sampled_from(["customer", "credential", "user", "address", "policy"])),
+            plans=draw(named),
+            credentials=draw(LIMITED["credential"]),
+            endpoints=draw(LIMITED["endpoint"]),
+        )
         for number in range(draw(st.integers(1, 3)))
     ]
 
@@ -74,6 +90,7 @@ def policies(draw: st.DrawFn) -> list[Policy]:
 def logs(draw: st.DrawFn) -> list[Request]:
     step = draw(st.sampled_from([1, 500, SECOND // 3, SECOND]))
     time, found = draw(st.integers(0, 10 * SECOND)), []
+    callers = st.sampled_from(draw(st.lists(CALLERS, min_size=1, max_size=4)))
     for _ in range(draw(st.integers(0, 40))):
         time += step * draw(st.integers(0, 3))
         found.append(
@@ -82,8 +99,8 @@ def logs(draw: st.DrawFn) -> list[Request]:
                 draw(st.integers(0, 3)) * step,
                 draw(st.booleans()),
                 customer=draw(st.sampled_from("ab")),
-                credential=draw(st.sampled_from("kl")),
                 plans=draw(st.frozensets(st.sampled_from("xy"))),
+                **draw(callers),
             )
         )
     return found

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.pipeline.watchtables import write
 from orchestration.settings import parse_instant
 
 TEXTS = {
@@ -31,20 +32,8 @@ versions:
 HOLDS = ("traffic_spike", "scraping")
 NOON = parse_instant("2026-10-14T12:00:00Z", "test")
 NOW = parse_instant("2026-11-04T09:00:00Z", "test")
-FIGURES = "observed DOUBLE, centre DOUBLE, lower DOUBLE, upper DOUBLE, z DOUBLE, p DOUBLE"
-TABLES = f"""
-CREATE SCHEMA IF NOT EXISTS marts;
-CREATE OR REPLACE TABLE marts.alarms (
-    customer VARCHAR, kind VARCHAR, hour_us BIGINT, incident VARCHAR, {FIGURES}
-);
-CREATE OR REPLACE TABLE marts.incidents (
-    incident VARCHAR, customer VARCHAR, kind VARCHAR, first_us BIGINT, last_us BIGINT, alarms INTEGER,
-    {FIGURES}, label VARCHAR, holds BOOLEAN
-);
-CREATE OR REPLACE TABLE marts.unusual_hours (
-    customer VARCHAR, hour_us BIGINT, score DOUBLE, threshold DOUBLE, reasons VARCHAR
-);
-"""
+PLANTED = ("alarms", "incidents", "unusual_hours")
+REASONS = '{"requests": 0.8, "denied": 0.1}'
 HOUR_US = 3_600_000_000
 
 
@@ -65,7 +54,8 @@ ROWS = [
 def plant(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[Any]]) -> None:
     """The tables anew, with these incidents; an alarm for each hour, and one hour of each that was odd as a whole."""
     con.execute("BEGIN")
-    con.execute(TABLES)
+    for table in PLANTED:
+        write(con, table, {})
     for row in rows:
         con.execute(f"INSERT INTO marts.incidents VALUES ({', '.join('?' * len(row))})", row)
     con.execute(
@@ -74,7 +64,8 @@ def plant(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[Any]]) -> None
         f"(SELECT *, unnest(range(first_us, last_us + 1, {HOUR_US})) AS hour_us FROM marts.incidents)"
     )
     con.execute(
-        "INSERT INTO marts.unusual_hours SELECT customer, last_us, 21.5, 9.25, 'requests 0.8' FROM marts.incidents"
+        "INSERT INTO marts.unusual_hours SELECT customer, last_us, 21.5, 9.25, '3f2a', ? FROM marts.incidents",
+        [REASONS],
     )
     con.execute("COMMIT")
 

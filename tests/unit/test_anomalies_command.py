@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from incident_tables import ROWS, TEXTS, plant
+from incident_tables import REASONS, ROWS, TEXTS, plant
 from typer.testing import CliRunner
 
 from orchestration.cli import app
@@ -94,13 +94,14 @@ def test_an_incident_is_shown_hour_by_hour_with_what_was_expected_and_what_was_s
         {"hour": "2026-10-14T15:00+02:00", "observed": "412", **limits},
     ]
     # Both of acme's incidents end in that hour, and each brought the row that was planted for it.
-    odd = {"hour": "2026-10-14T15:00+02:00", "score": 21.5, "threshold": 9.25, "reasons": "requests 0.8"}
+    figures = {"distance": 21.5, "threshold": 9.25, "model": "3f2a", "reasons": REASONS}
+    odd = {"hour": "2026-10-14T15:00+02:00", **figures}
     assert found["unusual_hours"] == [odd, odd]
     assert found["said"] == [
         {"entry": 1, "says": "real", "by": "ana", "reason": "a load test", "at": "2026-11-04T09:00:00Z"}
     ]
     text = do(home, "show", "aaaa00000001")
-    assert "traffic_spike of acme" in text and "journal entry 1: real by ana" in text and "requests 0.8" in text
+    assert "traffic_spike of acme" in text and "journal entry 1: real by ana" in text and '"requests": 0.8' in text
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])

@@ -44,7 +44,9 @@ def test_every_kind_is_found_soon_and_false_alarms_are_rare(
     for kind, delays in told.delays.items():
         count = len(delays) + told.missed[kind]
         show(f"{kind}: {len(delays)} of {count} found, {np.mean(delays):.2f} h after the first hour\n")
-        assert count >= 3 and told.missed[kind] <= 0.05 * count + 1, kind
+        assert count >= 3, kind
+        # Of fewer than twenty, one that is missed is more than a twentieth already.
+        assert told.missed[kind] <= (0.05 * count if count >= 20 else 1), kind
         assert np.mean(delays) <= 1.5, kind
     all_of_them = sum(map(len, told.delays.values()))
     assert all_of_them >= 0.95 * (all_of_them + sum(told.missed.values()))
