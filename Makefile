@@ -48,6 +48,7 @@ bench: $(INSTALLED)
 	@$(BIN)/python -m tests.bench.metering
 	@$(BIN)/python -m tests.bench.rating
 	@$(BIN)/python -m tests.bench.monitoring
+	@$(BIN)/python -m tests.bench.five_minutes
 	@$(BIN)/python -m tests.bench.explain
 
 lint: $(INSTALLED) manifest

@@ -112,6 +112,11 @@ def test_the_screening_of_series_finds_what_was_put_in_at_any_size() -> None:
     assert "50 of 50 spikes found, 0 other hours" in said
 
 
+def test_bursts_of_five_minutes_that_were_put_in_are_told_and_calm_series_are_silent() -> None:
+    said = _bench("five_minutes", "--endpoints", "4")
+    assert "25 series: " in said and "4 of 4 bursts found, 0 other moments told" in said
+
+
 def test_the_largest_line_is_explained_alike_from_the_warehouse_and_from_its_events() -> None:
     said = _bench("explain", "--events", "3200", "--rounds", "1")
     assert "of 3200 events behind the line, 32 files; all ways agree" in said

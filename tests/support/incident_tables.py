@@ -44,6 +44,10 @@ CREATE OR REPLACE TABLE marts.incidents (
 CREATE OR REPLACE TABLE marts.unusual_hours (
     customer VARCHAR, hour_us BIGINT, score DOUBLE, threshold DOUBLE, reasons VARCHAR
 );
+CREATE OR REPLACE TABLE marts.unusual_series (
+    scope VARCHAR, key VARCHAR, series VARCHAR, grain VARCHAR, moment_us BIGINT,
+    value DOUBLE, centre DOUBLE, lower DOUBLE, upper DOUBLE, z DOUBLE
+);
 """
 HOUR_US = 3_600_000_000
 
