@@ -64,7 +64,7 @@ def _counts(con: duckdb.DuckDBPyConnection, moments: Whole, keys: int) -> Iterat
     np.minimum.at(first, places, rows)
     for counted in counts:
         out = np.where(np.arange(len(moments))[:, None] >= first, 0.0, np.nan)
-        out[rows, places] = counted
+        out[rows, places] = counted.astype(np.float64)
         yield out
 
 
@@ -126,11 +126,11 @@ FROM (SELECT scope, key, sum(requests) AS requests FROM five_minutes GROUP BY AL
 WHERE scope = 'total' OR requests >= $1 QUALIFY place <= $2
 """
 _VALUES = f"""
-SELECT moment_us, place, {", ".join(f"CAST({name} AS DOUBLE) AS {name}" for name in _COUNTS)}
+SELECT moment_us, place, {", ".join(_COUNTS)}
 FROM five_minutes JOIN single_series USING (scope, key)
 """
 _LATENCIES = f"""
-SELECT each.moment_us, place, CAST({_LATENCY} AS DOUBLE) AS {_LATENCY}
+SELECT each.moment_us, place, {_LATENCY}
 FROM five_minutes AS each JOIN single_series USING (scope, key) JOIN metering.latency_series AS latency
     ON latency.scope = each.scope AND coalesce(latency.endpoint, '') = each.key AND latency.grain = '{GRAIN}'
     AND latency.moment_us = each.moment_us
