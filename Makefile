@@ -49,6 +49,7 @@ bench: $(INSTALLED)
 	@$(BIN)/python -m tests.bench.rating
 	@$(BIN)/python -m tests.bench.monitoring
 	@$(BIN)/python -m tests.bench.incidents
+	@$(BIN)/python -m tests.bench.five_minutes
 	@$(BIN)/python -m tests.bench.explain
 
 lint: $(INSTALLED) manifest

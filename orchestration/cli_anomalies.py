@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of, now_of
+from orchestration.cli_options import AsJson, Home, Now, Wait, day_of, environment_of, now_of
 from orchestration.ledger.findings import APPROVE, REJECT
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.lock import instance_lock
@@ -64,6 +64,28 @@ def show(incident: Id, home: Home = None, as_json: AsJson = False) -> None:
         typer.echo(detail_json(found))
     else:
         print_detail(found)
+
+
+@anomalies.command()
+def series(
+    scope: Annotated[
+        str | None, typer.Option(help="Only series of this scope: total, endpoint, credential, customer, money ...")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Only the series of this endpoint, credential, customer ...")] = None,
+    since: Annotated[str | None, typer.Option(help="Only from this day on, e.g. 2026-10-01, in UTC.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Series that were beyond their past, by five minutes, hours and days, the latest first. They hold nothing."""
+    from orchestration.console_anomalies import print_series, series_json
+    from orchestration.pipeline.anomalies import unusual
+
+    begin = None if since is None else day_of(since, "--since", "nothing was shown")
+    found = unusual(Instance.of(environment_of(home)), scope, key, begin)
+    if as_json:
+        typer.echo(series_json(found))
+    else:
+        print_series(found)
 
 
 @anomalies.command()

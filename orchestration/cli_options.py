@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from orchestration.errors import ConfigInvalid
 from orchestration.settings import Environment, clock_us, parse_instant, read_environment
 
 Home = Annotated[Path | None, typer.Option(help="Folder of the instance. Default: TALLYSTICK_HOME, or `data`.")]
@@ -27,3 +30,13 @@ def now_of(environment: Environment, now: str | None) -> int:
     if now is not None:
         return parse_instant(now, "--now")
     return environment.now_us if environment.now_us is not None else clock_us()
+
+
+def day_of(text: str, where: str, not_done: str) -> date:
+    """A day that the command line names. Raises ConfigInvalid for any other text."""
+    if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            pass
+    raise ConfigInvalid(f"'{text}' is no day", where=where, not_done=not_done, next_step="write e.g. 2026-10-01")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestration.cli_options import AsJson, Home, Now, Wait, environment_of, now_of
+from orchestration.cli_options import AsJson, Home, Now, Wait, day_of, environment_of, now_of
 from orchestration.console import Progress
 from orchestration.errors import ConfigInvalid
 from orchestration.pipeline.instance import Instance
@@ -41,7 +40,7 @@ def throttling(
     from orchestration.pipeline.run import Context
     from orchestration.pipeline.throttle import throttling as replayed
 
-    days = _day(first, "--from"), _day(end, "--to")
+    days = day_of(first, "--from", "nothing was replayed"), day_of(end, "--to", "nothing was replayed")
     share = None if at_most is None else _share(at_most)
     environment = environment_of(home)
     instance = Instance.of(environment)
@@ -76,17 +75,6 @@ def entitlements(
         print_entitled(now_us, found)
     if export is not None:
         write_entitlements(instance, export.absolute(), now_us, found)
-
-
-def _day(text: str, where: str) -> date:
-    if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        try:
-            return date.fromisoformat(text)
-        except ValueError:
-            pass
-    raise ConfigInvalid(
-        f"'{text}' is no day", where=where, not_done="nothing was replayed", next_step="write e.g. 2026-10-01"
-    )
 
 
 def _share(text: str) -> Fraction:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from orchestration.pipeline.anomalies import Detail, Listed
 
 _SHOWN = ("incident", "kind", "customer", "first and last hour", "observed", "expected", "label", "drafts")
+_SERIES = ("moment", "grain", "scope", "key", "series", "value", "expected", "z")
+SHOWN = 30
 _NEXT = {
     SAID_REAL: "the next run expects a little more of such incidents of this customer",
     SAID_FALSE: "the next run takes a little more for usual with this customer; a draft that it holds still waits",
@@ -61,6 +63,20 @@ def detail_json(found: Detail) -> str:
     """The incident with its hours and all that was said of it."""
     said = [{"entry": f.seq, "says": f.says, "by": f.by, "reason": f.reason, "at": _time(f.now_us)} for f in found.said]
     return _json({**found.row, "hours": found.alarms, "unusual_hours": found.unusual, "said": said})
+
+
+def print_series(found: Sequence[Mapping[str, Any]]) -> None:
+    """Moments of series that were beyond their past, the latest first."""
+    _table(_SERIES, [_expected(row) for row in found[:SHOWN]])
+    if not found:
+        out.print("no series was beyond its past")
+    elif len(found) > SHOWN:
+        out.print(f"and {len(found) - SHOWN} more rows: see them all with --json")
+
+
+def series_json(found: Sequence[Mapping[str, Any]]) -> str:
+    """The same rows, all of them; figures as text."""
+    return _json(found)
 
 
 def print_said(finding: Finding, *, written: bool) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestration.catalog import load_catalog
 from orchestration.engine import connect
-from orchestration.errors import ConfigInvalid
+from orchestration.errors import ConfigInvalid, InputHeld
 from orchestration.exports.tables import write_table
 from orchestration.ledger.findings import Finding, findings
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.findings import find, record
-from orchestration.pipeline.incidents import Known, figure, holds, local_hour, require_watched, standing
+from orchestration.pipeline.incidents import Known, figure, has_table, holds, local_hour, require_watched, standing
 from orchestration.pipeline.instance import Instance
+from orchestration.zones import DAY_US
 
 EXPORT = {
     "incident": "VARCHAR",
@@ -37,6 +39,12 @@ EXPORT = {
 }
 _ALARMS = "SELECT hour_us, observed, centre, lower, upper, z FROM marts.alarms WHERE incident = ? ORDER BY hour_us"
 _UNUSUAL = "SELECT * FROM marts.unusual_hours WHERE customer = ? AND hour_us BETWEEN ? AND ? ORDER BY hour_us"
+SCOPES = ("total", "endpoint", "credential", "customer", "customer_endpoint", "pipeline", "money")
+_SERIES = """
+SELECT moment_us, grain, scope, key, series, value, centre, lower, upper, z FROM marts.unusual_series
+WHERE scope = coalesce($1, scope) AND key = coalesce($2, key) AND moment_us >= $3
+ORDER BY moment_us DESC, grain, scope, key, series
+"""
 
 
 class Listed(NamedTuple):
@@ -133,6 +141,41 @@ def detail(instance: Instance, name: str) -> Detail:
     with Ledger.open(instance.home, create=False) as ledger:
         said = [f for f in findings(ledger.journal()) if f.seen.incident == seen.incident]
     return Detail(found.row(known), hours, odd, said)
+
+
+def unusual(
+    instance: Instance, scope: str | None = None, key: str | None = None, since: date | None = None
+) -> list[dict[str, Any]]:
+    """The moments of series that are beyond their past, of the published generation, the latest first; from a day of
+    UTC on. Figures as text.
+
+    Raises ConfigInvalid where nothing is published or watched, or where no series has such a scope, and InputHeld for
+    a generation that was built before they were watched.
+    """
+    require_watched(load_catalog(instance.catalog))
+    if scope not in (None, *SCOPES):
+        raise ConfigInvalid(
+            f"'{scope}' is no scope of series",
+            not_done="nothing was shown",
+            next_step=f"name one of: {', '.join(SCOPES)}",
+        )
+    since_us = (since - date(1970, 1, 1)).days * DAY_US if since else 0
+    with connect(_published(instance), temp=instance.scratch, read_only=True) as con:
+        if not has_table(con, "marts", "unusual_series"):
+            raise InputHeld(
+                "the published generation knows no unusual series: they weren't watched when it was built",
+                where="monitoring.yaml",
+                not_done="nothing was shown",
+                next_step="run `tallystick run`, then ask again",
+            )
+        asked = con.execute(_SERIES, [scope, key, since_us])
+        names = [column[0] for column in asked.description][5:]
+        found = asked.fetchall()
+    return [
+        {"moment": local_hour("UTC", us), "moment_us": us, "grain": grain, "scope": of, "key": name, "series": series}
+        | {n: figure(v) or None for n, v in zip(names, figures, strict=True)}
+        for us, grain, of, name, series, *figures in found
+    ]
 
 
 def say(instance: Instance, name: str, says: str, by: str, reason: str, now_us: int) -> tuple[Finding, bool]:

@@ -25,6 +25,7 @@ from orchestration.monitoring.charts import cusum, ewma, shewhart
 from orchestration.monitoring.incidents import RATE, Far, Judged, far_off, incidents, judgements, raised
 from orchestration.monitoring.kinds import KINDS, Kind, ratio
 from orchestration.monitoring.series import Alarm, Chart, Flags, Floats, Incident, Whole
+from orchestration.pipeline.single import unusual_five_minutes
 from orchestration.pipeline.unusual import LESSONS, Crowd, crowd_of, unusual_hours, unusual_series
 from orchestration.pipeline.watched import HOUR, Hours, customers_of, hours_of, quantity_of
 from orchestration.pipeline.watchtables import Found, append, write, write_none, write_rows
@@ -81,10 +82,11 @@ def watch(
     write_rows(con, "incidents", rows)
     write_rows(con, "unusual_hours", unusual_hours(crowds, clocks.moments, month))
     others, more = unusual_series(con, clocks.moments, now_us, WARM_UP)
-    write_rows(con, "unusual_series", more)
-    series = len({(kind.series, kind.per) for kind in kinds}) * len(keys) + others
+    single, soon = unusual_five_minutes(con, now_us)
+    write_rows(con, "unusual_series", more + soon)
+    series = len({(kind.series, kind.per) for kind in kinds}) * len(keys) + others + single
     unlabelled = sum(each["label"] is None for each in rows)
-    return Found(len(keys), series, len(clocks.moments), len(found), len(rows), unlabelled)
+    return Found(len(keys), series, len(clocks.moments), len(found), len(rows), unlabelled, len(more + soon))
 
 
 class Clocks(NamedTuple):

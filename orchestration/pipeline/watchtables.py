@@ -89,7 +89,7 @@ TABLES: dict[str, Columns] = {
 
 
 class Found(NamedTuple):
-    """How much a watching step looked at and found.
+    """How much a watching step looked at and found; `unusual` are rows of unusual_series.
 
     `missed` and `undue` are refusals of the gateway that its limits ask for, and that they don't; `hammering` clients
     come back at once.
@@ -101,6 +101,7 @@ class Found(NamedTuple):
     alarms: int = 0
     incidents: int = 0
     unlabelled: int = 0
+    unusual: int = 0
     over: int = 0
     missed: int = 0
     undue: int = 0

@@ -122,6 +122,11 @@ def test_the_table_of_incidents_has_a_row_for_each_kind_and_they_add_up() -> Non
     assert found[-1] == put_in[-1] > 30 and "0 false alarms in 420 customer-days" in said
 
 
+def test_bursts_of_five_minutes_that_were_put_in_are_told_and_calm_series_are_silent() -> None:
+    said = _bench("five_minutes", "--endpoints", "4")
+    assert "25 series: " in said and "4 of 4 bursts found, 0 other moments told" in said
+
+
 def test_the_largest_line_is_explained_alike_from_the_warehouse_and_from_its_events() -> None:
     said = _bench("explain", "--events", "3200", "--rounds", "1")
     assert "of 3200 events behind the line, 32 files; all ways agree" in said

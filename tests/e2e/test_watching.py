@@ -20,6 +20,7 @@ from orchestration.ingest.extract import extractions
 from orchestration.ingest.lake import Lake
 from orchestration.ledger.store import Ledger
 from orchestration.metering.watching import watched_properties
+from orchestration.pipeline.anomalies import SCOPES
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.limits import Limits, limits_of
 from orchestration.pipeline.run import Context, run
@@ -114,6 +115,23 @@ def test_what_is_unusual_is_said_of_credentials_and_of_the_whole(watched: Path) 
     assert found == [("credential", "ak_alder", 50), ("total", "", 50)]
     undelivered = rows(watched, "FROM marts.unusual_series WHERE moment_us >= epoch_us(TIMESTAMP '2024-11-08 00:00')")
     assert undelivered == [], "nothing is known of an hour that no file reaches into"
+
+
+def test_bursts_of_minutes_are_told_once_of_the_whole_and_of_their_endpoint(watched: Path) -> None:
+    """The new program's 15 requests in 15 s, and the first five minutes of birch's spike with ten more than usual;
+    five refused logins in five minutes are too few."""
+    found = rows(
+        watched,
+        "SELECT make_timestamp(moment_us), scope, key, series, value FROM marts.unusual_series WHERE grain = '5m' "
+        "ORDER BY moment_us, scope DESC",
+    )
+    strange, spike = (each.replace(tzinfo=None) for each in (watched_world.STRANGE, watched_world.SPIKE))
+    whole, items = ("total", "", "requests"), ("endpoint", "/v1/items/{id}", "requests")
+    assert [row[1:4] for row in found] == [whole, items, whole, items]
+    assert [(row[0], row[4]) for row in found[:2]] == 2 * [(strange, 15)]
+    assert [(row[0], row[4]) for row in found[2:]] == 2 * [(spike + timedelta(minutes=20), 12)]
+    scopes = {scope for (scope,) in rows(watched, "SELECT DISTINCT scope FROM marts.unusual_series")}
+    assert {"total", "credential", "endpoint"} <= scopes <= set(SCOPES)
 
 
 def test_bit_by_bit_and_from_nothing_give_the_same_tables_for_any_threads(watched: Path, tmp_path: Path) -> None:

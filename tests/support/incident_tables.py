@@ -32,7 +32,7 @@ versions:
 HOLDS = ("traffic_spike", "scraping")
 NOON = parse_instant("2026-10-14T12:00:00Z", "test")
 NOW = parse_instant("2026-11-04T09:00:00Z", "test")
-PLANTED = ("alarms", "incidents", "unusual_hours")
+PLANTED = ("alarms", "incidents", "unusual_hours", "unusual_series")
 REASONS = '{"requests": 0.8, "denied": 0.1}'
 HOUR_US = 3_600_000_000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from incident_tables import REASONS, ROWS, TEXTS, plant
+from incident_tables import NOON, REASONS, ROWS, TEXTS, plant
 from typer.testing import CliRunner
 
 from orchestration.cli import app
@@ -138,3 +138,70 @@ def test_what_the_command_can_not_do_it_says(home: Path, tmp_path: Path) -> None
     assert isinstance(refused(home), InputHeld)
     (home / "warehouse" / "current").unlink()
     assert "nothing has been published yet" in refused(home).message
+
+
+def plant_series(home: Path) -> None:
+    """A day of money, an hour of a credential, and 40 moments of an endpoint, five minutes apart."""
+    start_build(Instance(home), fresh=True)
+    with duckdb.connect(str(Instance(home).build_db)) as con:
+        plant(con, ROWS)
+        con.execute(
+            "INSERT INTO marts.unusual_series VALUES "
+            "('money', 'acme EUR', 'earned', 'day', $1 - 43_200_000_000, 70.5, 30, 20.25, 45, 8.5), "
+            "('credential', 'ak_birch', 'requests', 'hour', $1, 412, 100, 60, 150, 9.5)",
+            [NOON],
+        )
+        con.execute(
+            "INSERT INTO marts.unusual_series SELECT 'endpoint', '/v1/items', 'server_errors', '5m', "
+            "unnest(range($1, $1 + 12_000_000_000, 300_000_000)), 41, 0.125, NULL, NULL, 77.25",
+            [NOON + 300_000_000],
+        )
+    publish(Instance(home))
+
+
+def test_series_beyond_their_past_are_listed_the_latest_first(home: Path) -> None:
+    plant_series(home)
+    found = json.loads(do(home, "series", "--json"))
+    assert len(found) == 42
+    assert found[0] == {
+        "moment": "2026-10-14T15:20+00:00", "moment_us": NOON + 40 * 300_000_000, "grain": "5m", "scope": "endpoint",
+        "key": "/v1/items", "series": "server_errors",
+        "value": "41", "centre": "0.125", "lower": None, "upper": None, "z": "77.25",
+    }  # fmt: skip
+    assert [(row["moment"], row["grain"], row["value"], row["lower"]) for row in found[-3:]] == [
+        ("2026-10-14T12:05+00:00", "5m", "41", None),
+        ("2026-10-14T12:00+00:00", "hour", "412", "60"),
+        ("2026-10-14T00:00+00:00", "day", "70.5", "20.25"),
+    ]
+    shown = do(home, "series")
+    assert "and 12 more rows: see them all with --json" in shown
+    assert "0.125 (- to -)" in shown and "ak_birch" not in shown
+
+
+def test_series_of_a_scope_a_key_and_from_a_day_on_are_listed_alone(home: Path) -> None:
+    plant_series(home)
+
+    def keys(*argv: str) -> list[str]:
+        return [row["key"] for row in json.loads(do(home, "series", "--json", *argv))]
+
+    assert keys("--scope", "money") == keys("--key", "acme EUR") == ["acme EUR"]
+    assert keys("--scope", "credential", "--key", "acme EUR") == keys("--since", "2026-10-15") == []
+    assert keys("--scope", "money", "--since", "2026-10-14") == ["acme EUR"]
+    assert "no series was beyond its past" in do(home, "series", "--scope", "total")
+    shown = do(home, "series", "--scope", "credential")
+    assert "100 (60 to 150)" in shown and "more rows" not in shown
+
+
+def test_series_that_can_not_be_listed_are_refused_in_words(home: Path) -> None:
+    assert "'hourly' is no scope of series" in refused(home, "series", "--scope", "hourly").message
+    for day in ("2026-10-32", "20261001", "yesterday"):
+        assert f"'{day}' is no day" in refused(home, "series", "--since", day).message
+    (home / "catalog" / "monitoring.yaml").unlink()
+    assert "the catalog watches nothing" in refused(home, "series").message
+    (home / "catalog" / "monitoring.yaml").write_text("{}\n")
+    start_build(Instance(home), fresh=True)
+    duckdb.connect(str(Instance(home).build_db)).close()
+    publish(Instance(home))
+    assert isinstance(refused(home, "series"), InputHeld)
+    (home / "warehouse" / "current").unlink()
+    assert "nothing has been published yet" in refused(home, "series").message

@@ -15,6 +15,7 @@ import pytest
 from orchestration.catalog.monitoring import KINDS, Monitoring, Ratio
 from orchestration.ledger.findings import Finding, Seen
 from orchestration.ledger.rows import JournalRow
+from orchestration.monitoring.deviation import THRESHOLD
 from orchestration.pipeline import watching
 from orchestration.pipeline.watched import since_us
 from orchestration.pipeline.watching import watch
@@ -301,3 +302,32 @@ def test_a_customer_who_begins_later_changes_no_alarm_of_earlier_hours(world: du
     assert world.execute(earlier, [week]).fetchall() == before != []
     world.execute("DELETE FROM metering.watched_series WHERE customer LIKE 'new%'")
     world.execute("DELETE FROM metering.client_hours WHERE customer LIKE 'new%'")
+
+
+def test_what_happens_within_five_minutes_stands_beside_what_is_seen_by_the_hour(
+    world: duckdb.DuckDBPyConnection,
+) -> None:
+    """30 server errors in five minutes of an hour without another one."""
+    before = watch(world, CATALOG, Monitoring(), NOW_US)
+    by_hour = _all(world)["unusual_series"]
+    assert before.unusual == len(by_hour) > 0
+    world.execute(
+        "BEGIN; CREATE TABLE metering.latency_series (scope VARCHAR, endpoint VARCHAR, grain VARCHAR, "
+        "moment_us BIGINT, latency_p95_us BIGINT)"
+    )
+    burst = (START + SPIKE) * HOUR_US + HOUR_US // 4
+    world.execute(
+        "INSERT INTO metering.watched_series BY NAME SELECT 'cedar' AS customer, 'customer' AS scope, '5m' AS grain, "
+        "unnest(range($1, $2, 300000000)) AS moment_us, 5 AS requests, 0 AS server_errors, 0 AS refused, 0 AS denied, "
+        "0 AS latency_events",
+        [START * HOUR_US, (START + HOURS) * HOUR_US],
+    )
+    world.execute("UPDATE metering.watched_series SET server_errors = 30 WHERE grain = '5m' AND moment_us = ?", [burst])
+    found = watch(world, CATALOG, Monitoring(), NOW_US)
+    rows = _all(world)["unusual_series"]
+    world.execute("ROLLBACK")
+    assert sorted(map(str, by_hour)) == sorted(str(row) for row in rows if row[3] != "5m")
+    [row] = [row for row in rows if row[3] == "5m"]
+    assert row[:6] == ("total", "", "server_errors", "5m", burst, 30)
+    assert row[6:9] == (0, None, None) and row[9] > THRESHOLD
+    assert (found.unusual, found.series) == (before.unusual + 1, before.series + 5)
