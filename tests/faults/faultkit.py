@@ -339,6 +339,9 @@ class Box:
 
     def marts(self) -> dict[str, str]:
         """Hash of the rows of every table of the published generation."""
+        if not (self.home / "warehouse" / "current").exists():
+            # An erasure has dropped the generation, and no run has built another.
+            return {}
         tables = self.sql(
             "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN "
             "('control', 'record', 'metering', 'marts') ORDER BY ALL"
