@@ -131,11 +131,13 @@ class Client(NamedTuple):
 
     @classmethod
     def of(cls, name: str) -> Client:
-        return cls(*name.split("\x1f"))
+        # A user agent is what a stranger sent: it may hold anything, and comes last.
+        return cls(*name.split("\x1f", 2))
 
 
 def read_attempts(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[Attempt]:
-    """The rows of `requests` by place, of clients at endpoints that refused them. Billed is what any meter counts."""
+    """The rows of `requests` by place: refusals, and what followed each at its endpoint. That is all that there is to a
+    retry, and a client that is seldom refused may have very many others. Billed is what any meter counts."""
     counted = " OR ".join(f"{identifier(f'm_{key}')} > 0" for key in summed_meters(catalog)) or "false"
     cursor = con.cursor().execute(
         f"""
@@ -145,7 +147,8 @@ def read_attempts(con: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[
             FROM requests
         )
         SELECT client, endpoint, time_us, ends_us, refused, asked_us, billed, place FROM attempts
-        SEMI JOIN (FROM attempts WHERE refused) AS refusals USING (client, endpoint) ORDER BY place
+        QUALIFY refused OR lag(refused, 1, false) OVER (PARTITION BY client, endpoint ORDER BY place)
+        ORDER BY place
         """
     )
     while rows := cursor.fetchmany(BATCH):
