@@ -19,3 +19,24 @@
     cast({{ whole_divide("(" ~ part ~ ") * 1000000", "nullif(" ~ whole ~ ", 0)") }} as decimal(9, 0))
     * cast('0.0001' as decimal(4, 4))
 {% endmacro %}
+
+{# The columns of an event that hold what it adds to each meter that adds up. #}
+{% macro summed_columns() %}
+    {%- set found = [] -%}
+    {% for meter in meters(["count", "sum"]) %} {% do found.append("m_" ~ meter[0]) %} {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{#
+  An amount by a quantity, to eight places, rounded towards 0; NULL of nothing. In whole numbers: the amount in units of
+  10 to the -17, by the quantity in units of 10 to the -9. It fails where there are more digits than fit.
+#}
+{% macro exact_quotient(amount, quantity) %}
+    cast(
+        {{ whole_divide(
+            "cast(" ~ amount ~ " * 10000 as hugeint) * 10000000000000",
+            "nullif(cast(cast(" ~ quantity ~ " as decimal(38, 9)) * 1000000000 as hugeint), 0)"
+        ) }} as decimal(28, 0)
+    )
+    * cast('0.00000001' as decimal(8, 8))
+{% endmacro %}

@@ -7,7 +7,6 @@ import random
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -200,7 +199,8 @@ def test_late_requests_give_the_same_tables_as_all_at_once(late: Path, tmp_path:
     deliver(home, "first", FIRST)
     deliver(home, "second", LATE)
     build(home)
-    names = ["marts.endpoint_usage", "marts.status_usage", "metering.requests_daily", "metering.latency_series"]
+    names = ["marts.endpoint_usage", "marts.status_usage", "metering.requests_daily"]
+    names += ["metering.latency_series", "metering.watched_quantities"]
     assert set(names) <= set(tables(home, "marts", "metering"))
     assert content(late, names) == content(home, names)
 
@@ -241,35 +241,37 @@ def test_series_over_all_customers_count_values_and_rank_latencies_as_the_lines_
     assert set(found) == wanted
 
 
-def test_quantities_of_a_day_stand_with_what_they_earned_and_a_unit_came_to(late: Path) -> None:
-    used: Counter[tuple[Any, ...]] = Counter()
+def test_quantities_stand_in_every_scope_and_grain_with_their_share_of_what_the_day_earned(late: Path) -> None:
+    begins = {"alder": 1, "birch": 10}
+    used: dict[tuple[Any, ...], list[Request]] = defaultdict(list)
     for r in [*FIRST, *LATE]:
         if r["who"] in ZONES and r["type"] == "request" and r["status"] not in (429, None) and r["status"] < 500:
-            day = datetime.combine(day_of(r), datetime.min.time())
-            used[r["who"], day] += 1
-            used[None, day] += 1
-    begins = {"alder": 1, "birch": 10}
-    priced = {(who, day): n for (who, day), n in used.items() if who in begins and day.day >= begins[who]}
-    earned: Counter[Any] = Counter()
-    for (who, day), n in priced.items():
-        earned[who, day] = earned[who, day] + n
-        earned[None, day] += n
+            who, key, path = r["who"], f"ak_{r['who']}", endpoint_of(r)
+            currency = "USD" if who in begins and day_of(r).day >= begins[who] else None
+            for grain, moment in own_moments(r).items():
+                used["customer", who, None, None, currency, grain, moment].append(r)
+                used["credential", who, key, None, currency, grain, moment].append(r)
+                used["customer_endpoint", who, None, path, currency, grain, moment].append(r)
+            for grain, moment in moments_of(r).items():
+                used["endpoint", None, None, path, currency, grain, moment].append(r)
+                used["total", None, None, None, currency, grain, moment].append(r)
     query = (
-        "SELECT customer, moment, quantity, amount, unit_cost, currency FROM marts.quantity_series "
-        "WHERE meter = 'requests' AND grain = 'day'"
+        "SELECT scope, customer, credential, endpoint, currency, grain, epoch_us(moment) // 1000000, quantity, amount, "
+        "unit_cost FROM marts.quantity_series WHERE meter = 'requests'"
     )
-    found = {(who, day): rest for who, day, *rest in rows(late, query)}
-    assert found.keys() == used.keys()
-    for key, (quantity, amount, cost, currency) in found.items():
-        assert quantity == used[key]
-        assert (amount, currency) == ((Decimal(earned[key]) / 2, "USD") if key in earned else (None, None)), key
-        exact = Fraction(earned[key], 2 * used[key])
-        assert (cost is None) == (amount is None)
-        assert cost is None or 0 <= exact - Fraction(cost) < Fraction(1, 10**8)
-    [(hours,)] = rows(
-        late, "SELECT sum(quantity) FROM marts.quantity_series WHERE grain = 'hour' AND customer IS NOT NULL"
-    )
-    assert hours == sum(n for (who, _), n in used.items() if who)
+    found = {tuple(row[:7]): row[7:] for row in rows(late, query)}
+    assert {key: quantity for key, (quantity, _, _) in found.items()} == {key: len(each) for key, each in used.items()}
+    assert len(found) > 10_000
+    # Each request that is priced costs 0.50: so does a unit of every series.
+    for key, (quantity, amount, cost) in found.items():
+        assert (amount, cost) == ((quantity / 2, Decimal("0.5")) if key[4] else (None, None)), key
+
+
+def own_moments(r: Request) -> dict[str, int]:
+    """Of a customer's own series: an hour is named by the instant at which it begins."""
+    at, zone = int(r["at"].timestamp()), ZoneInfo(ZONES[r["who"]])
+    offset = int(r["at"].astimezone(zone).utcoffset().total_seconds())  # type: ignore[union-attr]
+    return moments_of(r) | {"hour": (at + offset) // 3600 * 3600 - offset}
 
 
 def test_a_plan_bills_no_throttled_request_no_fault_and_nobody_without_a_plan(late: Path) -> None:
