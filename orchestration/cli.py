@@ -67,7 +67,7 @@ def run(home: Home = None, now: Now = None, wait: Wait = False) -> None:
 
     Ends with 3 when a file is held, after everything else has been done.
     """
-    from orchestration.pipeline.run import Context
+    from orchestration.pipeline.context import Context
     from orchestration.pipeline.run import run as run_steps
 
     environment = environment_of(home)
@@ -87,7 +87,8 @@ def run(home: Home = None, now: Now = None, wait: Wait = False) -> None:
 @app.command()
 def plan(home: Home = None, now: Now = None, wait: Wait = False) -> None:
     """Say what the next run would measure again after an edit of the catalog. Takes no file and changes nothing."""
-    from orchestration.pipeline.run import Context, preview
+    from orchestration.pipeline.context import Context
+    from orchestration.pipeline.run import preview
 
     environment = environment_of(home)
     instance = Instance.of(environment)
@@ -114,8 +115,8 @@ def retract(
     wait: Wait = False,
 ) -> None:
     """List the events that a row of retractions.yaml chooses, once, beside the row. The next run obeys it."""
+    from orchestration.pipeline.context import Context
     from orchestration.pipeline.retract import write_list
-    from orchestration.pipeline.run import Context
 
     instance = Instance.of(environment_of(home))
     with Progress().shown() as progress, instance_lock(instance.home, f"retract {name}", wait=wait):

@@ -25,7 +25,7 @@ def close(
     """Issue the invoices of a period, once. A second close of the same period changes nothing."""
     from orchestration.pipeline.close import close as close_period
     from orchestration.pipeline.close import parse_cut_off
-    from orchestration.pipeline.run import Context
+    from orchestration.pipeline.context import Context
 
     environment = environment_of(home)
     instance = Instance.of(environment)

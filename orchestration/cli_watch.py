@@ -37,7 +37,7 @@ def throttling(
     """
     from orchestration.console_watch import episodes_csv, print_replay, replay_json
     from orchestration.exports.csvfiles import write_export
-    from orchestration.pipeline.run import Context
+    from orchestration.pipeline.context import Context
     from orchestration.pipeline.throttle import throttling as replayed
 
     days = day_of(first, "--from", "nothing was replayed"), day_of(end, "--to", "nothing was replayed")

@@ -12,8 +12,9 @@ from orchestration.closing.close import CloseResult
 from orchestration.errors import ConfigInvalid
 from orchestration.example import GeneratedSummary, generate
 from orchestration.pipeline.close import close
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, RunResult, run
+from orchestration.pipeline.run import RunResult, run
 from orchestration.settings import REPOSITORY, parse_instant
 
 NOW = "2026-11-05T09:00:00Z"

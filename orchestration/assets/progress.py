@@ -11,8 +11,8 @@ from orchestration.catalog import Catalog
 from orchestration.errors import ConfigInvalid
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context
 from orchestration.pipeline.state import BuildPlan, State, plan_build
 
 STEPS = ("usage", "accounting", "drafts", "watching", "finance")

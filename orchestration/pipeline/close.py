@@ -32,10 +32,11 @@ from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import price
 from orchestration.pipeline.committed import require_committed
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.incidents import held_drafts, holds, standing
 from orchestration.pipeline.missing import GRACE_US, concerned, find_missing
 from orchestration.pipeline.parking import parked
-from orchestration.pipeline.run import Context, refresh, take_files
+from orchestration.pipeline.run import refresh, take_files
 from orchestration.pipeline.state import code_digest, plan_build, read_state
 from orchestration.zones import midnight_us
 

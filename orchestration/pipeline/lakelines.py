@@ -21,7 +21,7 @@ from orchestration.metering.conflicts import load_conflicts
 from orchestration.metering.lakeview import create_event_views
 from orchestration.metering.retractions import load_retractions
 from orchestration.metering.watching import watched_properties
-from orchestration.pipeline.run import Context
+from orchestration.pipeline.context import Context
 
 
 @contextmanager

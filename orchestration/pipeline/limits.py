@@ -17,6 +17,7 @@ from orchestration.catalog import Catalog
 from orchestration.monitoring.backoff import Behaviour, Storm, behaviours, storms
 from orchestration.monitoring.limiters import Limit
 from orchestration.monitoring.throttling import Policy, Verdict, episodes, replay
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.entitledtable import four_places
 from orchestration.pipeline.prepare import open_build
 from orchestration.pipeline.requests import (
@@ -26,7 +27,6 @@ from orchestration.pipeline.requests import (
     requests_between,
     requests_by_minute,
 )
-from orchestration.pipeline.run import Context
 from orchestration.pipeline.throttle import GAP_US, Share, policy_of, rated_in, shares_of, valued
 from orchestration.pipeline.watchtables import Found, write_rows
 from orchestration.zones import HOUR_US

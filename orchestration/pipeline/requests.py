@@ -17,8 +17,8 @@ from orchestration.metering.plandays import PLAN_SPANS, plan_span_rows
 from orchestration.metering.routes import compile_routes
 from orchestration.monitoring.backoff import LEAST_RETRIES, Attempt
 from orchestration.monitoring.throttling import Request
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.lakelines import lake_lines
-from orchestration.pipeline.run import Context
 from orchestration.sqltext import identifier
 from orchestration.zones import midnight_us
 

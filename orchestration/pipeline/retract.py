@@ -13,8 +13,8 @@ from orchestration.durable import Point, write_file
 from orchestration.errors import ConfigInvalid
 from orchestration.metering import routes
 from orchestration.metering.compile import filter_sql
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.lakelines import lake_lines
-from orchestration.pipeline.run import Context
 from orchestration.sqltext import literal
 
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)

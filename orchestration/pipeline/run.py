@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from orchestration.catalog import Catalog, load_catalog
@@ -25,6 +25,7 @@ from orchestration.metering.control import ChargedSegment, charged_segments
 from orchestration.pipeline.accounting import require_balance
 from orchestration.pipeline.alerts import post_alerts, unposted
 from orchestration.pipeline.contested import retraction_notes, unmet_rows
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.drift import drift_notices
 from orchestration.pipeline.entitledtable import load_entitled
 from orchestration.pipeline.generation import publish
@@ -37,17 +38,6 @@ from orchestration.pipeline.pricing import price_build
 from orchestration.pipeline.state import BuildPlan, plan_build
 from orchestration.pipeline.transform import transform
 from orchestration.pipeline.watchtables import Found, write_none
-
-Report = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What every step of one run shares. `now_us` is the run's now; `report` is told what is being done."""
-
-    instance: Instance
-    now_us: int
-    report: Report = field(default=lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,12 @@ from orchestration.ingest.lake import Lake
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.money import Money
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.parking import unmeasured
 from orchestration.pipeline.prepare import open_build, prepare
 from orchestration.pipeline.rated import rate_changed
-from orchestration.pipeline.run import Context, account, build_usage
+from orchestration.pipeline.run import account, build_usage
 from orchestration.pipeline.state import plan_build, read_state
 from orchestration.pipeline.stored import money_of
 from orchestration.zones import midnight_us

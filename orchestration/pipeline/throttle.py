@@ -35,6 +35,7 @@ from orchestration.monitoring.throttling import (
     replay,
     smallest_limit,
 )
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.requests import (
     read_attempts,
     read_requests,
@@ -42,7 +43,6 @@ from orchestration.pipeline.requests import (
     requests_in,
     summed_meters,
 )
-from orchestration.pipeline.run import Context
 from orchestration.pipeline.stored import line_days
 from orchestration.sqltext import identifier
 from orchestration.zones import SECOND_US

@@ -12,9 +12,9 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from orchestration.errors import ConfigInvalid
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.lock import instance_lock
-from orchestration.pipeline.run import Context
 from orchestration.settings import clock_us, parse_instant, read_environment
 
 IN_PROCESS = ("in_process", "execute_in_process_executor")

@@ -14,10 +14,10 @@ from typing import Any
 from orchestration.catalog import load_catalog
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.close import close
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.prepare import open_build
 from orchestration.pipeline.run import (
-    Context,
     account,
     begin_build,
     price_drafts,

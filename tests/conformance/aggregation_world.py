@@ -13,8 +13,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 UNIT = {"model": "per_unit", "price": "1"}

@@ -19,6 +19,7 @@ from orchestration.ledger.store import Ledger
 from orchestration.pipeline import run
 from orchestration.pipeline.accounting import RULES, require_balance, unbalanced
 from orchestration.pipeline.close import close, parse_cut_off
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.project import PROJECT
 from orchestration.settings import parse_instant
@@ -120,7 +121,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "catalog" / "instance.yaml").write_text(tiny.CATALOG["instance.yaml"].lstrip() + "unmeasured_limit: 100\n")
     for name, text in AGREED.items():
         (home / "catalog" / name).write_text(text)
-    context = run.Context(Instance(home), parse_instant(tiny.NOW, "test"))
+    context = Context(Instance(home), parse_instant(tiny.NOW, "test"))
     run.run(context)
     close(context, parse_cut_off(tiny.MONTH))
     tiny.write_log(home, "access-2.log", 4)

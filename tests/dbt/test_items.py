@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from instances import content, rows, tables
 
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 FIRST, SECOND, THIRD = "2023-10-19T12:00:00Z", "2023-10-20T12:00:00Z", "2023-11-02T12:00:00Z"

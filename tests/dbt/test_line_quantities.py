@@ -18,8 +18,9 @@ from orchestration.catalog import load_catalog
 from orchestration.closing.rated import Quantities, Quantity
 from orchestration.engine import connect
 from orchestration.ledger.store import Ledger
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 NOW_US = parse_instant(measures.NOW, "test")

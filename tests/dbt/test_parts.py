@@ -20,6 +20,7 @@ from orchestration.engine import connect
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.pipeline import run
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.parking import parked
 from orchestration.pipeline.price import read_quantities
@@ -35,7 +36,7 @@ SELECTION = ["--select", *MODELS, "--indirect-selection", "cautious"]
 
 def build(home: Path) -> None:
     """Usage alone, up to the quantities of lines; nothing is priced."""
-    context = run.Context(Instance(home), NOW_US)
+    context = Context(Instance(home), NOW_US)
     catalog = load_catalog(home / "catalog")
     with Ledger.open(home) as ledger:
         run.take_files(context, catalog, ledger)

@@ -16,6 +16,7 @@ import tiny
 from instances import content, rows, tables
 
 from orchestration.pipeline import run
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.settings import parse_instant
 
@@ -112,7 +113,7 @@ def made(home: Path) -> Path:
 
 
 def build(home: Path) -> None:
-    assert run.run(run.Context(Instance(home), parse_instant(NOW, "test"))).built
+    assert run.run(Context(Instance(home), parse_instant(NOW, "test"))).built
 
 
 def class_of(status: int | None) -> str:

@@ -14,8 +14,9 @@ import pytest
 from instances import content, rows, tables
 from jinja2 import Environment
 
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 DBT = Path(__file__).resolve().parents[2] / "dbt_project"

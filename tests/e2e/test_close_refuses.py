@@ -12,8 +12,9 @@ from instances import ledger_rows
 from orchestration.demo import CATALOG, NOW
 from orchestration.errors import InputHeld
 from orchestration.pipeline.close import close
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 

@@ -19,9 +19,10 @@ from orchestration.ingest.lake import Lake
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.close import close, parse_cut_off
 from orchestration.pipeline.contested import OpenConflict
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.overview import Unattributed, overview
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 NAMES = ("ash", "birch", "cedar", "dogwood")

@@ -12,8 +12,9 @@ from instances import documents, rows
 from orchestration.audit.verify import verify
 from orchestration.errors import PeriodClosed
 from orchestration.pipeline.close import close
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 METER = """

@@ -31,8 +31,9 @@ from orchestration.example import GeneratedSummary, generate_late
 from orchestration.example.profiles import PROFILES
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.close import close
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, RunResult, run
+from orchestration.pipeline.run import RunResult, run
 from orchestration.pipeline.watchtables import TABLES
 from orchestration.settings import parse_instant
 

@@ -13,8 +13,9 @@ from planting import planted
 
 from orchestration.audit.verify import verify
 from orchestration.pipeline.close import close, parse_cut_off
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 SOURCE = "sources:\n  - {name: feed, path: '*', format: cloudevents, properties: {n: data.n%s}}\n"

@@ -17,10 +17,11 @@ from orchestration.audit.verify import verify
 from orchestration.cli import app
 from orchestration.errors import CatalogInvalid, ConfigInvalid, PeriodClosed
 from orchestration.pipeline.close import close, parse_cut_off
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.overview import overview
 from orchestration.pipeline.retract import write_list
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 NAMES = ("ash", "birch", "cedar", "dogwood")

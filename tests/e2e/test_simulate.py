@@ -18,9 +18,10 @@ from orchestration.catalog import load_catalog
 from orchestration.cli import app
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.close import close, parse_cut_off
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.lock import instance_lock
-from orchestration.pipeline.run import Context, take_files
+from orchestration.pipeline.run import take_files
 from orchestration.settings import parse_instant
 
 NOW = parse_instant("2026-11-05T09:00:00Z", "test")

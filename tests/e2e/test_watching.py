@@ -21,9 +21,10 @@ from orchestration.ingest.lake import Lake
 from orchestration.ledger.store import Ledger
 from orchestration.metering.watching import watched_properties
 from orchestration.pipeline.anomalies import SCOPES
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.limits import Limits, limits_of
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.resources.instance import TallystickInstance
 from orchestration.settings import parse_instant
 

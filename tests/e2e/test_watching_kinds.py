@@ -9,8 +9,9 @@ import pytest
 from instances import rows
 
 from orchestration.monitoring.kinds import KINDS
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 from orchestration.zones import HOUR_US
 

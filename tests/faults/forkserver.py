@@ -30,8 +30,9 @@ import orchestration.pipeline.close
 import orchestration.pipeline.overview  # noqa: F401
 from orchestration.cli import main
 from orchestration.ledger import notes
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 

@@ -14,9 +14,10 @@ from instances import documents, ledger_rows, rows
 from orchestration.console import print_overview
 from orchestration.errors import InputHeld
 from orchestration.pipeline.close import close, parse_cut_off
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.overview import overview
-from orchestration.pipeline.run import Context, RunResult, run
+from orchestration.pipeline.run import RunResult, run
 from orchestration.settings import parse_instant
 
 OCTOBER_HOLE = "gateway?node=node-2: no event from 2024-10-20T03:00Z to 2024-10-20T05:00Z"

@@ -13,8 +13,8 @@ from orchestration.catalog import load_catalog
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.anomalies import say
 from orchestration.pipeline.close import issue_due
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context
 from orchestration.settings import parse_instant
 
 NOON = parse_instant("2026-10-14T12:00:00Z", "test")

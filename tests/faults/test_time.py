@@ -25,8 +25,9 @@ from orchestration.catalog.load import parse_catalog
 from orchestration.closing import clocks
 from orchestration.errors import CatalogInvalid, PeriodClosed
 from orchestration.pipeline.close import close, parse_cut_off
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 NOW = "2026-11-20T12:00:00Z"

@@ -26,8 +26,9 @@ from orchestration.catalog.charges import Charge
 from orchestration.catalog.meters import Meter
 from orchestration.ingest import batch
 from orchestration.ingest.rebuild import rebuild_lake
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance as Home
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 

@@ -31,8 +31,9 @@ from orchestration.closing.rated import rate_all
 from orchestration.ledger.store import Ledger
 from orchestration.metering.control import charged_segments
 from orchestration.periods import Interval, periods
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 from orchestration.zones import DAY_US, local_date, midnight_us
 

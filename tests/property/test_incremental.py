@@ -15,8 +15,9 @@ from instances import content, file_hashes, ledger_rows, rows, tables
 
 from orchestration.demo import CATALOG, NOW
 from orchestration.example import generate
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 # By file and its number, or the work of one build: these say how the files came, and are compared by their sums.

@@ -22,9 +22,9 @@ from oracle_time import DAY, HOUR
 from pydantic import TypeAdapter
 
 from orchestration.catalog.meters import Filter
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.retract import write_list
-from orchestration.pipeline.run import Context
 
 STEPS = int(os.environ.get("CAMPAIGN_STEPS", "4"))
 LIVES = [int(seed) for seed in os.environ.get("CAMPAIGN_LIFE", "1").split(",")]

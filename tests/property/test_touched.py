@@ -10,8 +10,9 @@ import pytest
 import tiny
 from instances import content, tables
 
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, preview, run
+from orchestration.pipeline.run import preview, run
 from orchestration.settings import parse_instant
 
 

@@ -18,8 +18,9 @@ import pytest
 from instances import rows
 from places import FORTY
 
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 from orchestration.settings import parse_instant
 
 NOW = "2027-03-05T12:00:00Z"

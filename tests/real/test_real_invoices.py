@@ -25,8 +25,8 @@ from instances import documents, rows
 from orchestration.audit.verify import verify
 from orchestration.closing.close import CloseResult
 from orchestration.pipeline.close import close, parse_cut_off
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context
 from orchestration.settings import parse_instant
 
 SHARED = Path(os.environ.get("TALLYSTICK_SHARED") or Path(__file__).parents[3] / "shared")

@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import tiny
 
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context
 from orchestration.settings import parse_instant
 
 Launch = Callable[..., dg.ExecuteInProcessResult]

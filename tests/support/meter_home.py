@@ -17,8 +17,9 @@ from oracle_readings import Event, counted
 from oracle_time import MINUTE
 
 from orchestration.catalog import load_catalog
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context, run
+from orchestration.pipeline.run import run
 
 
 class Home:

@@ -7,6 +7,7 @@ from pathlib import Path
 from orchestration.catalog import load_catalog
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline import run
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
 from orchestration.pipeline.transform import transform
 from orchestration.settings import parse_instant
@@ -16,7 +17,7 @@ SELECTION = ["--select", "+high_watermarks", "carried_hourly", "--indirect-selec
 
 def build(home: Path, now: str) -> None:
     """Take what was delivered, build up to the watermarks with the tests on them, and publish."""
-    context = run.Context(Instance(home), parse_instant(now, "test"))
+    context = Context(Instance(home), parse_instant(now, "test"))
     catalog = load_catalog(home / "catalog")
     with Ledger.open(home) as ledger:
         run.take_files(context, catalog, ledger)

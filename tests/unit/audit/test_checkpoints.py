@@ -34,8 +34,8 @@ from orchestration.ledger.notes import key_id_of, signed_text
 from orchestration.ledger.rotation import rotate
 from orchestration.ledger.store import Ledger
 from orchestration.pipeline.close import close
+from orchestration.pipeline.context import Context
 from orchestration.pipeline.instance import Instance
-from orchestration.pipeline.run import Context
 
 
 def grow(home: Path, count: int) -> None:
