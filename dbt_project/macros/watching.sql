@@ -40,3 +40,19 @@
     )
     * cast('0.00000001' as decimal(8, 8))
 {% endmacro %}
+
+{#
+  What a part of a quantity has of an amount, to four places, rounded towards 0: multiplied first, since a unit may cost
+  less than any place that is kept. Where that has too many digits, by the unit; NULL where even this has.
+#}
+{% macro share_of(amount, part, whole) %}
+    {% set units = "cast(cast(" ~ part ~ " as decimal(38, 9)) * 1000000000 as hugeint)" %}
+    {% set all = "nullif(cast(cast(" ~ whole ~ " as decimal(38, 9)) * 1000000000 as hugeint), 0)" %}
+    coalesce(
+        try(
+            cast({{ whole_divide("cast(" ~ amount ~ " * 10000 as hugeint) * " ~ units, all) }} as decimal(34, 0))
+            * cast('0.0001' as decimal(4, 4))
+        ),
+        try(cast({{ part }} * {{ exact_quotient(amount, whole) }} as decimal(38, 4)))
+    )
+{% endmacro %}

@@ -90,10 +90,11 @@ def _costs(context: Context, found: Sequence[Storm], shares: Sequence[Share]) ->
 
 def _memory_us(rule: Limit) -> int:
     """How long before a request another one can matter for it: until a bucket has filled up; a day for those that are
-    still running."""
+    still running. At most 92 days are looked through."""
+    lead = DAY_US if rule.kind == "concurrency" else rule.window_us
     if rule.kind == "token_bucket":
-        return -(-rule.burst * rule.window_us // rule.limit)
-    return rule.window_us if rule.kind != "concurrency" else DAY_US
+        lead = -(-rule.burst * rule.window_us // rule.limit)
+    return min(lead, 92 * DAY_US)
 
 
 def write_limits(con: duckdb.DuckDBPyConnection, limits: Limits, found: Found) -> Found:

@@ -57,7 +57,7 @@ def requests_between(
     mapped = {RETRY_AFTER} & set().union(*(source.properties for source in catalog.sources))
     asked: tuple[Collection[str], Collection[str]] = ((), mapped) if building else (mapped, ())
     with lake_lines(context, catalog, asked[0], (since, until), asked[1]) as con:
-        columns = {name for name, *_ in con.execute("DESCRIBE lake.events").fetchall()}
+        columns = {identifier(name) for name, *_ in con.execute("DESCRIBE lake.events").fetchall()}
         mapped = {name for name in mapped if property_column(name) in columns}
         scratch = context.instance.scratch
         load_rows(con, "control.plan_spans", PLAN_SPANS, plan_span_rows(catalog), scratch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -266,6 +267,33 @@ def test_quantities_stand_in_every_scope_and_grain_with_their_share_of_what_the_
     # Each request that is priced costs 0.50: so does a unit of every series.
     for key, (quantity, amount, cost) in found.items():
         assert (amount, cost) == ((quantity / 2, Decimal("0.5")) if key[4] else (None, None)), key
+
+
+def test_units_that_cost_next_to_nothing_have_their_share_and_no_meter_at_all_is_no_fault(tmp_path: Path) -> None:
+    """Bytes at 0.000000000084: a day of billions earns some cents, and so do its parts together."""
+    home = tiny.make(tmp_path / "home")
+    (home / "catalog" / "monitoring.yaml").write_text("replay_days: 0\n")
+    meters, plan = home / "catalog" / "meters.yaml", home / "catalog" / "plans" / "basic.yaml"
+    for log in (home / "inbox" / "logs").rglob("*.log"):
+        log.write_text(re.sub(r'" (\d{3}) (\d+) ', r'" \1 \g<2>00000000 ', log.read_text()))
+    plan.write_text(plan.read_text().replace('price: "0.0001"', 'price: "0.000000000084"'))
+    run.run(Context(Instance(home), parse_instant(tiny.NOW, "test")))
+    found = rows(
+        home,
+        "SELECT scope, grain, sum(amount) FROM marts.quantity_series WHERE meter = 'egress' AND currency = 'USD' "
+        "GROUP BY ALL ORDER BY ALL",
+    )
+    [whole] = {amount for scope, grain, amount in found if (scope, grain) == ("customer", "day")}
+    assert len(found) == 15 and whole > 1
+    assert all(whole - Decimal("0.05") < amount <= whole for _, _, amount in found), found
+    kept = [line for line in meters.read_text().splitlines() if "aggregation: count" not in line and "sum" not in line]
+    meters.write_text("\n".join(line for line in kept if "filter: {field: status" not in line) + "\n")
+    charges = [
+        line for line in plan.read_text().splitlines() if not any(w in line for w in ("requests", "egress", "tiers"))
+    ]
+    plan.write_text("\n".join(charges) + "\n")
+    assert run.run(Context(Instance(home), parse_instant(tiny.NOW, "test"))).built
+    assert rows(home, "FROM marts.quantity_series") == []
 
 
 def own_moments(r: Request) -> dict[str, int]:

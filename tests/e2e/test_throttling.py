@@ -154,3 +154,38 @@ def test_a_client_is_one_customers_even_where_its_credential_is_handed_over(tmp_
     [alder] = told["behaviours"]
     assert (alder["client"], alder["refusals"], alder["retries"]) == ("alder ak_one curl/8", 10, 9)
     assert told["undue_by"] == [{"customer": "alder", "day": "2024-10-05", "requests": 10}]
+
+
+def test_who_waits_as_long_as_retry_after_says_is_known_for_it(tmp_path: Path) -> None:
+    """Twelve refusals ask for 30 s; each is followed after 31. A bucket that takes ages to fill up stops nothing."""
+    home = watched_world.make(tmp_path / "home")
+    (home / "catalog" / "sources.yaml").write_text(
+        "sources:\n  - {name: gateway, path: 'logs/*.jsonl', format: json_lines, event_type: request, properties: "
+        "{retry_after: ra}, fields: {time: at, status: code, credential: who, path: url}}\n"
+    )
+    (home / "catalog" / "monitoring.yaml").write_text("replay_days: 40\n")
+    (home / "catalog" / "throttling.yaml").write_text(
+        "throttling:\n  - {key: slow, kind: token_bucket, limit: 1, window: 1d, burst: 1000000000}\n"
+    )
+    lines = [
+        {
+            "at": f"2024-10-05T12:{5 * n // 60:02}:{at:02}Z",
+            "code": code,
+            "who": "ak_birch",
+            "url": "/v1/items/1",
+            "ra": ra,
+        }
+        for n in range(0, 144, 12)
+        for at, code, ra in ((0, 429, "30"), (31, 200, None))
+    ]
+    (home / "inbox" / "logs" / "one.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    now = ["--now", watched_world.NOW]
+    done = CliRunner().invoke(app, ["run", "--home", str(home), *now])
+    assert done.exit_code == 0, done.output
+    taken = "SELECT customer, kind, refusals, retries, obeyed FROM marts.client_backoff"
+    assert rows(home, taken) == [("birch", "retry_after", 12, 12, 1.0)]
+    done = CliRunner().invoke(
+        app, ["throttling", "--home", str(home), *now, "--from", "2024-10-01", "--to", "2024-11-01", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    assert [each["kind"] for each in json.loads(done.stdout)["behaviours"]] == ["retry_after"]

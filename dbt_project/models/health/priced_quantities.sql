@@ -27,8 +27,8 @@ with
             endpoint,
             grain,
             moment_us,
-            cast(null as varchar),
-            cast(null as decimal(38, 9))
+            cast(null as varchar) as meter,
+            cast(null as decimal(38, 9)) as quantity
         from {{ ref("watched_quantities") }}
         where false
     ),
@@ -52,7 +52,7 @@ select
     case
         when own.scope = 'customer' and own.grain = 'day'
         then earned.amount
-        else try(cast(own.quantity * {{ exact_quotient("earned.amount", "used.quantity") }} as decimal(38, 4)))
+        else {{ share_of("earned.amount", "own.quantity", "used.quantity") }}
     end as amount
 from own
 left join earned on own.customer = earned.customer and own.meter = earned.meter and own.local_day = earned.local_day
