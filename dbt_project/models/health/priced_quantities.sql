@@ -1,6 +1,6 @@
 -- Grain: scope, customer, credential, endpoint, grain, moment, meter, currency. The quantities of
 -- `watched_quantities`, a row for each meter, with their share of what the customer's local day earned in the currency.
-{{ config(materialized="view", schema="metering") }}
+{{ config(materialized="view") }}
 -- depends_on: {{ ref("watched_quantities") }}
 with
     own as (
