@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.console import out
+from orchestration.pipeline.requests import Client
 
 if TYPE_CHECKING:
     from orchestration.monitoring.backoff import Behaviour
@@ -152,7 +153,7 @@ def episodes_csv(found: Replay) -> bytes:
 
 
 def _client(found: Behaviour) -> str:
-    return " ".join(part for part in found.client.split("\x1f") if part)
+    return " ".join(filter(None, Client.of(found.client)))
 
 
 def _time(us: int) -> str:

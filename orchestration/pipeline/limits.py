@@ -29,9 +29,8 @@ from orchestration.pipeline.requests import (
 )
 from orchestration.pipeline.throttle import GAP_US, Share, policy_of, rated_in, shares_of, valued
 from orchestration.pipeline.watchtables import Found, write_rows
-from orchestration.zones import HOUR_US
+from orchestration.zones import DAY_US
 
-DAY_US = 24 * HOUR_US
 Rows = Sequence[dict[str, Any]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -21,8 +22,12 @@ OCTOBER = ["--from", "2026-10-01", "--to", "2026-11-01"]
 LIMIT = 30
 
 
-def replayed(home: Path, *more: str) -> dict[str, Any]:
-    done = CliRunner().invoke(app, ["throttling", "--home", str(home), *NOW, *OCTOBER, "--json", *more])
+THEN = ["--now", watched_world.NOW]
+OCTOBER_2024 = ["--from", "2024-10-01", "--to", "2024-11-01"]
+
+
+def replayed(home: Path, *more: str, when: Sequence[str] = (*NOW, *OCTOBER)) -> dict[str, Any]:
+    done = CliRunner().invoke(app, ["throttling", "--home", str(home), *when, "--json", *more])
     assert done.exit_code == 0, done.output
     told: dict[str, Any] = json.loads(done.stdout)
     return told
@@ -106,12 +111,8 @@ def test_a_retry_storm_is_told_with_what_its_retries_cost(tmp_path: Path) -> Non
         for status in [429 if n < 50 else 200]
     ]
     (home / "inbox" / "logs" / "one.log").write_text("\n".join(lines) + "\n")
-    now = ["--now", watched_world.NOW]
-    assert CliRunner().invoke(app, ["run", "--home", str(home), *now]).exit_code == 0
-    days = ["--from", "2024-10-01", "--to", "2024-11-01"]
-    done = CliRunner().invoke(app, ["throttling", "--home", str(home), *now, *days, "--json"])
-    assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
+    assert CliRunner().invoke(app, ["run", "--home", str(home), *THEN]).exit_code == 0
+    told = replayed(home, when=[*THEN, *OCTOBER_2024])
     assert told["storms"] == [
         {
             "endpoint": "/v1/items/{id}",
@@ -129,7 +130,7 @@ def test_a_retry_storm_is_told_with_what_its_retries_cost(tmp_path: Path) -> Non
     assert rows(home, stored) == [("/v1/items/{id}", minute, 60, 50, 1, 50)]
     costs = rows(home, "FROM marts.retry_storm_costs")
     assert costs == [("/v1/items/{id}", minute, "birch", 50, "USD", Decimal("12.5000"))]
-    shown = CliRunner().invoke(app, ["throttling", "--home", str(home), *now, *days])
+    shown = CliRunner().invoke(app, ["throttling", "--home", str(home), *THEN, *OCTOBER_2024])
     assert "What retry storms cost" in shown.stdout
 
 
@@ -145,12 +146,8 @@ def test_a_client_is_one_customers_even_where_its_credential_is_handed_over(tmp_
         for n, status in [*((n, 429) for n in range(10)), *((n, 200) for n in range(30, 40))]
     ]
     (home / "inbox" / "logs" / "one.log").write_text("\n".join(lines) + "\n")
-    now = ["--now", watched_world.NOW]
-    assert CliRunner().invoke(app, ["run", "--home", str(home), *now]).exit_code == 0
-    days = ["--from", "2024-10-01", "--to", "2024-11-01"]
-    done = CliRunner().invoke(app, ["throttling", "--home", str(home), *now, *days, "--json"])
-    assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
+    assert CliRunner().invoke(app, ["run", "--home", str(home), *THEN]).exit_code == 0
+    told = replayed(home, when=[*THEN, *OCTOBER_2024])
     [alder] = told["behaviours"]
     assert (alder["client"], alder["refusals"], alder["retries"]) == ("alder ak_one curl/8", 10, 9)
     assert told["undue_by"] == [{"customer": "alder", "day": "2024-10-05", "requests": 10}]
@@ -179,13 +176,9 @@ def test_who_waits_as_long_as_retry_after_says_is_known_for_it(tmp_path: Path) -
         for at, code, ra in ((0, 429, "30"), (31, 200, None))
     ]
     (home / "inbox" / "logs" / "one.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    now = ["--now", watched_world.NOW]
-    done = CliRunner().invoke(app, ["run", "--home", str(home), *now])
+    done = CliRunner().invoke(app, ["run", "--home", str(home), *THEN])
     assert done.exit_code == 0, done.output
     taken = "SELECT customer, kind, refusals, retries, obeyed FROM marts.client_backoff"
     assert rows(home, taken) == [("birch", "retry_after", 12, 12, 1.0)]
-    done = CliRunner().invoke(
-        app, ["throttling", "--home", str(home), *now, "--from", "2024-10-01", "--to", "2024-11-01", "--json"]
-    )
-    assert done.exit_code == 0, done.output
-    assert [each["kind"] for each in json.loads(done.stdout)["behaviours"]] == ["retry_after"]
+    told = replayed(home, when=[*THEN, *OCTOBER_2024])
+    assert [each["kind"] for each in told["behaviours"]] == ["retry_after"]
