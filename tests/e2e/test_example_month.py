@@ -248,13 +248,12 @@ def test_every_invoice_is_what_an_independent_computation_says(month, billed, sh
     show(f"issued: {len(issued)} documents, {dict(by_currency)}")
 
 
-def test_an_invoice_of_every_plan_is_made_again_from_its_bundle_alone(copied: Path, tmp_path: Path) -> None:
+def test_every_document_of_the_month_is_made_again_from_its_bundle_alone(copied: Path, tmp_path: Path) -> None:
     with Ledger.open(copied) as ledger:
-        bodies = [json.loads(row.body) for row in ledger.documents()]
-        numbers = {tuple(sorted({x["plan"] for x in body["lines"]})): body["number"] for body in bodies}.values()
+        numbers = [row.number for row in ledger.documents()]
         for number in numbers:
             prove(ledger, number, tmp_path / number, tmp_path / "scratch")
-    assert len(numbers) >= 5
+    assert len(numbers) == 24
     for number in numbers:
         assert reperform(tmp_path / number) == stated(tmp_path / number), number
 
